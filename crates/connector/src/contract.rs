@@ -1,0 +1,279 @@
+//! What a connector can do.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::{
+    Branch, Job, JobId, Log, Person, Pipeline, PlatformId, Problem, Project, ProjectKey, RunId, SourceName,
+    Timestamp, WebUrl, WhichWorkflows,
+};
+use futures::stream::BoxStream;
+
+use crate::Result;
+use crate::http::{Budget, Traffic};
+
+/// What a platform calls things, singular, lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// `project`, `repository`, `job`.
+    pub project: &'static str,
+    /// `pipeline`, `workflow run`, `build`.
+    pub pipeline: &'static str,
+    /// `merge request`, `pull request`.
+    pub merge_request: &'static str,
+}
+
+/// What a platform is, before any source of it is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Its key in the configuration.
+    pub id: PlatformId,
+    /// Its name for people.
+    pub title: &'static str,
+    /// Name of its glyph among the page's icons.
+    pub icon: &'static str,
+    /// Its words.
+    pub words: Words,
+    /// What a token has to be allowed, for the message when it is not: `read_api`.
+    pub scope: &'static str,
+}
+
+/// Where the next page begins. Opaque outside the connector that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageToken(pub String);
+
+/// A page of a list, and where the next one begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// `None` on the last page.
+    pub next: Option<PageToken>,
+}
+
+/// Asks for the state of one project.
+#[derive(Debug, Clone)]
+pub struct HeadsAsk {
+    /// The project as the listing told it.
+    pub project: Arc<Project>,
+    /// Further branches to have whatever their age, besides the default branch.
+    pub branches: Vec<String>,
+    /// The runs of it that are known already, newest first: what has not moved since is not asked for again.
+    pub known: Vec<Arc<Pipeline>>,
+    /// The default branch as last read, with the project's `last_activity_at` at that time: an unmoved project's branch need not be read again.
+    pub known_head: Option<(Branch, Option<Timestamp>)>,
+    /// Which workflows there were when last asked, and when that was: they change rarely.
+    pub known_workflows: Option<(WhichWorkflows, Timestamp)>,
+}
+
+/// The state of one project: its default branch and its newest runs on all branches.
+#[derive(Debug, Clone, Default)]
+pub struct Heads {
+    /// The default branch; `None` in an empty repository or when it could not be read (a problem says why).
+    pub default_branch: Option<Branch>,
+    /// The newest runs, newest first, at most [`Heads::MAX_RUNS`] and whatever more the default branch needed.
+    pub pipelines: Vec<Pipeline>,
+    /// Which workflows the platform still has, when that was asked anew; `None` leaves what is known.
+    pub workflows: Option<WhichWorkflows>,
+    /// What could not be read. The rest stands.
+    pub problems: Vec<Problem>,
+}
+
+impl Heads {
+    /// How many runs of a project are asked for: one page of the largest size that the platforms give.
+    pub const MAX_RUNS: usize = 100;
+}
+
+/// Narrows a list of runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineQuery {
+    /// Only of this branch.
+    pub branch: Option<String>,
+    /// Only created or updated since then.
+    pub since: Option<Timestamp>,
+    /// At most this many, newest first.
+    pub limit: usize,
+}
+
+/// A list of runs, and what of it could not be read: a page that fails half-way keeps what came.
+#[derive(Debug, Clone, Default)]
+pub struct Pipelines {
+    /// Newest first.
+    pub items: Vec<Pipeline>,
+    /// Why it is not all.
+    pub problems: Vec<Problem>,
+}
+
+/// One run with its jobs, in the order of their stages.
+#[derive(Debug, Clone)]
+pub struct PipelineDetail {
+    /// The run.
+    pub pipeline: Pipeline,
+    /// Its jobs, those of earlier stages first; of a job that ran again only the newest try.
+    pub jobs: Vec<Job>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// One source of one platform.
+///
+/// Every operation is one question to the platform, answered as of now; the caller decides when to ask. Errors are
+/// about the whole question; what fails in a part of it comes as a [`Problem`] beside the rest.
+#[async_trait]
+pub trait Connector: Debug + Send + Sync {
+    /// Its platform.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// Its name.
+    fn source(&self) -> &SourceName;
+
+    /// Whether a watched name without a wildcard could be one of this platform's at all; saves asking when not.
+    fn could_hold(&self, name: &str) -> bool;
+
+    /// What is left of the platform's rate limit, as its own headers say.
+    fn budget(&self) -> Option<Budget>;
+
+    /// The requests made so far.
+    fn traffic(&self) -> Traffic;
+
+    /// The projects that the token can see (narrowed by the source's groups / organizations), page by page.
+    async fn projects(&self, page: Option<PageToken>) -> Result<Page<Project>>;
+
+    /// One project by native id or full name. The key of the answer is canonical: a renamed project answers with its
+    /// current name.
+    async fn project(&self, id_or_name: &str) -> Result<Project>;
+
+    /// How many projects [`Connector::projects`] will give, where the platform tells in at most one request.
+    async fn project_count(&self) -> Result<Option<u64>>;
+
+    /// The state of many projects in as few requests as the platform allows, each as soon as it is there.
+    fn branch_heads<'a>(&'a self, asks: Vec<HeadsAsk>) -> BoxStream<'a, (ProjectKey, Result<Heads>)>;
+
+    /// Runs of a project, newest first.
+    async fn pipelines(&self, project: &Project, query: &PipelineQuery) -> Result<Pipelines>;
+
+    /// The newest run of a branch.
+    async fn latest_pipeline(&self, project: &Project, branch: &str) -> Result<Option<Pipeline>>;
+
+    /// One run with its jobs.
+    async fn pipeline(&self, project: &Project, run: &RunId) -> Result<PipelineDetail>;
+
+    /// The last `max_bytes` of a job's log, cut at a line.
+    async fn log(&self, project: &Project, run: &RunId, job: &JobId, max_bytes: usize) -> Result<Log>;
+
+    /// The branches of a project, page by page, in the platform's order.
+    async fn branches(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Branch>>;
+
+    /// One branch by name.
+    async fn branch(&self, project: &Project, name: &str) -> Result<Branch>;
+
+    /// Merge requests, where the platform has them.
+    fn merge_requests(&self) -> Option<&dyn MergeRequests> {
+        None
+    }
+
+    /// Issues, where the platform has them.
+    fn issues(&self) -> Option<&dyn Issues> {
+        None
+    }
+
+    /// Whose token it is, where the platform tells.
+    fn current_user(&self) -> Option<&dyn CurrentUser> {
+        None
+    }
+}
+
+/// A merge or pull request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergeRequest {
+    /// The platform's id.
+    pub id: String,
+    /// The number that people see.
+    pub number: u64,
+    /// Title.
+    pub title: String,
+    /// Open or how it ended.
+    pub state: MergeRequestState,
+    /// Not ready for review.
+    pub draft: bool,
+    /// Who opened it.
+    pub author: Option<Person>,
+    /// Who is asked to review it.
+    pub reviewers: Vec<Person>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// From.
+    pub source_branch: String,
+    /// Into.
+    pub target_branch: String,
+    /// Its newest commit.
+    pub sha: Option<String>,
+    /// Opened.
+    pub created_at: Option<Timestamp>,
+    /// Last touched.
+    pub updated_at: Option<Timestamp>,
+    /// Its page.
+    pub url: Option<WebUrl>,
+}
+
+/// Where a merge request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeRequestState {
+    /// Open.
+    Open,
+    /// Merged.
+    Merged,
+    /// Closed without a merge.
+    Closed,
+}
+
+/// An issue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Issue {
+    /// The platform's id.
+    pub id: String,
+    /// The number that people see.
+    pub number: u64,
+    /// Title.
+    pub title: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// Who opened it.
+    pub author: Option<Person>,
+    /// Whose it is.
+    pub assignees: Vec<Person>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// Opened.
+    pub created_at: Option<Timestamp>,
+    /// Last touched.
+    pub updated_at: Option<Timestamp>,
+    /// Its page.
+    pub url: Option<WebUrl>,
+}
+
+/// A platform with merge requests.
+#[async_trait]
+pub trait MergeRequests: Send + Sync {
+    /// The open ones of a project, last touched first, page by page.
+    async fn open_merge_requests(
+        &self,
+        project: &Project,
+        page: Option<PageToken>,
+    ) -> Result<Page<MergeRequest>>;
+}
+
+/// A platform with issues.
+#[async_trait]
+pub trait Issues: Send + Sync {
+    /// The open ones of a project, last touched first, page by page.
+    async fn open_issues(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Issue>>;
+}
+
+/// A platform that tells whose the token is.
+#[async_trait]
+pub trait CurrentUser: Send + Sync {
+    /// The token's owner; `None` for anonymous access and tokens that belong to nobody.
+    async fn current_user(&self) -> Result<Option<Person>>;
+}

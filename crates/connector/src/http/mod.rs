@@ -1,0 +1,12 @@
+//! The HTTP client that all connectors share.
+//!
+//! One per source. It owns what must not be got wrong twice: the token goes to the configured host and nowhere else,
+//! every answer is bounded in size and time, the platform's own rate-limit headers are obeyed, an unchanged answer
+//! costs a 304, and safe requests are tried again with jitter.
+
+mod client;
+
+pub use client::{
+    Auth, Budget, BudgetHeaders, Classify, Client, ClientSettings, Dialect, EndpointTraffic, Response, Tail,
+    Traffic,
+};
