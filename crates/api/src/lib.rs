@@ -1,1 +1,21 @@
-//! api
+//! The contract between the two daemons: generated gRPC code, conversions from [`domain`], and the transports.
+//!
+//! Whoever shows what the aggregator knows depends on this crate and on nothing behind it.
+
+mod convert;
+mod transport;
+
+/// Generated from `proto/ci_dashboard/v1`.
+#[expect(unused_qualifications, clippy::all, reason = "generated code")]
+pub mod v1 {
+    tonic::include_proto!("ci_dashboard.v1");
+}
+
+/// The compiled contract, for server reflection.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+
+/// The largest message that either side takes: a platform's webhook may reach 25 MB.
+pub const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+
+pub use convert::{duration, duration_back, person, pipeline, timestamp, timestamp_back};
+pub use transport::{Channel, Client, Connection, Endpoint, InProcess, Incoming, ListenError, Listener};

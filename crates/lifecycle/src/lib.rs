@@ -1,1 +1,12 @@
-//! lifecycle
+//! What both daemons share of being a daemon: one object that owns every task and ends them in order, signals, sockets
+//! of the operating system, logging.
+//!
+//! No task is spawned anywhere else: a task that nobody waits for outlives the shutdown, and one that ends without
+//! being asked to is a crash that nobody sees.
+
+mod logging;
+pub mod sys;
+mod tasks;
+
+pub use logging::{LogFormat, init_logging};
+pub use tasks::{Lifecycle, Stopped, Tasks};

@@ -1,0 +1,215 @@
+//! Every task of a process, from its start to its orderly end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Spawns tasks that the process waits for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    soft: CancellationToken,
+    hard: CancellationToken,
+    crashed: mpsc::UnboundedSender<&'static str>,
+}
+
+impl Tasks {
+    /// Runs a task for as long as the process does. It ends when [`Tasks::stopping`] is; if it ends before, the process
+    /// stops with a failure.
+    pub fn run(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let (soft, hard, crashed) = (self.soft.clone(), self.hard.clone(), self.crashed.clone());
+        // A panic unwinds through here and drops the guard, which tells.
+        let guard = Guard { name, soft, crashed };
+        #[expect(clippy::disallowed_methods, reason = "this is the place")]
+        tokio::spawn(self.tracker.track_future(async move {
+            let _guard = guard;
+            tokio::select! { () = task => {} () = hard.cancelled() => {} }
+        }));
+    }
+
+    /// Runs a task that ends by itself, within the life of the process.
+    pub fn once(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let hard = self.hard.clone();
+        #[expect(clippy::disallowed_methods, reason = "this is the place")]
+        tokio::spawn(self.tracker.track_future(async move {
+            tokio::select! { () = task => {} () = hard.cancelled() => {} }
+        }));
+    }
+
+    /// Done once the process is asked to stop: finish what is in flight, take nothing new.
+    pub async fn stopping(&self) {
+        self.soft.cancelled().await;
+    }
+
+    /// The same as a token, for what takes one.
+    #[must_use]
+    pub fn stop_token(&self) -> CancellationToken {
+        self.soft.clone()
+    }
+
+    /// The tracker, for what spawns by itself.
+    #[must_use]
+    pub const fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+}
+
+struct Guard {
+    name: &'static str,
+    soft: CancellationToken,
+    crashed: mpsc::UnboundedSender<&'static str>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.soft.is_cancelled() {
+            // The receiver lives as long as the process.
+            let _ = self.crashed.send(self.name);
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// It was asked to and all tasks finished.
+    Clean,
+    /// It was asked to, but some task did not finish in time or a second signal came.
+    Forced,
+    /// A task ended that should not have.
+    Crashed(&'static str),
+}
+
+impl Stopped {
+    /// The process's exit code: 0 for a clean stop, else 1.
+    #[must_use]
+    pub fn exit_code(self) -> std::process::ExitCode {
+        match self {
+            Self::Clean => std::process::ExitCode::SUCCESS,
+            Self::Forced | Self::Crashed(_) => std::process::ExitCode::FAILURE,
+        }
+    }
+}
+
+/// The life of a process.
+#[derive(Debug)]
+pub struct Lifecycle {
+    tasks: Tasks,
+    crashed: mpsc::UnboundedReceiver<&'static str>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lifecycle {
+    /// How long tasks may take to finish what is in flight.
+    pub const DRAIN: Duration = Duration::from_secs(10);
+
+    /// Begins.
+    #[must_use]
+    pub fn new() -> Self {
+        let (crashed_to, crashed) = mpsc::unbounded_channel();
+        let soft = CancellationToken::new();
+        let tasks =
+            Tasks { tracker: TaskTracker::new(), soft, hard: CancellationToken::new(), crashed: crashed_to };
+        Self { tasks, crashed }
+    }
+
+    /// Where tasks are spawned.
+    #[must_use]
+    pub fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
+    /// Waits for SIGTERM, SIGINT or Ctrl-C, or a crash, then ends all tasks within [`Self::DRAIN`]. A second signal ends
+    /// them at once.
+    pub async fn until_stopped(self) -> Stopped {
+        let signals = match crate::sys::Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for signals");
+                return Stopped::Crashed("signals");
+            }
+        };
+        self.until(signals).await
+    }
+
+    async fn until(mut self, mut signals: crate::sys::Signals) -> Stopped {
+        let crashed = tokio::select! {
+            () = signals.stop() => None,
+            name = self.crashed.recv() => name,
+            () = self.tasks.soft.cancelled() => None,
+        };
+        if let Some(task) = crashed {
+            tracing::error!(task, "a task ended that should not have; stopping");
+        }
+        let drained = self.drain(signals.stop()).await;
+        match (crashed, drained) {
+            (Some(task), _) => Stopped::Crashed(task),
+            (None, true) => Stopped::Clean,
+            (None, false) => Stopped::Forced,
+        }
+    }
+
+    /// Ends all tasks; true when all finished by themselves.
+    async fn drain(self, second: impl Future<Output = ()>) -> bool {
+        let tasks = self.tasks;
+        tasks.soft.cancel();
+        tasks.tracker.close();
+        let finished = tokio::select! {
+            () = tasks.tracker.wait() => true,
+            () = tokio::time::sleep(Self::DRAIN) => false,
+            () = second => false,
+        };
+        if !finished {
+            tracing::warn!("some tasks did not finish in time");
+            tasks.hard.cancel();
+            tasks.tracker.wait().await;
+        }
+        finished
+    }
+
+    /// Ends all tasks without a signal: for embedding and tests.
+    pub async fn stop(self) -> Stopped {
+        if self.drain(std::future::pending()).await { Stopped::Clean } else { Stopped::Forced }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_by_itself_is_a_crash() {
+        let life = Lifecycle::new();
+        life.tasks().run("fragile", async {});
+        assert_eq!(life.until_stopped().await, Stopped::Crashed("fragile"));
+    }
+
+    #[tokio::test]
+    async fn tasks_finish_what_is_in_flight() {
+        let life = Lifecycle::new();
+        let tasks = life.tasks();
+        let (done, was_done) = tokio::sync::oneshot::channel();
+        tasks.clone().run("worker", async move {
+            tasks.stopping().await;
+            tokio::task::yield_now().await;
+            done.send(()).unwrap();
+        });
+        assert_eq!(life.stop().await, Stopped::Clean);
+        was_done.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_hangs_is_ended() {
+        let life = Lifecycle::new();
+        life.tasks().run("deaf", std::future::pending());
+        assert_eq!(life.stop().await, Stopped::Forced);
+    }
+}
