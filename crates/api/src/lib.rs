@@ -6,7 +6,7 @@ mod convert;
 mod transport;
 
 /// Generated from `proto/ci_dashboard/v1`.
-#[expect(unused_qualifications, clippy::all, reason = "generated code")]
+#[expect(unused_qualifications, clippy::all, clippy::allow_attributes, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("ci_dashboard.v1");
 }
