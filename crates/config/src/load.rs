@@ -127,20 +127,18 @@ fn find(inputs: &Inputs, ctx: &Context<'_>) -> (Option<PathBuf>, Option<String>)
         None => paths::candidates(&inputs.env, &inputs.cwd, &inputs.machine),
     };
     for file in candidates {
+        // What was found in the working directory is shown as people would call it.
+        let shown = file.strip_prefix(&inputs.cwd).unwrap_or(&file).to_owned();
         match read_file(&inputs.cwd.join(&file)) {
-            Ok(text) => {
-                // What was found in the working directory is shown as people would call it.
-                let shown = file.strip_prefix(&inputs.cwd).unwrap_or(&file).to_owned();
-                return (Some(shown), Some(text));
-            }
+            Ok(text) => return (Some(shown), Some(text)),
             Err(ReadError::Absent) if inputs.file.is_none() => {}
             Err(ReadError::Absent) => {
                 ctx.file_problem(&file, "no such file");
                 return (Some(file), None);
             }
             Err(ReadError::Other(why)) => {
-                ctx.file_problem(&file, why);
-                return (Some(file), None);
+                ctx.file_problem(&shown, why);
+                return (Some(shown), None);
             }
         }
     }

@@ -240,7 +240,9 @@ fn comment(text: &str) -> String {
 fn scalar(text: &str) -> String {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'/')
-        && !matches!(text.to_ascii_lowercase().as_str(), "null" | "true" | "false");
+        // The last six are truth values to readers of YAML 1.1.
+        && !["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
+            .contains(&text.to_ascii_lowercase().as_str());
     if plain {
         return text.to_owned();
     }

@@ -89,7 +89,7 @@ fn origin(text: &str) -> Result<String, Misfit> {
 
 pub(crate) fn aggregator(mut s: Section<'_>, role: Role, machine: &Machine) -> Aggregator {
     let listen_leaf = s.leaf("listen");
-    let listen = listen_leaf.as_ref().and_then(|leaf| address(&s, leaf));
+    let listen = listen_leaf.as_ref().and_then(|leaf| address(&s, leaf, machine));
     if let (Some(leaf), Some(address), true) = (&listen_leaf, &listen, role != Role::Web)
         && !address.is_loopback()
     {
@@ -98,7 +98,7 @@ pub(crate) fn aggregator(mut s: Section<'_>, role: Role, machine: &Machine) -> A
             Some("listen on a Unix socket or on loopback: unix:/path, tcp://127.0.0.1:port".to_owned());
         s.misfit(leaf, Misfit { what: what.to_owned(), suggestion });
     }
-    let given = s.leaf("address").as_ref().and_then(|leaf| address(&s, leaf));
+    let given = s.leaf("address").as_ref().and_then(|leaf| address(&s, leaf, machine));
     let metrics = s.parse("metrics", |text| match text {
         "none" => Ok(None),
         _ => text
@@ -116,7 +116,11 @@ pub(crate) fn aggregator(mut s: Section<'_>, role: Role, machine: &Machine) -> A
     aggregator
 }
 
-fn address(s: &Section<'_>, leaf: &Leaf) -> Option<Address> {
+/// `unix:` without a path (or with the ellipsis that examples have for one) is the default socket.
+fn address(s: &Section<'_>, leaf: &Leaf, machine: &Machine) -> Option<Address> {
+    if matches!(leaf.text.strip_prefix("unix:"), Some("" | "…" | "...")) {
+        return Some(default_socket(s.ctx.env, machine));
+    }
     match leaf.text.parse() {
         Ok(address) => Some(address),
         Err(error) => {
