@@ -1,0 +1,140 @@
+//! From the aggregator's answers to HTML: pure functions, no I/O, no clock.
+//!
+//! Every page works without JavaScript: filters, sorting and paging are links and one GET form. `static/app.js` only
+//! makes them live, by fetching the very same page again and altering what differs.
+
+use std::time::Duration;
+
+use api::v1;
+use jiff::Timestamp;
+
+mod query;
+
+pub use query::{DEFAULT_PER_PAGE, ListQuery};
+
+/// How fresh the page is: the pill at its top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// Every source answers.
+    Live,
+    /// Some sources do not answer.
+    Partly {
+        /// How many do.
+        live: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The aggregator is away: the page is what was known then.
+    AsOf(Timestamp),
+    /// Nothing is configured.
+    NoSource,
+    /// The first reading goes on.
+    Loading,
+}
+
+impl Live {
+    /// What the sources say. An aggregator that is away is [`Live::AsOf`], which only the caller can know.
+    #[must_use]
+    pub fn from_sources(sources: &[v1::Source]) -> Self {
+        use v1::SourceState::{Down, Failing, Loading};
+        let of = sources.len();
+        let with = |f: fn(v1::SourceState) -> bool| sources.iter().filter(|s| f(s.state())).count();
+        match (of, with(|s| matches!(s, Down | Failing)), with(|s| matches!(s, Loading))) {
+            (0, ..) => Self::NoSource,
+            (_, 0, 0) => Self::Live,
+            (_, 0, _) => Self::Loading,
+            (_, away, _) => Self::Partly { live: of - away, of },
+        }
+    }
+}
+
+/// What every page needs to know beside its data.
+#[derive(Debug, Clone)]
+pub struct Ctx<'a> {
+    /// The moment that "4 min ago" counts from.
+    pub now: Timestamp,
+    /// `server.base_path`, without a slash at its end: empty for `/`.
+    pub base_path: &'a str,
+    /// `ui.title`.
+    pub title: &'a str,
+    /// `ui.show_people`.
+    pub show_people: bool,
+    /// How often the browser asks where live events cannot get through (`ui.refresh_interval`).
+    pub refresh: Duration,
+    /// How fresh the page is.
+    pub live: Live,
+    /// The board's version, `epoch.sequence`; what the browser compares with events.
+    pub version: Option<String>,
+}
+
+/// A page that says what went wrong.
+#[derive(Debug, Clone)]
+pub struct ErrorPage<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, in a few words.
+    pub title: &'a str,
+    /// The same in a sentence.
+    pub text: &'a str,
+    /// What to do about it, where there is something.
+    pub hint: Option<&'a str>,
+}
+
+/// The overview, `/`.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn overview(
+    _ctx: &Ctx<'_>,
+    _query: &ListQuery,
+    _answer: &v1::ListProjectsResponse,
+) -> Result<String, askama::Error> {
+    Ok(String::new())
+}
+
+/// One project, `/projects/{source}/{id}`. `query` filters and pages the runs.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn project(
+    _ctx: &Ctx<'_>,
+    _query: &ListQuery,
+    _answer: &v1::GetProjectResponse,
+    _branches: &v1::ListBranchesResponse,
+    _pipelines: &v1::ListPipelinesResponse,
+) -> Result<String, askama::Error> {
+    Ok(String::new())
+}
+
+/// One run, `/projects/{source}/{id}/pipelines/{pipeline}`, with the log of one job where asked for (`?job=`).
+///
+/// Without `?job=` the caller may pick [`job_to_show`] and pass its log, so that a red run shows why at once.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn pipeline(
+    _ctx: &Ctx<'_>,
+    _answer: &v1::GetPipelineResponse,
+    _selected_job: Option<&str>,
+    _log: Option<&v1::GetJobLogResponse>,
+) -> Result<String, askama::Error> {
+    Ok(String::new())
+}
+
+/// The job whose log a reader wants to see first: the first that failed and was not allowed to.
+#[must_use]
+pub fn job_to_show(answer: &v1::GetPipelineResponse) -> Option<&str> {
+    answer
+        .jobs
+        .iter()
+        .find(|job| job.status() == v1::Status::Failed && !job.allow_failure)
+        .map(|job| job.id.as_str())
+}
+
+/// A page that says what went wrong.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn error(_ctx: &Ctx<'_>, _page: &ErrorPage<'_>) -> Result<String, askama::Error> {
+    Ok(String::new())
+}
