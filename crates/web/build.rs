@@ -19,12 +19,12 @@ fn main() {
     println!("cargo:rustc-env=COMMIT={}", commit.as_deref().map_or("unknown", str::trim));
 }
 
-/// What changes when HEAD moves: HEAD itself when another branch is checked out, the branch's file or the packed ones on
-/// a commit. Only what is there: a path that is missing would make every build a new one.
+/// What changes when HEAD moves: HEAD itself when another branch is checked out, its log or the branch's file on a
+/// commit. Only what is there: a path that is missing would make every build a new one.
 fn watched() -> Vec<PathBuf> {
     let path = |name: &str| git(&["rev-parse", "--path-format=absolute", "--git-path", name]).map(PathBuf::from);
     let branch = git(&["symbolic-ref", "-q", "HEAD"]);
-    ["HEAD", "packed-refs"]
+    ["HEAD", "logs/HEAD", "packed-refs"]
         .into_iter()
         .chain(branch.as_deref())
         .filter_map(path)
