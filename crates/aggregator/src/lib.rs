@@ -1,1 +1,18 @@
-//! aggregator
+//! The aggregator: asks the platforms, keeps the board, answers over gRPC.
+//!
+//! *observe → apply → publish*: [`refresh`] makes connectors observe, [`board`] merges what they saw, [`hub`] publishes
+//! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it.
+
+pub mod board;
+pub mod details;
+pub mod hub;
+mod platforms;
+pub mod query;
+pub mod refresh;
+mod serve;
+pub mod service;
+pub mod sources;
+pub mod watched;
+
+pub use platforms::{PLATFORMS, platform};
+pub use serve::{Aggregator, SetUpError, endpoint, init};

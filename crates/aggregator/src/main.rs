@@ -1,1 +1,62 @@
-fn main() {}
+//! The aggregator daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use config::{Inputs, Role};
+use domain::SystemClock;
+use lifecycle::Lifecycle;
+
+/// Asks the CI platforms, keeps their state, and answers the web daemon over gRPC.
+///
+/// Settings come from defaults, then the file, then the environment, then flags. The exit code is 0 after a clean stop,
+/// 2 for bad usage or configuration, 1 for anything else.
+#[derive(Debug, Parser)]
+#[command(name = "ci-dashboard-aggregator", version = lifecycle::VERSION)]
+struct Args {
+    /// Configuration file. Without it: ./config.yaml, ./config/config.yaml,
+    /// $XDG_CONFIG_HOME/ci-dashboard/config.yaml, /etc/ci-dashboard/config.yaml, whichever is there first
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen: unix:/path or tcp://host:port (loopback only)
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ci-dashboard-aggregator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut inputs = Inputs::from_process(Role::Aggregator, args.config)?;
+    inputs.overrides.listen = args.listen;
+    let loaded = match config::load(&inputs) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let settings = &loaded.settings;
+    aggregator::init(settings).map_err(anyhow::Error::msg)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let life = Lifecycle::new();
+    let aggregator = aggregator::Aggregator::new(settings, Arc::new(SystemClock), &life.tasks())?;
+    let endpoint = aggregator::endpoint(&settings.aggregator.listen);
+    let listener = endpoint.listen().await?;
+    tracing::info!(address = %endpoint, sources = settings.sources.len(), "aggregator listens");
+    aggregator.start(listener, &life.tasks());
+    Ok(life.until_stopped().await.exit_code())
+}

@@ -1,6 +1,7 @@
 //! How the two daemons reach each other: a Unix socket, TCP on loopback, or a pipe within one process.
 
 use std::fmt;
+use std::future::Future as _;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -189,19 +190,24 @@ impl Listener {
     /// The connections, as tonic's server takes them.
     #[must_use]
     pub fn incoming(self) -> Incoming {
-        Incoming(self)
+        Incoming { listener: self, pause: None }
     }
 }
 
-/// Connections as they come.
+/// How long to wait after the system refused to give a connection (too many open files): it passes, and asking in a loop
+/// would make it worse.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections as they come. Never ends because of an error.
 #[derive(Debug)]
-pub struct Incoming(Listener);
+pub struct Incoming {
+    listener: Listener,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+}
 
-impl Stream for Incoming {
-    type Item = io::Result<Connection>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match &mut self.0 {
+impl Incoming {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Connection>>> {
+        match &mut self.listener {
             #[cfg(unix)]
             Listener::Unix(socket) => socket.poll_accept(cx).map(|s| Some(s.map(Connection::Unix))),
             Listener::Tcp(tcp) => tcp.poll_accept(cx).map(|s| {
@@ -211,6 +217,26 @@ impl Stream for Incoming {
                 }))
             }),
             Listener::Pipe(pipe) => pipe.poll_recv(cx).map(|s| s.map(|s| Ok(Connection::Pipe(s)))),
+        }
+    }
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                std::task::ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match std::task::ready!(self.poll_accept(cx)) {
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
+                }
+                other => return Poll::Ready(other),
+            }
         }
     }
 }

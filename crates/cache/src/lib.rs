@@ -1,1 +1,16 @@
-//! cache
+//! Answers that may be a little old, kept within a bound in bytes.
+//!
+//! An entry has three times: when it was *fetched*, until when it is *fresh*, until when it is *stale*. Fresh, it is the
+//! answer. Stale, it is the answer at once while one refresh of it runs behind. Neither, it is none, and whoever asks
+//! waits for that one refresh, for a bounded time. However many ask, a key is fetched once at a time; who stops waiting
+//! does not stop the fetch. A refresh that fails leaves what was there, tells why beside it, and is not tried again at
+//! once.
+//!
+//! Keys are typed; their text form is for patterns only. Time is injected: instants come from a [`domain::Clock`],
+//! waiting is tokio's.
+
+mod cache;
+mod entry;
+
+pub use cache::{Cache, Loaded, MIN_RETRY, Read};
+pub use entry::{Entry, Freshness, Times};

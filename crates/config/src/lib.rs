@@ -35,7 +35,7 @@
 //!   literal `${`. What a variable holds is not expanded again and cannot change the file's structure. A variable that is set to
 //!   nothing counts as missing. Missing ones turn a source off ([`SourceSettings::disabled`]); elsewhere they are a mistake.
 //! - Durations: `500ms`, `90s`, `5m`, `24h`, `30d`, `1h30m`. Paths are relative to the file that names them.
-//! - Patterns are [`Globs`]: `*` also matches `/`, a leading `!` takes out: `events: [push, "!schedule"]`.
+//! - Patterns are [`domain::Patterns`]: `*` also matches `/`, a leading `!` takes out: `events: [push, "!schedule"]`.
 //! - Any secret (`token`, `webhook_secret`, `signing_token`, `private_key`, also `cache.redis_url`, `database.url`,
 //!   `database.postgres_url`) may be given as a file under the same key with `_file`; line breaks at its end are dropped.
 //! - Bounds: [`MAX_FILE_BYTES`], [`MAX_NODES`] (aliases counted), [`MAX_DEPTH`], [`MAX_SECRET_BYTES`], [`MAX_SOURCES`].
@@ -75,7 +75,6 @@
 mod address;
 mod env;
 mod expand;
-mod globs;
 mod load;
 mod paths;
 mod platforms;
@@ -91,7 +90,6 @@ mod values;
 
 pub use address::{Address, AddressError, Cidr, is_loopback_host};
 pub use env::{ENV_PREFIX, Environment};
-pub use globs::{Globs, MAX_GLOB_BYTES};
 pub use load::{Inputs, Loaded, Machine, Overrides, load};
 pub use platforms::{ExtraKey, ExtraKind, PlatformSpec, Platforms};
 pub use problem::{Problem, Problems};

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::expand::escape;
-use crate::globs::Globs;
 use crate::secret::{MASK, Secret};
 use crate::settings::*;
 use crate::values::format_duration;
+use domain::Patterns;
 
 impl Settings {
     /// The settings as `check-config` prints them: every key, defaults included; secrets as [`MASK`]; a source that is
@@ -161,7 +161,7 @@ fn render_source(source: &SourceSettings, out: &mut Yaml) {
             LogAccess::Full => "full",
         },
     );
-    let globs: [(&str, &Globs); 5] = [
+    let globs: [(&str, &Patterns); 5] = [
         ("branches", &source.branches),
         ("workflows", &source.workflows),
         ("events", &source.events),
@@ -169,7 +169,7 @@ fn render_source(source: &SourceSettings, out: &mut Yaml) {
         ("exclude", &source.exclude),
     ];
     for (key, globs) in globs {
-        out.list(2, key, globs.patterns());
+        out.list(2, key, globs.texts());
     }
     let lists: [(&str, &[String]); 4] = [
         ("groups", &source.groups),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use url::Url;
 
 use crate::address::{Address, AddressError, Cidr, is_loopback_host, parse_host};
-use crate::globs;
 use crate::load::Machine;
+use domain::Patterns;
+
 use crate::paths::{default_socket, default_sqlite};
 use crate::secret::SecretUrl;
 use crate::section::{Context, Leaf, Section};
@@ -326,10 +327,10 @@ pub(crate) fn ui(mut s: Section<'_>) -> Ui {
 }
 
 pub(crate) fn filters(mut s: Section<'_>) -> Filters {
-    let watched_repos = s.parse_list("watched_repos", |text| match globs::compile(text) {
-        Ok(_) if !text.starts_with('!') => Ok(text.to_owned()),
-        Ok(_) => misfit("takes out, and here is only in: use exclude of the source"),
-        Err(why) => misfit(format!("is not a glob: {why}")),
+    let watched_repos = s.parse_list("watched_repos", |text| match Patterns::check(text) {
+        Ok(()) if !text.starts_with('!') => Ok(text.to_owned()),
+        Ok(()) => misfit("takes out, and here is only in: use exclude of the source"),
+        Err(e) => misfit(format!("is not a glob: {}", e.why)),
     });
     s.finish();
     Filters { watched_repos }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::address::{Address, Cidr};
-use crate::globs::Globs;
 use crate::secret::{Secret, SecretUrl};
+use domain::Patterns;
 
 /// Everything that can be set. In the web daemon ([`crate::Role::Web`]) `cache`, `database` and `filters` are
 /// the defaults, `database.url` is none, and `sources` is empty: it reads none of them.
@@ -229,15 +229,15 @@ pub struct SourceSettings {
     /// How much of job logs is shown.
     pub logs: LogAccess,
     /// Branches that the overview shows; empty: the default branch.
-    pub branches: Globs,
+    pub branches: Patterns,
     /// Workflows that count; empty: all.
-    pub workflows: Globs,
+    pub workflows: Patterns,
     /// Events (`push`, `schedule`, …) whose pipelines count; empty: all.
-    pub events: Globs,
+    pub events: Patterns,
     /// Projects that are shown; empty: all.
-    pub include: Globs,
+    pub include: Patterns,
     /// Projects that are not.
-    pub exclude: Globs,
+    pub exclude: Patterns,
     /// GitLab groups to read; empty: all of the token's.
     pub groups: Vec<String>,
     /// Organizations to read.

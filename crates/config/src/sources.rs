@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
 use crate::address::is_loopback_host;
-use crate::globs::Globs;
 use crate::platforms::{ExtraKind, PlatformSpec, Platforms};
 use crate::problem::quote;
 use crate::secret::{Secret, SecretFrom, SecretUrl};
@@ -22,6 +21,7 @@ use crate::section::{Context, Lines, Section, secret_text};
 use crate::settings::{Extra, LogAccess, SourceSettings};
 use crate::tree::{Node, Origin, Value};
 use crate::values::{base_url, boolean, choice, misfit, url_of};
+use domain::Patterns;
 
 /// Longest name of a source, in bytes.
 pub const MAX_SOURCE_NAME_BYTES: usize = 64;
@@ -180,22 +180,22 @@ fn default_name(spec: &PlatformSpec, at: usize, alone: bool) -> String {
     if alone { format!("{}-main", spec.id) } else { format!("{}-{}", spec.id, at + 1) }
 }
 
-fn globs(s: &mut Section<'_>, key: &str) -> Globs {
+fn globs(s: &mut Section<'_>, key: &str) -> Patterns {
     let leaves = s.list(key);
     let mut fine = Vec::new();
     for leaf in leaves {
-        match crate::globs::compile(&leaf.text) {
-            Ok(_) => fine.push(leaf.text),
-            Err(why) => s.misfit(
+        match Patterns::check(&leaf.text) {
+            Ok(()) => fine.push(leaf.text),
+            Err(e) => s.misfit(
                 &leaf,
-                crate::values::Misfit { what: format!("is not a glob: {why}"), suggestion: None },
+                crate::values::Misfit { what: format!("is not a glob: {}", e.why), suggestion: None },
             ),
         }
     }
     // One by one they are fine; together they may still be too large.
-    Globs::new(fine).unwrap_or_else(|(_, why)| {
-        s.ctx.problem(&format!("{}.{key}", s.path), s.origin.as_ref(), why, None);
-        Globs::default()
+    Patterns::new(fine).unwrap_or_else(|e| {
+        s.ctx.problem(&format!("{}.{key}", s.path), s.origin.as_ref(), e.why, None);
+        Patterns::default()
     })
 }
 

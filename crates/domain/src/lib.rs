@@ -26,7 +26,7 @@ pub use model::{
     Branch, Completeness, Job, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, RunId,
     Visibility, Workflow,
 };
-pub use patterns::{PatternError, Patterns};
+pub use patterns::{MAX_GLOB_BYTES, PatternError, Patterns};
 pub use rollup::{
     BrokenSince, DEAD_WORKFLOW_AFTER, Decided, LeftOut, LeftOutReason, Narrowing, Rollup, WhichWorkflows,
     roll_up,

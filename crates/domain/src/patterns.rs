@@ -1,6 +1,9 @@
 //! Globs that let in and keep out: `branches`, `workflows`, `events`, `include` / `exclude`, `watched_repos`.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+
+/// The longest glob, in bytes.
+pub const MAX_GLOB_BYTES: usize = 1024;
 
 /// A glob that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +30,8 @@ impl Default for Patterns {
     }
 }
 
+impl Eq for Patterns {}
+
 impl PartialEq for Patterns {
     fn eq(&self, other: &Self) -> bool {
         self.texts == other.texts
@@ -43,13 +48,7 @@ impl Patterns {
         let mut texts = Vec::new();
         for text in globs {
             let text = text.as_ref();
-            let fail =
-                |e: &globset::Error| PatternError { pattern: text.to_owned(), why: e.kind().to_string() };
-            let glob = GlobBuilder::new(text.strip_prefix('!').unwrap_or(text))
-                .case_insensitive(true)
-                .literal_separator(false)
-                .build()
-                .map_err(|e| fail(&e))?;
+            let glob = Self::compile(text)?;
             if text.starts_with('!') {
                 exclude.add(glob)
             } else {
@@ -62,6 +61,30 @@ impl Patterns {
         };
         let (include, exclude) = (build(&include)?, build(&exclude)?);
         Ok(Self { texts, include, exclude })
+    }
+
+    fn compile(text: &str) -> Result<Glob, PatternError> {
+        let fail = |why: String| PatternError { pattern: text.chars().take(80).collect(), why };
+        let bare = text.strip_prefix('!').unwrap_or(text);
+        if bare.is_empty() {
+            return Err(fail("it is empty".to_owned()));
+        }
+        if bare.len() > MAX_GLOB_BYTES {
+            return Err(fail(format!("it is longer than {MAX_GLOB_BYTES} bytes")));
+        }
+        GlobBuilder::new(bare)
+            .case_insensitive(true)
+            .literal_separator(false)
+            .build()
+            .map_err(|e| fail(e.kind().to_string()))
+    }
+
+    /// Whether this is a glob at all.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(text: &str) -> Result<(), PatternError> {
+        Self::compile(text).map(drop)
     }
 
     /// Whether nothing was asked for.

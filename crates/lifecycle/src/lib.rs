@@ -10,3 +10,6 @@ mod tasks;
 
 pub use logging::{LogFormat, init_logging};
 pub use tasks::{Lifecycle, Stopped, Tasks};
+
+/// Version and commit, for `--version`: `0.1.0 (0123456789ab)`.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CI_DASHBOARD_COMMIT"), ")");

@@ -1,0 +1,110 @@
+//! The one place where observations are merged, and from which changes are published.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use api::v1;
+use domain::{Clock, SourceName, Timestamp};
+use tokio::sync::broadcast;
+
+use crate::board::{Board, Change, Observation, Version};
+use crate::sources::Source;
+
+/// How many changes a slow listener may be behind before it is told to read everything anew.
+const MAX_BEHIND: usize = 1024;
+
+/// A change as it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The version that it made.
+    pub version: Version,
+    /// When.
+    pub at: Timestamp,
+    /// Which rows.
+    pub changes: Vec<Change>,
+    /// A source's state changed.
+    pub sources_changed: bool,
+}
+
+/// The board and the sources, as one reader sees them.
+#[derive(Debug)]
+pub struct Present {
+    /// The rows.
+    pub board: Board,
+    /// The sources, in the order of their names.
+    pub sources: BTreeMap<SourceName, Source>,
+}
+
+/// The board behind its lock, and its listeners. Locks are held for computations only, never across an await.
+#[derive(Debug)]
+pub struct Hub {
+    present: RwLock<Present>,
+    events: broadcast::Sender<Arc<Published>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Hub {
+    /// A hub with an empty board, whose epoch is now.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let epoch = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
+        let present = Present { board: Board::new(epoch), sources: BTreeMap::new() };
+        Self { present: RwLock::new(present), events: broadcast::channel(MAX_BEHIND).0, clock }
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Looks at the present.
+    pub fn read<R>(&self, look: impl FnOnce(&Present) -> R) -> R {
+        look(&self.present.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets up sources and rules, before anything is observed.
+    pub fn configure(&self, set_up: impl FnOnce(&mut Present)) {
+        set_up(&mut self.present.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Merges an observation and publishes what it changed, if anything.
+    pub fn observe(&self, observation: Observation) {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = present.board.apply(observation);
+        if !changes.is_empty() {
+            self.publish(present.board.version(), changes, false);
+        }
+    }
+
+    /// Changes a source's row; publishes it when it shows.
+    pub fn source(&self, name: &SourceName, change: impl FnOnce(&mut Source)) {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(source) = present.sources.get_mut(name) else { return };
+        let before = source.visible();
+        change(source);
+        if source.visible() != before {
+            let version = present.board.touch();
+            self.publish(version, Vec::new(), true);
+        }
+    }
+
+    /// Called with the lock held, so that versions come out in their order.
+    fn publish(&self, version: Version, changes: Vec<Change>, sources_changed: bool) {
+        let event = Published { version, at: self.clock.now(), changes, sources_changed };
+        // Nobody listening is no error.
+        let _ = self.events.send(Arc::new(event));
+    }
+
+    /// The present version and all that come after it.
+    pub fn subscribe(&self) -> (Version, broadcast::Receiver<Arc<Published>>) {
+        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+        (present.board.version(), self.events.subscribe())
+    }
+}
+
+impl From<Version> for v1::Version {
+    fn from(v: Version) -> Self {
+        Self { epoch: v.epoch, sequence: v.sequence }
+    }
+}

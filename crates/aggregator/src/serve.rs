@@ -1,0 +1,178 @@
+//! From settings to a running aggregator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::v1::dashboard_service_server::DashboardServiceServer;
+use config::{Settings, SourceSettings};
+use connector::{Connector, Registry};
+use domain::{Clock, Narrowing, PatternError, SourceName};
+use lifecycle::Tasks;
+use tonic::transport::Server;
+
+use crate::board::Rules;
+use crate::details::Details;
+use crate::hub::Hub;
+use crate::platforms::platform;
+use crate::refresh::{Plan, Refresher};
+use crate::service::Service;
+use crate::sources::Source;
+use crate::watched::Watched;
+
+/// How often an idle connection of a client is asked whether it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Why settings make no aggregator.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] domain::KeyError),
+    /// A glob that is none.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A source whose settings make no connector.
+    #[error(transparent)]
+    Build(#[from] connector::BuildError),
+}
+
+/// A set-up aggregator; nothing runs yet.
+#[derive(Debug)]
+pub struct Aggregator {
+    hub: Arc<Hub>,
+    connectors: Arc<Registry>,
+    watched: Arc<Watched>,
+    details: Details,
+    plans: Vec<(Arc<dyn Connector>, Plan)>,
+}
+
+impl Aggregator {
+    /// Makes the connectors and an empty board. No I/O but what certificates need.
+    ///
+    /// # Errors
+    /// [`SetUpError`] when settings that parse make no sense to a connector.
+    pub fn new(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Self, SetUpError> {
+        let hub = Arc::new(Hub::new(Arc::clone(&clock)));
+        let watched = Arc::new(Watched::new(&settings.filters.watched_repos)?);
+        let (mut connectors, mut plans) = (Registry::default(), Vec::new());
+        for source in &settings.sources {
+            let name = SourceName::new(&source.name)?;
+            let (row, connector) = set_up(source, name.clone(), &clock)?;
+            let rules = Rules {
+                branches: source.branches.clone(),
+                narrowing: Narrowing { workflows: source.workflows.clone(), events: source.events.clone() },
+            };
+            if let Some(why) = &row.error {
+                tracing::warn!(source = %name, why, "source is switched off");
+            }
+            hub.configure(|present| {
+                present.board.configure(name.clone(), rules);
+                present.sources.insert(name.clone(), row);
+            });
+            let Some(connector) = connector else { continue };
+            connectors.add(Arc::clone(&connector))?;
+            watched.expect(&name, |n| connector.could_hold(n));
+            let plan = Plan {
+                every: settings.cache.refresh_interval,
+                watched: Arc::clone(&watched),
+                include: source.include.clone(),
+                exclude: source.exclude.clone(),
+            };
+            plans.push((connector, plan));
+        }
+        let connectors = Arc::new(connectors);
+        let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
+        Ok(Self { hub, connectors, watched, details, plans })
+    }
+
+    /// Its board.
+    #[must_use]
+    pub const fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Starts to refresh and to answer, each as a task of the process.
+    pub fn start(self, listener: api::Listener, tasks: &Tasks) {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let service = Service {
+            hub: Arc::clone(&self.hub),
+            connectors: self.connectors,
+            details: self.details,
+            watched: self.watched,
+            stopping: tasks.stop_token(),
+        };
+        let dashboard = DashboardServiceServer::new(service)
+            .max_decoding_message_size(api::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(api::MAX_MESSAGE_BYTES);
+        let stopping = tasks.clone();
+        tasks.run("grpc", async move {
+            health.set_serving::<DashboardServiceServer<Service>>().await;
+            let reflection = tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(api::DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .build_v1();
+            let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE));
+            let mut router = server.add_service(health_service).add_service(dashboard);
+            match reflection {
+                Ok(reflection) => router = router.add_service(reflection),
+                Err(error) => tracing::error!(%error, "no reflection: the compiled contract does not load"),
+            }
+            if let Err(error) =
+                router.serve_with_incoming_shutdown(listener.incoming(), stopping.stopping()).await
+            {
+                tracing::error!(%error, "the gRPC server failed");
+            }
+        });
+        for (connector, plan) in self.plans {
+            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan);
+            let stopping = tasks.clone();
+            tasks.run("refresh", async move {
+                tokio::select! { () = refresher.run() => {} () = stopping.stopping() => {} }
+            });
+        }
+    }
+}
+
+/// A source's row, and its connector where it has one.
+fn set_up(
+    source: &SourceSettings,
+    name: SourceName,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Source, Option<Arc<dyn Connector>>), SetUpError> {
+    let url = source.url.as_ref().map(|u| u.as_str().trim_end_matches('/').to_owned()).unwrap_or_default();
+    let mut row = Source::new(name, source.platform, url);
+    let known = platform(source.platform);
+    row.descriptor = known.map(|p| p.descriptor);
+    if let Some(why) = &source.disabled {
+        return Ok((row.off(why.clone()), None));
+    }
+    let Some(known) = known else {
+        return Ok((row.off(format!("this build has no connector for {}", source.platform)), None));
+    };
+    // One source that cannot be set up (a CA file that is gone) does not keep the others from running.
+    match (known.build)(source, Arc::clone(clock)) {
+        Ok(connector) => Ok((row, Some(connector))),
+        Err(error) => Ok((row.off(error.why), None)),
+    }
+}
+
+/// Starts logging as the settings say.
+///
+/// # Errors
+/// When the level is no filter.
+pub fn init(settings: &Settings) -> Result<(), String> {
+    let format = match settings.logging.format {
+        config::LogFormat::Json => lifecycle::LogFormat::Json,
+        config::LogFormat::Pretty => lifecycle::LogFormat::Pretty,
+    };
+    lifecycle::init_logging(settings.logging.level.as_str(), format)
+}
+
+/// The settings' address as a transport takes it.
+#[must_use]
+pub fn endpoint(address: &config::Address) -> api::Endpoint {
+    match address {
+        config::Address::Unix(path) => api::Endpoint::Unix(path.clone()),
+        config::Address::Tcp { host, port } => api::Endpoint::Tcp(host.clone(), *port),
+    }
+}

@@ -1,0 +1,303 @@
+//! The gRPC face: checks what comes in, answers from the board and the details, maps errors to codes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use api::v1;
+use api::v1::dashboard_service_server::DashboardService;
+use connector::Registry;
+use domain::{JobId, ProjectKey, RunId};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use crate::board::{Change, Observation, Seen};
+use crate::details::{Details, Read};
+use crate::hub::{Hub, Present};
+use crate::query;
+use crate::watched::Watched;
+
+/// Answers questions.
+#[derive(Debug)]
+pub struct Service {
+    /// The board.
+    pub hub: Arc<Hub>,
+    /// The connectors.
+    pub connectors: Arc<Registry>,
+    /// What is not on the board.
+    pub details: Details,
+    /// Names that never fold away.
+    pub watched: Arc<Watched>,
+    /// Ends the streams.
+    pub stopping: tokio_util::sync::CancellationToken,
+}
+
+impl From<query::BadQuery> for Status {
+    fn from(error: query::BadQuery) -> Self {
+        Self::invalid_argument(error.0)
+    }
+}
+
+fn key(key: Option<v1::ProjectKey>) -> Result<ProjectKey, Status> {
+    let key = key.ok_or_else(|| Status::invalid_argument("project key is missing"))?;
+    ProjectKey::try_from(&key).map_err(|e| Status::invalid_argument(e.to_string()))
+}
+
+impl Service {
+    fn sources(&self, present: &Present) -> Vec<v1::Source> {
+        present.sources.values().map(|s| self.source(present, s)).collect()
+    }
+
+    fn source(&self, present: &Present, s: &crate::sources::Source) -> v1::Source {
+        let connector = self.connectors.get(&s.name).map(AsRef::as_ref);
+        query::source(s, connector, present.board.of_source(&s.name).count())
+    }
+
+    /// The project's canonical key: asked for by native id, or by full name.
+    fn canonical(&self, asked: &ProjectKey) -> Result<ProjectKey, Status> {
+        self.hub
+            .read(|p| p.board.find(&asked.source, asked.id.as_str()).map(|e| e.project.key.clone()))
+            .ok_or_else(|| self.no_project(asked))
+    }
+
+    fn no_project(&self, asked: &ProjectKey) -> Status {
+        let source = self.hub.read(|p| p.sources.get(&asked.source).map(|s| s.state));
+        match source {
+            None => Status::not_found(format!("there is no source {}", asked.source)),
+            // Before the first reading is over, nobody can say that it is not there.
+            Some(crate::sources::State::Loading) => {
+                Status::unavailable(format!("{} is being read for the first time", asked.source))
+            }
+            Some(_) => Status::not_found(format!("{} has no project {}", asked.source, asked.id)),
+        }
+    }
+}
+
+type Watching = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl DashboardService for Service {
+    async fn list_projects(
+        &self,
+        request: Request<v1::ListProjectsRequest>,
+    ) -> Result<Response<v1::ListProjectsResponse>, Status> {
+        let query = query::ProjectQuery::try_from(request.into_inner())?;
+        let now = self.hub.clock().now();
+        let answer = self.hub.read(|p| query::list_projects(&query, p, &self.watched, self.sources(p), now));
+        Ok(Response::new(answer))
+    }
+
+    async fn get_project(
+        &self,
+        request: Request<v1::GetProjectRequest>,
+    ) -> Result<Response<v1::GetProjectResponse>, Status> {
+        let asked = key(request.into_inner().key)?;
+        let found = self.canonical(&asked)?;
+        let now = self.hub.clock().now();
+        self.hub
+            .read(|p| {
+                let entry = p.board.get(&found)?;
+                Some(v1::GetProjectResponse {
+                    row: Some(query::row_of(entry, p, &self.watched, now)),
+                    key: Some((&found).into()),
+                    source: p.sources.get(&found.source).map(|s| self.source(p, s)),
+                    version: Some(p.board.version().into()),
+                })
+            })
+            .map(Response::new)
+            .ok_or_else(|| self.no_project(&asked))
+    }
+
+    async fn list_pipelines(
+        &self,
+        request: Request<v1::ListPipelinesRequest>,
+    ) -> Result<Response<v1::ListPipelinesResponse>, Status> {
+        let mut request = request.into_inner();
+        if let Some(asked) = request.project.take() {
+            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+        }
+        let query = query::PipelineQuery::try_from(request)?;
+        Ok(Response::new(self.hub.read(|p| query::list_pipelines(&query, p))))
+    }
+
+    async fn get_pipeline(
+        &self,
+        request: Request<v1::GetPipelineRequest>,
+    ) -> Result<Response<v1::GetPipelineResponse>, Status> {
+        let request = request.into_inner();
+        let project = self.canonical(&key(request.project)?)?;
+        let run = RunId::new(&request.id);
+        let read = self.details.pipeline(&project, &run).await;
+        // A detail is news like any other: what it says of the run goes on the board.
+        if let Read::Here { value, .. } = &read {
+            let seen = Seen::Run(project.clone(), Box::new(value.pipeline.clone()));
+            let known = self.hub.read(|p| p.board.run(&project, &run).is_some());
+            if known {
+                self.hub.observe(Observation { asked_at: self.hub.clock().now(), seen });
+            }
+        }
+        self.hub.read(|p| {
+            let entry = p.board.get(&project).ok_or_else(|| self.no_project(&project))?;
+            let on_board = p.board.run(&project, &run);
+            let mut answer = v1::GetPipelineResponse {
+                version: Some(p.board.version().into()),
+                project: Some((&*entry.project).into()),
+                source: p.sources.get(&project.source).map(|s| self.source(p, s)),
+                ..v1::GetPipelineResponse::default()
+            };
+            let shown = match (&read, on_board) {
+                (Read::Here { value, fetched_at, error }, _) => {
+                    answer.jobs = value.jobs.iter().map(Into::into).collect();
+                    answer.problems = value.problems.iter().map(Into::into).collect();
+                    answer.problems.extend(error.iter().map(|e| (&e.to_partial("jobs")).into()));
+                    answer.fetched_at = Some(api::timestamp(*fetched_at));
+                    on_board.map_or_else(|| Arc::new(value.pipeline.clone().bounded()), Arc::clone)
+                }
+                (Read::Loading, Some(run)) => {
+                    answer.loading = true;
+                    Arc::clone(run)
+                }
+                (Read::Failed(error), Some(run)) => {
+                    answer.problems.push((&error.to_partial("jobs")).into());
+                    Arc::clone(run)
+                }
+                (Read::Loading, None) => {
+                    return Err(Status::unavailable(format!("pipeline {} is being read", request.id)));
+                }
+                (Read::Failed(error), None) => return Err(status_of(error)),
+            };
+            let same_lane = entry
+                .runs()
+                .iter()
+                .filter(|r| r.workflow.lane == shown.workflow.lane && r.branch == shown.branch);
+            answer.median_green =
+                domain::stats::median_duration(same_lane.map(AsRef::as_ref)).map(api::duration);
+            answer.pipeline = Some(query::pipeline_with_estimate(entry, &shown));
+            Ok(Response::new(answer))
+        })
+    }
+
+    async fn get_job_log(
+        &self,
+        request: Request<v1::GetJobLogRequest>,
+    ) -> Result<Response<v1::GetJobLogResponse>, Status> {
+        let request = request.into_inner();
+        let project = self.canonical(&key(request.project)?)?;
+        let (run, job) = (RunId::new(&request.pipeline), JobId::new(&request.job));
+        let mut answer = v1::GetJobLogResponse {
+            version: Some(self.hub.read(|p| p.board.version()).into()),
+            ..v1::GetJobLogResponse::default()
+        };
+        match self.details.log(&project, &run, &job).await {
+            Read::Here { value, fetched_at, error } => {
+                answer.text.clone_from(&value.text);
+                answer.truncated = value.truncated;
+                answer.note = value.note.clone().or_else(|| error.map(|e| e.to_string()));
+                answer.fetched_at = Some(api::timestamp(fetched_at));
+            }
+            Read::Loading => answer.loading = true,
+            Read::Failed(error) => return Err(status_of(&error)),
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn list_branches(
+        &self,
+        request: Request<v1::ListBranchesRequest>,
+    ) -> Result<Response<v1::ListBranchesResponse>, Status> {
+        let mut request = request.into_inner();
+        if let Some(asked) = request.project.take() {
+            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+        }
+        let query = query::BranchQuery::try_from(request)?;
+        let read = match &query.project {
+            Some(project) => Some(self.details.branches(project).await),
+            None => None,
+        };
+        let known = if let Some(Read::Here { value, .. }) = &read { Some(value.as_slice()) } else { None };
+        let mut answer = self.hub.read(|p| query::list_branches(&query, p, known));
+        match &read {
+            Some(Read::Loading) => answer.loading = true,
+            Some(Read::Failed(error) | Read::Here { error: Some(error), .. }) => {
+                answer.problems.push((&error.to_partial("branches")).into());
+            }
+            Some(Read::Here { error: None, .. }) | None => {}
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn list_sources(
+        &self,
+        _request: Request<v1::ListSourcesRequest>,
+    ) -> Result<Response<v1::ListSourcesResponse>, Status> {
+        let answer = self.hub.read(|p| v1::ListSourcesResponse {
+            sources: self.sources(p),
+            version: Some(p.board.version().into()),
+        });
+        Ok(Response::new(answer))
+    }
+
+    type WatchStream = Watching;
+
+    async fn watch(&self, _request: Request<v1::WatchRequest>) -> Result<Response<Watching>, Status> {
+        let (present, events) = self.hub.subscribe();
+        let first = v1::WatchResponse {
+            version: Some(present.into()),
+            resync: true,
+            at: Some(api::timestamp(self.hub.clock().now())),
+            ..v1::WatchResponse::default()
+        };
+        let hub = Arc::clone(&self.hub);
+        let stopping = self.stopping.clone();
+        let state = (Some(first), events, hub, stopping);
+        let stream = futures::stream::unfold(state, |(first, mut events, hub, stopping)| async move {
+            if let Some(first) = first {
+                return Some((Ok(first), (None, events, hub, stopping)));
+            }
+            let next = tokio::select! {
+                next = events.recv() => next,
+                () = stopping.cancelled() => return None,
+            };
+            let event = match next {
+                Ok(published) => v1::WatchResponse {
+                    version: Some(published.version.into()),
+                    changes: published.changes.iter().map(change).collect(),
+                    sources_changed: published.sources_changed,
+                    resync: false,
+                    at: Some(api::timestamp(published.at)),
+                },
+                // Too slow: what was missed is not known any more.
+                Err(RecvError::Lagged(_)) => {
+                    let (present, fresh) = hub.subscribe();
+                    events = fresh;
+                    v1::WatchResponse {
+                        version: Some(present.into()),
+                        resync: true,
+                        at: Some(api::timestamp(hub.clock().now())),
+                        ..v1::WatchResponse::default()
+                    }
+                }
+                Err(RecvError::Closed) => return None,
+            };
+            Some((Ok(event), (None, events, hub, stopping)))
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+fn change(c: &Change) -> v1::Change {
+    v1::Change { project: Some((&c.project).into()), gone: c.gone }
+}
+
+fn status_of(error: &connector::Error) -> Status {
+    let text = error.to_string();
+    match error {
+        connector::Error::NotFound(_) | connector::Error::Legal(_) => Status::not_found(text),
+        connector::Error::Unauthorized(_) | connector::Error::Forbidden(_) => Status::permission_denied(text),
+        connector::Error::RateLimited { .. } => Status::resource_exhausted(text),
+        connector::Error::Unreachable(_)
+        | connector::Error::Server(_)
+        | connector::Error::Garbage(_)
+        | connector::Error::Redirect(_) => Status::unavailable(text),
+    }
+}
