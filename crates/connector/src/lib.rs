@@ -11,6 +11,7 @@ mod contract;
 mod error;
 pub mod http;
 mod registry;
+pub mod wire;
 
 pub use contract::{
     Connector, CurrentUser, Descriptor, Heads, HeadsAsk, Issue, Issues, MergeRequest, MergeRequestState,

@@ -5,8 +5,15 @@
 //! costs a 304, and safe requests are tried again with jitter.
 
 mod client;
+mod etag;
+mod failure;
+mod limits;
+mod response;
+mod settings;
+mod traffic;
 
-pub use client::{
-    Auth, Budget, BudgetHeaders, Classify, Client, ClientSettings, Dialect, EndpointTraffic, Response, Tail,
-    Traffic,
-};
+pub use client::{Client, MAX_CONCURRENT};
+pub use limits::Budget;
+pub use response::{Response, Tail};
+pub use settings::{Auth, BudgetHeaders, Classify, ClientSettings, Dialect, Timeouts};
+pub use traffic::{EndpointTraffic, Traffic};
