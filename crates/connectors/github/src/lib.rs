@@ -1,1 +1,39 @@
-//! connector-github
+//! GitHub: github.com, GHE.com and GitHub Enterprise Server, over REST.
+//!
+//! * `github`: a source and what its questions share; `base`: where its API is; `dialect`: its headers and errors.
+//! * `heads`: the state of a repository in as few requests as there are; `runs`: runs, jobs and logs; `lists`: the rest.
+//! * `wire`: GitHub's JSON; `convert`, `status`, `details`, `log`: what it means.
+//!
+//! Facts about the API are from its OpenAPI description (`@octokit/openapi`), docs.github.com and recorded answers.
+//!
+//! A refresh of a repository in which nothing happened is one conditional request, answered 304, which is free with a
+//! token. Without one GitHub allows 60 requests an hour: then only what runs list and branch tell is read.
+
+mod base;
+mod convert;
+mod details;
+mod dialect;
+mod github;
+mod heads;
+mod lists;
+mod log;
+mod runs;
+mod shim;
+mod status;
+mod wire;
+
+use connector::{Descriptor, Platform, Words};
+use domain::PlatformId;
+
+const PLATFORM_ID: PlatformId = PlatformId::new("github");
+
+static DESCRIPTOR: Descriptor = Descriptor {
+    id: PLATFORM_ID,
+    title: "GitHub",
+    icon: "github",
+    words: Words { project: "repository", pipeline: "workflow run", merge_request: "pull request" },
+    scope: dialect::SCOPE,
+};
+
+/// The platform.
+pub static PLATFORM: Platform = Platform { descriptor: &DESCRIPTOR, build: github::GitHub::build };

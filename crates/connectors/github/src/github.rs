@@ -1,0 +1,233 @@
+//! One source of GitHub: what all its questions share.
+
+use std::sync::Arc;
+
+use crate::shim::Rows;
+use async_trait::async_trait;
+use config::{LogAccess, SourceSettings};
+use connector::http::{Auth, Budget, Client, ClientSettings, Traffic};
+use connector::{
+    BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues, MergeRequests, Page, PageToken,
+    PipelineDetail, PipelineQuery, Pipelines, Result,
+};
+use domain::{
+    Branch, Clock, JobId, Log, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
+};
+use futures::stream::BoxStream;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::base::{api_base, owner_and_name};
+use crate::dialect::DIALECT;
+use crate::{DESCRIPTOR, heads, lists, runs};
+
+/// The largest page that GitHub gives.
+pub(crate) const PER_PAGE: &str = "100";
+/// The most pages of one list that are read in one question.
+pub(crate) const MAX_PAGES: usize = 50;
+
+/// A source of GitHub.
+#[derive(Debug)]
+pub(crate) struct GitHub {
+    pub(crate) source: SourceName,
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Without a token GitHub answers 60 requests an hour, and a 304 counts.
+    pub(crate) anonymous: bool,
+    pub(crate) organizations: Vec<String>,
+    pub(crate) logs: LogAccess,
+}
+
+impl GitHub {
+    /// Makes a source. No I/O.
+    pub(crate) fn build(
+        settings: &SourceSettings,
+        clock: Arc<dyn Clock>,
+    ) -> std::result::Result<Arc<dyn Connector>, BuildError> {
+        let source = SourceName::new(&settings.name)
+            .map_err(|why| BuildError { source_name: fallback_name(), why: why.to_string() })?;
+        let fail = |why: String| BuildError { source_name: source.clone(), why };
+        let url = settings.url.as_ref().ok_or_else(|| fail("no url".into()))?;
+        let base = api_base(url).map_err(fail)?;
+        if settings.token.is_none() && settings.extra_text("app_id").is_some() {
+            return Err(fail("signing in as a GitHub App is not supported: give a token".into()));
+        }
+        let proxy = settings
+            .proxy
+            .as_ref()
+            .map(|p| Url::parse(p.expose()))
+            .transpose()
+            .map_err(|e| fail(format!("proxy: {e}")))?;
+        let auth = match &settings.token {
+            Some(token) => Auth::Bearer(token.secret_string().clone()),
+            None => Auth::Anonymous,
+        };
+        let client = Client::new(
+            ClientSettings {
+                source: source.clone(),
+                base,
+                auth,
+                dialect: DIALECT,
+                ca_file: settings.ca_file.clone(),
+                proxy,
+                insecure_skip_verify: settings.insecure_skip_verify,
+            },
+            Arc::clone(&clock),
+        )
+        .map_err(fail)?;
+        Ok(Arc::new(Self {
+            source: source.clone(),
+            client,
+            clock,
+            anonymous: settings.token.is_none(),
+            organizations: settings.organizations.clone(),
+            logs: settings.logs,
+        }))
+    }
+
+    /// A URL below a repository.
+    pub(crate) fn below(&self, project: &Project, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
+        let id = project.key.id.as_str();
+        let (owner, name) = owner_and_name(id).ok_or_else(|| no_repository(id))?;
+        Ok(self.client.url(&[&["repos", owner, name], path].concat(), query))
+    }
+
+    /// One page of a list that is a bare array, and the link to the next.
+    pub(crate) async fn rows<T: DeserializeOwned>(
+        &self,
+        endpoint: &'static str,
+        url: Url,
+    ) -> Result<(Vec<T>, Option<Url>)> {
+        let response = self.client.get(endpoint, url).await?;
+        let rows: Rows<T> = response.json()?;
+        self.note_broken(endpoint, &rows);
+        Ok((rows.items, response.next_link()?))
+    }
+
+    /// Says in the log that rows of a list could not be read. Lists that stand on the board say it there.
+    pub(crate) fn note_broken<T>(&self, endpoint: &'static str, rows: &Rows<T>) {
+        if rows.broken > 0 {
+            let (broken, why) = (rows.broken, rows.first_error.as_deref().unwrap_or_default());
+            tracing::warn!(source = %self.source, endpoint, broken, why, "rows of a list could not be read");
+        }
+    }
+}
+
+/// The name under which a source is refused whose own is none. The configuration has checked that before.
+fn fallback_name() -> SourceName {
+    SourceName::new(DESCRIPTOR.id.as_str())
+        .unwrap_or_else(|_| unreachable!("a platform's id is a source's name"))
+}
+
+/// What no repository's name can be needs no question.
+pub(crate) fn no_repository(id: &str) -> Error {
+    let shown = domain::text::line(id, domain::text::MAX_TITLE);
+    Error::NotFound(format!("{shown:?} is no repository of GitHub's: expected owner/repository"))
+}
+
+/// The token of a page that begins at this URL.
+pub(crate) fn token(next: Option<Url>) -> Option<PageToken> {
+    next.map(|url| PageToken(url.into()))
+}
+
+/// The URL of a page, or the first.
+pub(crate) fn page_url(page: Option<PageToken>, first: impl FnOnce() -> Result<Url>) -> Result<Url> {
+    match page {
+        None => first(),
+        Some(token) => Url::parse(&token.0).map_err(|e| Error::Garbage(format!("page token: {e}"))),
+    }
+}
+
+/// A part that is missing, as a reason on the row.
+pub(crate) fn partial(part: &str, error: &Error) -> Problem {
+    match error {
+        Error::NotFound(_) => Problem::new(ProblemKind::Partial, format!("{part}: not found")),
+        error => error.to_partial(part),
+    }
+}
+
+/// That rows of a list could not be read, as a reason on the row.
+pub(crate) fn broken_rows<T>(part: &str, rows: &Rows<T>) -> Option<Problem> {
+    (rows.broken > 0).then(|| {
+        let all = rows.broken + rows.items.len();
+        Problem::new(ProblemKind::Partial, format!("{} of {all} {part} could not be read", rows.broken))
+    })
+}
+
+#[async_trait]
+impl Connector for GitHub {
+    fn descriptor(&self) -> &'static Descriptor {
+        &DESCRIPTOR
+    }
+
+    fn source(&self) -> &SourceName {
+        &self.source
+    }
+
+    fn could_hold(&self, name: &str) -> bool {
+        owner_and_name(name).is_some()
+    }
+
+    fn budget(&self) -> Option<Budget> {
+        self.client.budget()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.client.traffic()
+    }
+
+    async fn projects(&self, page: Option<PageToken>) -> Result<Page<Project>> {
+        lists::projects(self, page).await
+    }
+
+    async fn project(&self, id_or_name: &str) -> Result<Project> {
+        lists::project(self, id_or_name).await
+    }
+
+    async fn project_count(&self) -> Result<Option<u64>> {
+        lists::project_count(self).await
+    }
+
+    fn branch_heads<'a>(
+        &'a self,
+        asks: Vec<HeadsAsk>,
+    ) -> BoxStream<'a, (ProjectKey, Result<connector::Heads>)> {
+        heads::branch_heads(self, asks)
+    }
+
+    async fn pipelines(&self, project: &Project, query: &PipelineQuery) -> Result<Pipelines> {
+        runs::pipelines(self, project, query).await
+    }
+
+    async fn latest_pipeline(&self, project: &Project, branch: &str) -> Result<Option<Pipeline>> {
+        runs::latest(self, project, branch).await
+    }
+
+    async fn pipeline(&self, project: &Project, run: &RunId) -> Result<PipelineDetail> {
+        runs::detail(self, project, run).await
+    }
+
+    async fn log(&self, project: &Project, _: &RunId, job: &JobId, max_bytes: usize) -> Result<Log> {
+        runs::log(self, project, job, max_bytes).await
+    }
+
+    async fn branches(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Branch>> {
+        lists::branches(self, project, page).await
+    }
+
+    async fn branch(&self, project: &Project, name: &str) -> Result<Branch> {
+        lists::branch(self, project, name).await
+    }
+
+    fn merge_requests(&self) -> Option<&dyn MergeRequests> {
+        Some(self)
+    }
+
+    fn issues(&self) -> Option<&dyn Issues> {
+        Some(self)
+    }
+
+    fn current_user(&self) -> Option<&dyn CurrentUser> {
+        Some(self)
+    }
+}
