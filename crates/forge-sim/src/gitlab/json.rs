@@ -330,6 +330,7 @@ impl Json<'_> {
 
     pub(super) fn merge_request(&self, project: &Project, mr: &MergeRequest, detail: bool) -> Value {
         let assignee = self.user(mr.author);
+        let merger = if mr.open { Value::Null } else { assignee.clone() };
         let me = mr.number;
         let mut row = json!({
             "id": project.native_id * 1_000 + u64::from(me),
@@ -340,8 +341,8 @@ impl Json<'_> {
             "state": if mr.open { "opened" } else { "merged" },
             "created_at": millis(mr.created_at),
             "updated_at": millis(mr.updated_at),
-            "merged_by": if mr.open { Value::Null } else { assignee },
-            "merge_user": if mr.open { Value::Null } else { assignee },
+            "merged_by": merger,
+            "merge_user": merger,
             "merged_at": (!mr.open).then(|| millis(mr.updated_at)),
             "closed_by": null,
             "closed_at": null,
