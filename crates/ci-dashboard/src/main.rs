@@ -1,1 +1,115 @@
-fn main() {}
+//! Everything in one process, for a laptop; the demo; and a check of the configuration.
+
+mod demo;
+mod single;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use config::{Inputs, Loaded, Role};
+
+/// Shows the state of every pipeline that a team runs, on one page.
+///
+/// Without a command it runs the aggregator and the web server in one process. A token in the environment and no file is
+/// enough: GITHUB_TOKEN=… ci-dashboard. Settings come from defaults, then the file, then the environment, then flags. The
+/// exit code is 0 after a clean stop, 2 for bad usage or configuration, 1 for anything else.
+#[derive(Debug, Parser)]
+#[command(name = "ci-dashboard", version = lifecycle::VERSION, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "H")]
+    host: Option<String>,
+    /// Port to listen on [default: 8080]
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// Configuration file. Without it: ./config.yaml, ./config/config.yaml,
+    /// $XDG_CONFIG_HOME/ci-dashboard/config.yaml, /etc/ci-dashboard/config.yaml, whichever is there first
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look around: simulated platforms on this machine, and the real thing against them
+    Demo(demo::DemoArgs),
+    /// Print the effective settings, secrets masked; or every mistake, and exit with 2
+    CheckConfig(ConfigArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Some(Command::Demo(args)) => demo::run(args).await,
+        Some(Command::CheckConfig(args)) => check(args),
+        None => run(cli.run).await,
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ci-dashboard: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The settings, or the exit code after every mistake was told.
+fn load(inputs: &Inputs) -> Result<Loaded, ExitCode> {
+    config::load(inputs).map_err(|problems| {
+        eprintln!("{problems}");
+        ExitCode::from(2)
+    })
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let mut inputs = Inputs::from_process(Role::All, args.config.config)?;
+    inputs.overrides.host = args.host;
+    inputs.overrides.port = args.port;
+    let loaded = match load(&inputs) {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    aggregator::init(&loaded.settings).map_err(anyhow::Error::msg)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let running = match single::start(&loaded.settings).await {
+        Ok(running) => running,
+        Err(error) => return Ok(error.report()),
+    };
+    tracing::info!(url = %running.url, sources = loaded.settings.sources.len(), "ready");
+    Ok(running.life.until_stopped().await.exit_code())
+}
+
+fn check(args: ConfigArgs) -> anyhow::Result<ExitCode> {
+    let inputs = Inputs::from_process(Role::All, args.config)?;
+    Ok(match load(&inputs) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("{warning}");
+            }
+            match &loaded.file {
+                Some(file) => println!("# {}", file.display()),
+                None => println!("# no file: defaults and environment"),
+            }
+            print!("{}", loaded.settings.effective_yaml());
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    })
+}

@@ -71,18 +71,7 @@ impl Settings {
         out.text(1, "refresh_interval", &format_duration(self.ui.refresh_interval));
         out.raw(1, "show_people", self.ui.show_people);
         out.section("logging");
-        out.text(
-            1,
-            "level",
-            match self.logging.level {
-                LogLevel::Off => "off",
-                LogLevel::Error => "error",
-                LogLevel::Warn => "warn",
-                LogLevel::Info => "info",
-                LogLevel::Debug => "debug",
-                LogLevel::Trace => "trace",
-            },
-        );
+        out.text(1, "level", self.logging.level.as_str());
         out.text(
             1,
             "format",

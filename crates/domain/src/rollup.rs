@@ -45,7 +45,7 @@ pub struct Decided {
 }
 
 /// Why a run had no say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LeftOutReason {
     /// It has not ended.
     Active,

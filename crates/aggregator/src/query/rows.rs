@@ -75,7 +75,7 @@ impl TryFrom<v1::ListProjectsRequest> for ProjectQuery {
 
 /// A row before it is written.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+struct Row<'a> {
     entry: &'a Entry,
     shown: Option<&'a Shown>,
     folded: Option<&'static str>,

@@ -24,7 +24,7 @@ pub fn pipeline_with_estimate(entry: &Entry, run: &Pipeline) -> v1::Pipeline {
 /// A branch of this project by name, with its newest commit as far as it is known: from the branch itself, else from
 /// its newest run.
 #[must_use]
-pub fn branch_of(entry: &Entry, name: &str) -> v1::Branch {
+pub(super) fn branch_of(entry: &Entry, name: &str) -> v1::Branch {
     if let Some(head) = entry.head().filter(|h| h.name == name) {
         return branch(&entry.project.key, head, entry.project.default_branch.as_deref());
     }
@@ -42,7 +42,7 @@ pub fn branch_of(entry: &Entry, name: &str) -> v1::Branch {
 
 /// A branch as the platform told it.
 #[must_use]
-pub fn branch(project: &ProjectKey, b: &Branch, default: Option<&str>) -> v1::Branch {
+pub(super) fn branch(project: &ProjectKey, b: &Branch, default: Option<&str>) -> v1::Branch {
     v1::Branch {
         project: Some(project.into()),
         name: b.name.clone(),
@@ -59,7 +59,7 @@ pub fn branch(project: &ProjectKey, b: &Branch, default: Option<&str>) -> v1::Br
 
 /// The two faces of a branch and its figures.
 #[must_use]
-pub fn state_of(entry: &Entry, shown: &Shown) -> v1::BranchState {
+pub(super) fn state_of(entry: &Entry, shown: &Shown) -> v1::BranchState {
     let find = |id| shown.runs.iter().find(|r| &r.id == id).map(|r| pipeline_with_estimate(entry, r));
     let rollup = &shown.rollup;
     let mut lanes = std::collections::BTreeSet::new();

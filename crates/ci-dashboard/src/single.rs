@@ -1,0 +1,59 @@
+//! Aggregator and web in one process: the same code as the two daemons, joined by a pipe instead of a socket.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use aggregator::Aggregator;
+use aggregator::hub::Hub;
+use config::Settings;
+use domain::SystemClock;
+use lifecycle::Lifecycle;
+
+/// What runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Its tasks.
+    pub(crate) life: Lifecycle,
+    /// Its board.
+    pub(crate) hub: Arc<Hub>,
+    /// Where to look.
+    pub(crate) url: String,
+}
+
+/// Why nothing runs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    SetUp(#[from] aggregator::SetUpError),
+    #[error(transparent)]
+    Listen(#[from] api::ListenError),
+    #[error(transparent)]
+    Web(#[from] web::StartError),
+}
+
+impl StartError {
+    /// Says it in one sentence; gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("ci-dashboard: {self}");
+        match self {
+            Self::Web(error) if error.is_configuration() => ExitCode::from(2),
+            Self::SetUp(_) => ExitCode::from(2),
+            Self::Web(_) | Self::Listen(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Starts both. The port is taken first: without it nothing is asked of any platform.
+pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
+    let clock = Arc::new(SystemClock);
+    let life = Lifecycle::new();
+    let tasks = life.tasks();
+    let listener = web::listen(&settings.server).await?;
+    let endpoint = api::Endpoint::InProcess(api::InProcess::default());
+    let aggregator = Aggregator::new(settings, Arc::clone(&clock) as _, &tasks)?;
+    let hub = Arc::clone(aggregator.hub());
+    aggregator.start(endpoint.listen().await?, &tasks);
+    let address = web::serve(settings.into(), &endpoint, clock, listener, &tasks)?;
+    let url = format!("http://{address}{}", settings.server.base_path.trim_end_matches('/'));
+    Ok(Running { life, hub, url })
+}
