@@ -1,11 +1,10 @@
 //! From GitHub's objects to ours.
 
-use std::time::Duration;
-
+use connector::wire::between;
 use connector::{Issue, MergeRequest, MergeRequestState};
 use domain::{
     Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, Project, ProjectKey, RunId, SourceName,
-    Status, Timestamp, Visibility, WebUrl, Workflow, encode_segment,
+    Status, Visibility, WebUrl, Workflow, encode_segment,
 };
 
 use crate::{PLATFORM_ID, details, status, wire};
@@ -13,11 +12,6 @@ use crate::{PLATFORM_ID, details, status, wire};
 /// Where the repository's own workflow files are. A run whose workflow is elsewhere (`dynamic/…`, or an organization's
 /// required workflow) is of none that the list of workflows has to name.
 const OWN_WORKFLOWS: &str = ".github/workflows/";
-
-/// The time between two moments; zero when a platform's clock has them the wrong way round.
-pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
 
 fn link(url: Option<&str>) -> Option<WebUrl> {
     url.and_then(WebUrl::parse)

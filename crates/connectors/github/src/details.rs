@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use connector::wire::between;
 use domain::{Completeness, Pipeline, Status, Timestamp};
 
-use crate::convert::between;
 use crate::{status, wire};
 
 /// A run that GitHub did not even start: it has no jobs.

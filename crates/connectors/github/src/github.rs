@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::shim::Rows;
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
 use connector::http::{Auth, Budget, Client, ClientSettings, Traffic};
+use connector::wire::Rows;
 use connector::{
     BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues, MergeRequests, Page, PageToken,
     PipelineDetail, PipelineQuery, Pipelines, Result,
@@ -101,7 +101,9 @@ impl GitHub {
         let response = self.client.get(endpoint, url).await?;
         let rows: Rows<T> = response.json()?;
         self.note_broken(endpoint, &rows);
-        Ok((rows.items, response.next_link()?))
+        // An empty page is the end, whatever it links to.
+        let next = if rows.items.is_empty() && rows.broken == 0 { None } else { response.next_link()? };
+        Ok((rows.items, next))
     }
 
     /// Says in the log that rows of a list could not be read. Lists that stand on the board say it there.
@@ -144,14 +146,6 @@ pub(crate) fn partial(part: &str, error: &Error) -> Problem {
         Error::NotFound(_) => Problem::new(ProblemKind::Partial, format!("{part}: not found")),
         error => error.to_partial(part),
     }
-}
-
-/// That rows of a list could not be read, as a reason on the row.
-pub(crate) fn broken_rows<T>(part: &str, rows: &Rows<T>) -> Option<Problem> {
-    (rows.broken > 0).then(|| {
-        let all = rows.broken + rows.items.len();
-        Problem::new(ProblemKind::Partial, format!("{} of {all} {part} could not be read", rows.broken))
-    })
 }
 
 #[async_trait]

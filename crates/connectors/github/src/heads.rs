@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream};
 use jiff::SignedDuration;
 
 use crate::dialect::EMPTY_REPOSITORY;
-use crate::github::{GitHub, MAX_PAGES, PER_PAGE, broken_rows, partial};
+use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
 use crate::{convert, details, lists, status, wire};
 
@@ -55,7 +55,7 @@ async fn heads(github: &GitHub, ask: &HeadsAsk) -> Result<Heads> {
     };
     let none_at_all = first.total_count == Some(0) && first.workflow_runs.items.is_empty();
     let broken = first.workflow_runs.broken;
-    out.problems.extend(broken_rows("runs", &first.workflow_runs));
+    out.problems.extend(first.workflow_runs.problem("runs"));
     read.add(first, None);
     if read.runs.is_empty() && broken > 0 {
         return Err(Error::Garbage(format!(

@@ -18,7 +18,6 @@ mod heads;
 mod lists;
 mod log;
 mod runs;
-mod shim;
 mod status;
 mod wire;
 

@@ -1,8 +1,8 @@
 //! Repositories, branches, pull requests, issues, and whose token it is.
 
-use crate::shim::Rows;
 use async_trait::async_trait;
 use connector::http::Response;
+use connector::wire::Rows;
 use connector::{CurrentUser, Error, Issue, Issues, MergeRequest, MergeRequests, Page, PageToken, Result};
 use domain::{Branch, Person, Project};
 use url::Url;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::shim::Rows;
 use config::LogAccess;
+use connector::wire::Rows;
 use connector::{Error, PipelineDetail, PipelineQuery, Pipelines, Result};
 use domain::{
     Completeness, Job, JobId, Log, Pipeline, Problem, ProblemKind, Project, RunId, Status, Timestamp,
@@ -11,7 +11,7 @@ use domain::{
 use url::Url;
 
 use crate::dialect::EXPIRED;
-use crate::github::{GitHub, MAX_PAGES, PER_PAGE, broken_rows, partial};
+use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
 use crate::{convert, details, log, status, wire};
 
 pub(crate) const RUNS: &str = "GET /repos/:owner/:repo/actions/runs";
@@ -72,7 +72,7 @@ pub(crate) async fn pipelines(
                 break;
             }
         };
-        out.problems.extend(broken_rows("runs", &runs.workflow_runs));
+        out.problems.extend(runs.workflow_runs.problem("runs"));
         let rows = runs.workflow_runs.items;
         in_window += rows.len();
         let oldest = rows.iter().filter_map(|r| r.created_at).min();
@@ -86,7 +86,8 @@ pub(crate) async fn pipelines(
         if out.items.len() >= query.limit {
             break;
         }
-        next = following;
+        // A page that brings nothing new is the end, whatever it links to.
+        next = following.filter(|_| seen.len() > before);
         // Past the cap of a narrowed list the rest is asked for by an earlier end.
         if next.is_none() && narrowed && in_window >= MAX_NARROWED && seen.len() > before {
             until = oldest;
@@ -165,7 +166,7 @@ pub(crate) async fn jobs(
         };
         match answer.await {
             Ok((rows, following)) => {
-                problems.extend(broken_rows("jobs", &rows));
+                problems.extend(rows.problem("jobs"));
                 all.extend(rows.items);
                 next = following;
             }

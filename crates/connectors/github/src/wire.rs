@@ -1,7 +1,7 @@
 //! GitHub's JSON, as much of it as is read. Only ids are required: old answers and old servers leave much out, and the
 //! API's newer versions drop fields.
 
-use crate::shim::{Rows, lenient_string, lenient_time, lenient_u64};
+use connector::wire::{Rows, lenient_string, lenient_time, lenient_u64};
 use domain::Timestamp;
 use serde::Deserialize;
 

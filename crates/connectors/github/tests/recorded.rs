@@ -1,6 +1,8 @@
 //! What GitHub really answered, recorded by other projects. The recordings are no part of this repository: without them
 //! there is nothing to test here.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::collections::HashMap;
@@ -72,10 +74,8 @@ impl Replay {
         }
         let (_, _, exchange) = recorded(&Vec::new())?;
         let mut exchange = exchange.clone();
-        if query
-            .iter()
-            .any(|(k, _)| narrows(k, "\0", &Value::Null) != narrows(k, "", &Value::Null) || k == "branch")
-        {
+        // What was recorded of the whole list is not true of a part of it.
+        if !query.is_empty() {
             exchange["headers"].as_object_mut().unwrap().retain(|k, _| !matches!(&**k, "etag" | "link"));
         }
         let later = query.iter().any(|(k, v)| k == "page" && v != "1");

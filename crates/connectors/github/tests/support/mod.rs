@@ -8,10 +8,10 @@ use connector::{Connector, HeadsAsk};
 use domain::{Clock, Patterns, Project};
 
 /// The token that every test's source has.
-pub const TOKEN: &str = "ghp_canary";
+pub(crate) const TOKEN: &str = "ghp_canary";
 
 /// A source's settings, with a token.
-pub fn settings(url: &str) -> SourceSettings {
+pub(crate) fn settings(url: &str) -> SourceSettings {
     SourceSettings {
         platform: "github",
         name: "gh".into(),
@@ -38,12 +38,12 @@ pub fn settings(url: &str) -> SourceSettings {
 }
 
 /// The source that these settings make.
-pub fn source(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Arc<dyn Connector> {
+pub(crate) fn source(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Arc<dyn Connector> {
     (connector_github::PLATFORM.build)(settings, clock).unwrap()
 }
 
 /// Asks about a project of which nothing is known.
-pub fn ask(project: &Project) -> HeadsAsk {
+pub(crate) fn ask(project: &Project) -> HeadsAsk {
     HeadsAsk {
         project: Arc::new(project.clone()),
         branches: Vec::new(),
