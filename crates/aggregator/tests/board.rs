@@ -1,0 +1,242 @@
+//! The rules that the board keeps whatever the order in which observations arrive.
+
+use std::collections::BTreeSet;
+
+use aggregator::board::{Board, Change, MAX_RUNS, Observation, Rules, Seen};
+use connector::Heads;
+use domain::{
+    Branch, NativeId, Outcome, Pipeline, PlatformId, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
+    Status, Timestamp,
+};
+use proptest::prelude::*;
+
+const FORGE: PlatformId = PlatformId::new("forge");
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn source() -> SourceName {
+    SourceName::new("src").unwrap()
+}
+
+fn key(id: &str) -> ProjectKey {
+    ProjectKey::new(source(), NativeId::new(id))
+}
+
+fn project(id: &str) -> Project {
+    Project { default_branch: Some("main".into()), ..Project::named(key(id), FORGE, format!("group/{id}")) }
+}
+
+fn run(id: u64, status: Status, updated: i64) -> Pipeline {
+    let mut run = Pipeline::new(RunId::from(id), status, status.as_str());
+    run.branch = Some("main".into());
+    run.workflow.lane = "ci".into();
+    run.created_at = Some(at(i64::try_from(id).unwrap() * 10));
+    run.updated_at = Some(at(updated));
+    run
+}
+
+fn heads(runs: Vec<Pipeline>) -> Box<Heads> {
+    Box::new(Heads { default_branch: Some(Branch::named("main")), pipelines: runs, ..Heads::default() })
+}
+
+fn board() -> Board {
+    let mut board = Board::new(7);
+    board.configure(source(), Rules::default());
+    board
+}
+
+fn see(board: &mut Board, asked: i64, seen: Seen) -> Vec<Change> {
+    board.apply(Observation { asked_at: at(asked), seen })
+}
+
+fn outcome(board: &Board, id: &str) -> Option<Outcome> {
+    board.get(&key(id)).unwrap().shown().first().unwrap().rollup.outcome
+}
+
+fn status(board: &Board, run: u64) -> Status {
+    board.run(&key("a"), &RunId::from(run)).unwrap().status
+}
+
+#[test]
+fn what_says_nothing_new_changes_nothing() {
+    let mut b = board();
+    assert_eq!(see(&mut b, 1, Seen::Projects(vec![project("a")])).len(), 1);
+    assert_eq!(see(&mut b, 2, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 5)]))).len(), 1);
+    let version = b.version();
+    assert_eq!(see(&mut b, 3, Seen::Projects(vec![project("a")])), []);
+    assert_eq!(see(&mut b, 4, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 5)]))), []);
+    assert_eq!(b.version(), version);
+    see(&mut b, 5, Seen::Heads(key("a"), heads(vec![run(1, Status::Failed, 6)])));
+    assert!(b.version() > version);
+}
+
+#[test]
+fn older_news_never_overwrites_newer() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    see(&mut b, 10, Seen::Heads(key("a"), heads(vec![run(1, Status::Failed, 9)])));
+    // Asked before, arrived after: the platform's own time of the run decides.
+    see(&mut b, 5, Seen::Heads(key("a"), heads(vec![run(1, Status::Running, 4)])));
+    assert_eq!(status(&b, 1), Status::Failed);
+    // An older answer cannot take away a run that it could not know either.
+    see(&mut b, 6, Seen::Heads(key("a"), heads(vec![])));
+    assert_eq!(status(&b, 1), Status::Failed);
+}
+
+#[test]
+fn a_re_run_leaves_a_terminal_state_and_its_old_end_goes() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    let mut ended = run(1, Status::Failed, 9);
+    ended.finished_at = Some(at(9));
+    ended.failure = Some("unit-tests".into());
+    ended.author = Some(domain::Person::named("mira"));
+    see(&mut b, 10, Seen::Heads(key("a"), heads(vec![ended])));
+    see(&mut b, 20, Seen::Heads(key("a"), heads(vec![run(1, Status::Running, 15)])));
+    let now = b.run(&key("a"), &RunId::from(1)).unwrap();
+    assert_eq!((now.status, now.finished_at, now.failure.as_deref()), (Status::Running, None, None));
+    assert_eq!(now.author.as_ref().unwrap().name, "mira", "whose commit it is does not change");
+}
+
+#[test]
+fn a_late_answer_never_resurrects_what_left() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a"), project("b")]));
+    let named = BTreeSet::from([NativeId::new("b")]);
+    let gone = see(&mut b, 10, Seen::ListingEnded { source: source(), named });
+    assert_eq!(gone, [Change { project: key("a"), gone: true }]);
+    // Asked before it left, arrived after.
+    assert_eq!(see(&mut b, 9, Seen::Projects(vec![project("a")])), []);
+    assert_eq!(see(&mut b, 9, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 5)]))), []);
+    assert!(b.get(&key("a")).is_none());
+    // Asked after: it is there again.
+    assert_eq!(see(&mut b, 11, Seen::Projects(vec![project("a")])).len(), 1);
+}
+
+#[test]
+fn a_project_that_is_newer_than_the_listing_stays() {
+    let mut b = board();
+    see(&mut b, 12, Seen::Projects(vec![project("new")]));
+    assert_eq!(see(&mut b, 10, Seen::ListingEnded { source: source(), named: BTreeSet::new() }), []);
+}
+
+#[test]
+fn another_sources_projects_are_not_touched_by_a_listing() {
+    let mut b = board();
+    let other = ProjectKey::new(SourceName::new("other").unwrap(), NativeId::new("a"));
+    see(&mut b, 1, Seen::Projects(vec![project("a"), Project::named(other.clone(), FORGE, "a")]));
+    see(&mut b, 2, Seen::ListingEnded { source: source(), named: BTreeSet::new() });
+    assert!(b.get(&key("a")).is_none());
+    assert!(b.get(&other).is_some(), "the same native id at another source is another project");
+}
+
+#[test]
+fn what_cannot_be_read_keeps_what_is_known_and_says_why() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    see(&mut b, 2, Seen::Heads(key("a"), heads(vec![run(1, Status::Failed, 2)])));
+    see(&mut b, 3, Seen::Unreadable(key("a"), Problem::new(ProblemKind::Forbidden, "403")));
+    let entry = b.get(&key("a")).unwrap();
+    assert_eq!(entry.problem().unwrap().kind, ProblemKind::Forbidden);
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Failed));
+    see(&mut b, 4, Seen::Heads(key("a"), heads(vec![run(1, Status::Failed, 2)])));
+    assert!(b.get(&key("a")).unwrap().problem().is_none(), "and the reason goes when it can be read again");
+}
+
+#[test]
+fn a_run_that_the_platform_deleted_goes_but_not_when_the_page_was_cut() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    see(&mut b, 2, Seen::Heads(key("a"), heads(vec![run(2, Status::Failed, 2), run(1, Status::Success, 1)])));
+    let mut cut = heads(vec![run(1, Status::Success, 1)]);
+    cut.problems.push(Problem::new(ProblemKind::Partial, "page 1 broke off"));
+    see(&mut b, 3, Seen::Heads(key("a"), cut));
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Failed));
+    see(&mut b, 4, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 1)])));
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Success));
+}
+
+#[test]
+fn runs_beyond_the_newest_page_stay_until_they_are_too_many() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    let page = |from: u64| (from..from + MAX_RUNS as u64).map(|i| run(i, Status::Success, 1)).collect::<Vec<_>>();
+    see(&mut b, 2, Seen::Heads(key("a"), heads(page(1))));
+    see(&mut b, 3, Seen::Heads(key("a"), heads(page(11))));
+    let runs = b.get(&key("a")).unwrap().runs();
+    assert_eq!(runs.first().unwrap().id, RunId::from(110));
+    assert!(runs.len() >= MAX_RUNS);
+    assert!(runs.len() <= MAX_RUNS + domain::stats::STRIP_RUNS);
+}
+
+#[test]
+fn text_from_outside_is_bounded_before_it_is_kept() {
+    let mut b = board();
+    let mut odd = project("a");
+    odd.name = format!("evil\u{202E}\u{0}{}", "x".repeat(1_000_000));
+    see(&mut b, 1, Seen::Projects(vec![odd]));
+    let name = &b.get(&key("a")).unwrap().project.name;
+    assert!(name.chars().count() <= domain::text::MAX_NAME + 1 && !name.contains(['\u{202E}', '\0']));
+}
+
+#[derive(Debug, Clone)]
+struct Step(i64, Seen);
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let status = proptest::sample::select(Status::ALL.to_vec());
+    let runs = proptest::collection::vec((1..5_u64, status, 0..50_i64), 0..5);
+    let runs = runs.prop_map(|rows| {
+        // A platform tells of a run once in an answer.
+        let mut seen = BTreeSet::new();
+        rows.into_iter().filter(|(id, ..)| seen.insert(*id)).map(|(id, s, u)| run(id, s, u)).collect::<Vec<_>>()
+    });
+    let id = || proptest::sample::select(vec!["a", "b"]);
+    let seen = prop_oneof![
+        id().prop_map(|id| Seen::Projects(vec![project(id)])),
+        (id(), runs).prop_map(|(id, runs)| Seen::Heads(key(id), heads(runs))),
+        id().prop_map(|id| Seen::Unreadable(key(id), Problem::new(ProblemKind::Garbage, "x"))),
+        id().prop_map(|id| Seen::ListingEnded { source: source(), named: BTreeSet::from([NativeId::new(id)]) }),
+        id().prop_map(|id| Seen::Gone(key(id))),
+    ];
+    (0..60_i64, seen).prop_map(|(asked, seen)| Step(asked, seen))
+}
+
+proptest! {
+    #[test]
+    fn saying_it_twice_is_saying_it_once(steps in proptest::collection::vec(any_step(), 0..30)) {
+        let mut b = board();
+        for Step(asked, seen) in steps {
+            see(&mut b, asked, seen.clone());
+            let version = b.version();
+            prop_assert_eq!(see(&mut b, asked, seen), vec![]);
+            prop_assert_eq!(b.version(), version);
+        }
+    }
+
+    #[test]
+    fn versions_rise_with_changes_and_only_then(steps in proptest::collection::vec(any_step(), 0..30)) {
+        let mut b = board();
+        for Step(asked, seen) in steps {
+            let before = b.version();
+            let changes = see(&mut b, asked, seen);
+            prop_assert_eq!(b.version() > before, !changes.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_run_never_goes_back_in_the_platforms_time(steps in proptest::collection::vec(any_step(), 0..30)) {
+        let mut b = board();
+        see(&mut b, 0, Seen::Projects(vec![project("a")]));
+        for Step(asked, seen) in steps {
+            let before: Vec<_> = b.get(&key("a")).map(|e| e.runs().to_vec()).unwrap_or_default();
+            see(&mut b, asked, seen);
+            for old in before {
+                if let Some(new) = b.run(&key("a"), &old.id) {
+                    prop_assert!(new.updated_at >= old.updated_at);
+                }
+            }
+        }
+    }
+}
