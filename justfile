@@ -1,0 +1,32 @@
+# `just` lists the recipes; each is one command that works without just as well.
+
+_default:
+    @just --list
+
+# The three binaries, optimised.
+build:
+    cargo build --release --locked --workspace --bins
+
+# Simulated platforms and the real thing on http://127.0.0.1:8080
+demo *ARGS:
+    cargo run --release --locked -- demo {{ARGS}}
+
+# Both daemons in the background (pid files and logs: target/run)
+run-all *ARGS:
+    ./scripts/run-all {{ARGS}}
+
+# Ends what run-all started.
+stop-all:
+    ./scripts/stop-all
+
+# Everything that CI runs.
+test *ARGS:
+    ./scripts/test {{ARGS}}
+
+# Formatting, lints, documentation.
+lint:
+    ./scripts/test fmt clippy doc
+
+# Formats the code.
+fmt:
+    cargo fmt --all
