@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use aggregator::board::{Board, Change, MAX_RUNS, Observation, Rules, Seen};
 use connector::Heads;
 use domain::{
-    Branch, NativeId, Outcome, Pipeline, PlatformId, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
-    Status, Timestamp,
+    Branch, NativeId, Outcome, Pipeline, PlatformId, Problem, ProblemKind, Project, ProjectKey, RunId,
+    SourceName, Status, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -162,7 +162,8 @@ fn a_run_that_the_platform_deleted_goes_but_not_when_the_page_was_cut() {
 fn runs_beyond_the_newest_page_stay_until_they_are_too_many() {
     let mut b = board();
     see(&mut b, 1, Seen::Projects(vec![project("a")]));
-    let page = |from: u64| (from..from + MAX_RUNS as u64).map(|i| run(i, Status::Success, 1)).collect::<Vec<_>>();
+    let page =
+        |from: u64| (from..from + MAX_RUNS as u64).map(|i| run(i, Status::Success, 1)).collect::<Vec<_>>();
     see(&mut b, 2, Seen::Heads(key("a"), heads(page(1))));
     see(&mut b, 3, Seen::Heads(key("a"), heads(page(11))));
     let runs = b.get(&key("a")).unwrap().runs();
@@ -190,14 +191,20 @@ fn any_step() -> impl Strategy<Value = Step> {
     let runs = runs.prop_map(|rows| {
         // A platform tells of a run once in an answer.
         let mut seen = BTreeSet::new();
-        rows.into_iter().filter(|(id, ..)| seen.insert(*id)).map(|(id, s, u)| run(id, s, u)).collect::<Vec<_>>()
+        rows.into_iter()
+            .filter(|(id, ..)| seen.insert(*id))
+            .map(|(id, s, u)| run(id, s, u))
+            .collect::<Vec<_>>()
     });
     let id = || proptest::sample::select(vec!["a", "b"]);
     let seen = prop_oneof![
         id().prop_map(|id| Seen::Projects(vec![project(id)])),
         (id(), runs).prop_map(|(id, runs)| Seen::Heads(key(id), heads(runs))),
         id().prop_map(|id| Seen::Unreadable(key(id), Problem::new(ProblemKind::Garbage, "x"))),
-        id().prop_map(|id| Seen::ListingEnded { source: source(), named: BTreeSet::from([NativeId::new(id)]) }),
+        id().prop_map(|id| Seen::ListingEnded {
+            source: source(),
+            named: BTreeSet::from([NativeId::new(id)])
+        }),
         id().prop_map(|id| Seen::Gone(key(id))),
     ];
     (0..60_i64, seen).prop_map(|(asked, seen)| Step(asked, seen))

@@ -1,0 +1,226 @@
+//! The real aggregator against simulated platforms over HTTP: the board is what the world is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aggregator::Aggregator;
+use api::v1;
+use config::{Inputs, Role, Settings};
+use domain::{Outcome, SystemClock};
+use forge_sim::Sim;
+use forge_sim::world::{Project, RunStatus, Shape};
+use lifecycle::Lifecycle;
+
+/// Nothing here takes nearly as long; a test that hangs is a test that fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn settings(sim: &Sim, more: &[(&str, &str)]) -> Settings {
+    let (gitlab, github) = (sim.gitlab_url(), sim.github_url());
+    let env = [
+        ("GITLAB_URL", gitlab.as_str()),
+        ("GITHUB_URL", github.as_str()),
+        ("GITLAB_TOKEN", sim.token()),
+        ("GITHUB_TOKEN", sim.token()),
+        ("DATABASE_URL", "none"),
+        ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"),
+        ("CI_DASHBOARD__CACHE__TTL", "200ms"),
+    ];
+    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
+    inputs.env = env.into_iter().chain(more.iter().copied()).collect();
+    inputs.cwd = "/nonexistent".into();
+    inputs.machine.system_config = "/nonexistent/config.yaml".into();
+    config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings
+}
+
+struct Rig {
+    sim: Sim,
+    life: Lifecycle,
+    client: api::Client,
+}
+
+impl Rig {
+    async fn start(sim: forge_sim::SimBuilder, more: &[(&str, &str)]) -> Self {
+        // The limits are not what these tests are about, and they refresh as fast as they can.
+        let limits = forge_sim::Limits {
+            github_hourly: Some(10_000_000),
+            gitlab_per_minute: Some(10_000_000),
+            ..forge_sim::Limits::default()
+        };
+        let sim = sim.limits(limits).start().await.unwrap();
+        let life = Lifecycle::new();
+        let aggregator =
+            Aggregator::new(&settings(&sim, more), Arc::new(SystemClock), &life.tasks()).unwrap();
+        let endpoint = api::Endpoint::InProcess(api::InProcess::default());
+        aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
+        let client = endpoint.client().unwrap();
+        Self { sim, life, client }
+    }
+
+    async fn rows(&self) -> (BTreeMap<String, v1::Row>, v1::ListProjectsResponse) {
+        let (mut rows, mut page) = (BTreeMap::new(), 1);
+        loop {
+            let request = v1::ListProjectsRequest { page, per_page: 100, ..Default::default() };
+            let answer = self.client.clone().list_projects(request).await.unwrap().into_inner();
+            let full = answer.rows.len() == 100;
+            for row in &answer.rows {
+                let p = row.project.as_ref().unwrap();
+                rows.insert(format!("{}:{}", p.platform, p.name), row.clone());
+            }
+            if !full {
+                return (rows, answer);
+            }
+            page += 1;
+        }
+    }
+
+    /// Waits for changes until the rows are so.
+    async fn until<T>(
+        &self,
+        what: &str,
+        look: impl Fn(&BTreeMap<String, v1::Row>, &v1::ListProjectsResponse) -> Option<T>,
+    ) -> T {
+        let mut changes = self.client.clone().watch(v1::WatchRequest {}).await.unwrap().into_inner();
+        let wait = async {
+            loop {
+                changes.message().await.unwrap().expect("the stream goes on");
+                let (rows, answer) = self.rows().await;
+                if let Some(found) = look(&rows, &answer) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
+    }
+
+    async fn read(&self) -> BTreeMap<String, v1::Row> {
+        self.until("everything is read", |rows, answer| {
+            let ok = |s: &v1::Source| s.state() == v1::SourceState::Ok;
+            (answer.sources.iter().all(ok) && !rows.is_empty() && rows.values().all(|r| !r.loading))
+                .then(|| rows.clone())
+        })
+        .await
+    }
+}
+
+fn outcome(row: &v1::Row) -> Option<Outcome> {
+    row.branch.as_ref()?.state.as_ref()?.outcome().known()
+}
+
+/// What the rules say of the world's truth.
+fn expected(p: &Project) -> Option<Outcome> {
+    let branch = p.default_branch.as_deref()?;
+    (0..p.workflows.len())
+        .filter_map(|w| p.newest_outcome(branch, w))
+        .map(|run| match run.status {
+            RunStatus::Failed => Outcome::Failed,
+            _ if run.warnings => Outcome::Warning,
+            _ => Outcome::Success,
+        })
+        .max()
+}
+
+fn name(p: &Project) -> String {
+    format!("{}:{}", p.face.0, p.full_path())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_board_is_what_the_world_is() {
+    let rig = Rig::start(Sim::builder().projects(60).seed(3), &[]).await;
+    let rows = rig.read().await;
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    rig.sim.world().with(|w| {
+        for p in w.projects().filter(|p| p.member && !p.deleted) {
+            let Some(row) = rows.get(&name(p)) else {
+                wrong.push(format!("{} has no row", name(p)));
+                continue;
+            };
+            match p.shape {
+                Shape::Archived => assert_eq!(row.folded.as_deref(), Some("archived"), "{}", name(p)),
+                Shape::NoCi | Shape::CiDisabled | Shape::Empty => {
+                    assert!(
+                        row.problem.is_some() || row.folded.is_some(),
+                        "{} says why it has no data: {row:?}",
+                        name(p)
+                    );
+                    assert_eq!(outcome(row), None, "{}", name(p));
+                }
+                _ => {
+                    compared += 1;
+                    if outcome(row) != expected(p) {
+                        wrong.push(format!(
+                            "{} ({:?}): {:?}, not {:?}",
+                            name(p),
+                            p.shape,
+                            outcome(row),
+                            expected(p)
+                        ));
+                    }
+                }
+            }
+        }
+        assert_eq!(rows.len(), w.projects().filter(|p| p.member && !p.deleted).count());
+    });
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared > 40);
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_in_the_world_moves_on_the_board() {
+    let rig = Rig::start(Sim::builder().projects(6).seed(5).broken(0), &[]).await;
+    let rows = rig.read().await;
+    for face in ["gitlab", "github"] {
+        let world = rig.sim.world();
+        let (id, name, branch) = world.with(|w| {
+            let green = |p: &&Project| p.face.0 == face && p.shape == Shape::Green;
+            let p = w.projects().find(green).unwrap();
+            (p.id, name(p), p.default_branch.clone().unwrap())
+        });
+        assert_eq!(outcome(&rows[&name]), Some(Outcome::Success), "{name}");
+        let mira = forge_sim::world::World::person("mira");
+        let run = world.with(|w| {
+            w.push_commit(id, &branch, mira, "Round half even in fees").unwrap();
+            w.start_pipeline(id, &branch, 0, false).unwrap()
+        });
+        rig.until("it is active and still green", |rows, _| {
+            let state = rows[&name].branch.as_ref()?.state.as_ref()?;
+            (state.activity().known().is_some() && state.outcome() == v1::Outcome::Success).then_some(())
+        })
+        .await;
+        world.with(|w| w.finish_pipeline(id, run, RunStatus::Failed).unwrap());
+        let since = rig
+            .until("it is red, since that commit", |rows, _| {
+                let state = rows[&name].branch.as_ref()?.state.as_ref()?;
+                (state.outcome() == v1::Outcome::Failed).then(|| state.broken_since.clone())?
+            })
+            .await;
+        let red = since.run.unwrap();
+        assert_eq!(
+            red.message.as_deref().map(|m| m.lines().next().unwrap()),
+            Some("Round half even in fees")
+        );
+        assert!(!since.at_least);
+        world.with(|w| w.delete_project(id).unwrap());
+        rig.until("it is gone", |rows, _| (!rows.contains_key(&name)).then_some(())).await;
+    }
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_source_that_hangs_does_not_delay_the_other() {
+    let rig = Rig::start(Sim::builder().projects(6).seed(5), &[("GITHUB_TOKEN", "wrong")]).await;
+    let sources = rig
+        .until("GitLab is read, GitHub says why not", |rows, answer| {
+            let gitlab = rows.iter().filter(|(n, r)| n.starts_with("gitlab") && !r.loading).count();
+            let github = answer.sources.iter().find(|s| s.platform == "github")?;
+            (gitlab > 0 && github.state() == v1::SourceState::Down).then(|| answer.sources.clone())
+        })
+        .await;
+    let github = sources.iter().find(|s| s.platform == "github").unwrap();
+    let error = github.error.as_deref().unwrap();
+    assert!(error.contains("token") && error.contains("repo"), "names the scope: {error}");
+    assert!(!error.contains("wrong"), "but not the token: {error}");
+    assert!(github.next_try_at.is_some() && github.failing_since.is_some());
+    rig.life.stop().await;
+}
