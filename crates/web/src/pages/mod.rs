@@ -8,7 +8,14 @@ use std::time::Duration;
 use api::v1;
 use jiff::Timestamp;
 
+mod banner;
+pub mod format;
+mod headline;
+mod overview;
+mod parts;
 mod query;
+mod row;
+mod shell;
 
 pub use query::{DEFAULT_PER_PAGE, ListQuery};
 
@@ -85,11 +92,11 @@ pub struct ErrorPage<'a> {
 /// # Errors
 /// When the template cannot be written.
 pub fn overview(
-    _ctx: &Ctx<'_>,
-    _query: &ListQuery,
-    _answer: &v1::ListProjectsResponse,
+    ctx: &Ctx<'_>,
+    query: &ListQuery,
+    answer: &v1::ListProjectsResponse,
 ) -> Result<String, askama::Error> {
-    Ok(String::new())
+    overview::render(ctx, query, answer)
 }
 
 /// One project, `/projects/{source}/{id}`. `query` filters and pages the runs.
