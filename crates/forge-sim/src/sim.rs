@@ -28,6 +28,10 @@ use crate::{github, gitlab, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
+/// With fewer projects than this the demo is slower, …
+const DEMO_CROWD: usize = 24;
+/// … but at most so many times.
+const DEMO_SLOWEST: usize = 6;
 /// A client may send so much of a body; nothing simulated needs more.
 const MAX_REQUEST_BODY: usize = 1 << 20;
 /// Pieces in which a huge body is sent.
@@ -136,6 +140,12 @@ impl SimBuilder {
     /// # Errors
     /// When no port can be had.
     pub async fn start(self) -> io::Result<Sim> {
+        let mut pace = self.pace;
+        if let (true, Some(every)) = (self.driven, pace.event_every) {
+            // A handful of projects would never rest at the pace of many.
+            let few = DEMO_CROWD.checked_div(self.projects).unwrap_or(1).clamp(1, DEMO_SLOWEST);
+            pace.event_every = Some(every * i32::try_from(few).unwrap_or(1));
+        }
         let store_listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let store_addr = store_listener.local_addr()?;
         let settings = FaceSettings {
@@ -150,7 +160,7 @@ impl SimBuilder {
             projects: self.projects,
             start: self.clock.now(),
             faces: faces.iter().map(|face| (face.id(), face.style())).collect(),
-            pace: self.pace,
+            pace,
             broken: self.broken,
             running: self.running,
         }));
@@ -404,8 +414,12 @@ fn respond(reply: Reply, effect: Option<&Effect>, head: bool) -> http::Response<
         _ if bodiless => Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync(),
         Some(Effect::CutBody) => {
             let half = Bytes::copy_from_slice(&reply.body[..length / 2]);
-            let cut = io::Error::new(io::ErrorKind::ConnectionAborted, "cut on demand");
-            StreamBody::new(stream::iter([Ok(Frame::data(half)), Err(cut)])).boxed_unsync()
+            // Give the half away first: an error at once would take the head with it.
+            let cut = stream::once(async {
+                tokio::task::yield_now().await;
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut on demand"))
+            });
+            StreamBody::new(stream::iter([Ok(Frame::data(half))]).chain(cut)).boxed_unsync()
         }
         Some(Effect::HugeBody(size)) => {
             let size = *size;

@@ -431,7 +431,7 @@ impl Json<'_> {
             let id = owner_id(name);
             json!({
                 "id": id, "node_id": node("LA", id), "url": format!("{url}/labels/{}", encode(name)), "name": name, "color": "d73a4a",
-                "default": *name == "bug", "description": null,
+                "default": *name == "bug", "description": "",
             })
         };
         labels.iter().map(label).collect()

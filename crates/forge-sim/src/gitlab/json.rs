@@ -303,7 +303,7 @@ impl Json<'_> {
             "pipeline": self.pipeline_row(project, run),
             "web_url": format!("{web}/-/jobs/{}", job.id),
             "project": { "ci_job_token_scope_enabled": false },
-            "artifacts": if ran { json!([{"file_type": "trace", "size": 2048 + job.id % 9000, "filename": "job.log", "file_format": null}]) } else { json!([]) },
+            "artifacts": if ran { json!([{"file_type": "trace", "size": 2048 + job.id % 9000, "filename": "job.log", "file_format": "raw"}]) } else { json!([]) },
             "runner": ran.then(|| json!({
                 "id": runner_at, "description": format!("build-host-{runner_at}"), "ip_address": "", "active": true, "paused": false,
                 "is_shared": true, "runner_type": "instance_type", "name": "gitlab-runner", "online": true, "status": "online",

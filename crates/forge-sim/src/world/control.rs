@@ -126,6 +126,9 @@ impl World {
             return Err(ControlError::WrongState(job.status));
         }
         end_job(job, status, now);
+        if status == RunStatus::Failed && !job.allow_failure {
+            run.failure = job.failure.clone();
+        }
         // A manual pipeline goes on once a person has acted.
         if run.status == RunStatus::Manual {
             run.status = RunStatus::Running;

@@ -374,6 +374,16 @@ fn advance_jobs(
         let mut again = false;
         // The first stage that still has something to do.
         let stage = jobs.iter().filter(|j| !j.retried && !is_settled(j)).map(|j| j.stage_index).min()?;
+        if jobs
+            .iter()
+            .any(|j| !j.retried && j.stage_index < stage && (blocks(j) || j.status == RunStatus::Manual))
+        {
+            jobs.iter_mut()
+                .filter(|j| j.status == RunStatus::Created)
+                .for_each(|j| j.status = RunStatus::Skipped);
+            *changed = true;
+            return None;
+        }
         for job in jobs.iter_mut().filter(|j| j.stage_index == stage && !j.retried && !is_settled(j)) {
             if job.status == RunStatus::Created {
                 job.status = if job.plan.manual { RunStatus::Manual } else { RunStatus::Queued };
@@ -409,21 +419,9 @@ fn advance_jobs(
                 }
             }
         }
-        if again {
-            let stage_over = jobs.iter().filter(|j| j.stage_index == stage && !j.retried).all(is_settled);
-            let blocked = jobs.iter().any(|j| {
-                j.stage_index == stage && !j.retried && (blocks(j) || j.status == RunStatus::Manual)
-            });
-            if stage_over && blocked {
-                for job in jobs.iter_mut().filter(|j| j.stage_index > stage && j.status == RunStatus::Created)
-                {
-                    job.status = RunStatus::Skipped;
-                }
-                return None;
-            }
-            if stage_over {
-                continue;
-            }
+        // Something ended: perhaps the stage is over.
+        if again && jobs.iter().filter(|j| j.stage_index == stage && !j.retried).all(is_settled) {
+            continue;
         }
         return due;
     }
@@ -448,8 +446,8 @@ pub(super) fn settle_run(run: &mut Pipeline, at: Timestamp) {
     let status = if current().any(|j| j.status == RunStatus::Running) {
         RunStatus::Running
     } else if current().any(|j| j.status.is_active()) {
-        // Between two stages a pipeline still counts as running.
-        if started.is_some() { RunStatus::Running } else { RunStatus::Queued }
+        // Between two stages, and while retried jobs wait beside finished ones, a pipeline counts as running.
+        if current().any(|j| j.started_at.is_some()) { RunStatus::Running } else { RunStatus::Queued }
     } else if current().any(|j| j.status == RunStatus::Canceled) {
         RunStatus::Canceled
     } else if current().any(blocks) {
