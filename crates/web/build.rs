@@ -22,7 +22,8 @@ fn main() {
 /// What changes when HEAD moves: HEAD itself when another branch is checked out, its log or the branch's file on a
 /// commit. Only what is there: a path that is missing would make every build a new one.
 fn watched() -> Vec<PathBuf> {
-    let path = |name: &str| git(&["rev-parse", "--path-format=absolute", "--git-path", name]).map(PathBuf::from);
+    let path =
+        |name: &str| git(&["rev-parse", "--path-format=absolute", "--git-path", name]).map(PathBuf::from);
     let branch = git(&["symbolic-ref", "-q", "HEAD"]);
     ["HEAD", "logs/HEAD", "packed-refs"]
         .into_iter()

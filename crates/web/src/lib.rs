@@ -2,6 +2,179 @@
 //!
 //! Stateless: it knows the aggregator only through [`api`], and keeps nothing but the answers it last rendered, so that it
 //! can be killed at any moment and goes on showing what it has while the aggregator is away.
+//!
+//! [`serve`] starts it all, in `ci-dashboard-web` as in the single process. From the outside in: [`mod@server`] takes
+//! connections, `gate` checks and dresses every request, `router` leads to `html` and `json`, which ask the `aggregator`
+//! through `kept`, the answers that were last rendered; [`pages`] draws; `events` tells browsers what changed.
 
+mod aggregator;
+mod app;
+mod asks;
 pub mod assets;
+mod events;
+mod failure;
+mod gate;
+mod health;
+mod html;
+mod json;
+mod kept;
 pub mod pages;
+mod params;
+mod respond;
+mod router;
+mod server;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Clock;
+use lifecycle::Tasks;
+use tokio::net::TcpListener;
+
+use crate::aggregator::Aggregator;
+use crate::app::App;
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit of this build, `unknown` where it cannot be told.
+pub const COMMIT: &str = env!("COMMIT");
+
+/// The overview is asked for at most this often when nobody looks, so that it is at hand when the aggregator goes.
+const KEEP_WARM: Duration = Duration::from_secs(5);
+
+/// What the web daemon goes by.
+#[derive(Debug, Clone)]
+pub struct WebSettings {
+    /// Section `server`.
+    pub server: config::Server,
+    /// Section `ui`.
+    pub ui: config::Ui,
+    /// Section `auth`.
+    pub auth: config::Auth,
+}
+
+impl From<&config::Settings> for WebSettings {
+    fn from(settings: &config::Settings) -> Self {
+        Self { server: settings.server.clone(), ui: settings.ui.clone(), auth: settings.auth.clone() }
+    }
+}
+
+/// Why the web daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else has the port.
+    #[error(
+        "port {port} on {host} is already in use: stop what listens there, or choose another with --port"
+    )]
+    InUse {
+        /// The host as configured.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// The system says no.
+    #[error("cannot listen on {host}, port {port}: {source}")]
+    Listen {
+        /// The host as configured.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The settings ask for what this build cannot do; going on without would open what was meant to be closed.
+    #[error("{0} is set, which this version cannot do yet")]
+    Unsupported(&'static str),
+    /// The endpoint makes no client.
+    #[error("cannot connect to the aggregator: {0}")]
+    Endpoint(String),
+}
+
+impl StartError {
+    /// Whether the settings are to blame: the exit code is 2 then, else 1.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::Unsupported(_))
+    }
+}
+
+/// Listens on `server.host` and `server.port`.
+///
+/// # Errors
+/// [`StartError::InUse`], [`StartError::Listen`].
+pub async fn listen(server: &config::Server) -> Result<TcpListener, StartError> {
+    let (host, port) = (server.host.clone(), server.port);
+    TcpListener::bind((host.as_str(), port)).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::InUse { host, port },
+        _ => StartError::Listen { host, port, source },
+    })
+}
+
+/// Starts everything as `tasks` and returns; it ends with them. Connects to the aggregator by itself, now and whenever it
+/// has to.
+///
+/// Returns the address that is listened on (the port may have been the system's to choose).
+///
+/// # Errors
+/// [`StartError`] when the settings ask for what cannot be had.
+pub fn serve(
+    settings: WebSettings,
+    endpoint: &api::Endpoint,
+    clock: Arc<dyn Clock>,
+    listener: TcpListener,
+    tasks: &Tasks,
+) -> Result<SocketAddr, StartError> {
+    let (host, port) = (settings.server.host.clone(), settings.server.port);
+    let address = listener.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
+    let app = application(settings, endpoint, clock, tasks)?;
+    tasks.run("web server", server::serve(listener, app, tasks.clone()));
+    Ok(address)
+}
+
+/// The same without the listener: requests go in at the router. For tests, and for whoever has connections of their own.
+///
+/// # Errors
+/// As [`serve`].
+pub fn application(
+    settings: WebSettings,
+    endpoint: &api::Endpoint,
+    clock: Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> Result<axum::Router, StartError> {
+    if settings.server.tls.is_some() {
+        return Err(StartError::Unsupported("server.tls"));
+    }
+    if settings.auth.mode != config::AuthMode::None {
+        return Err(StartError::Unsupported("auth.mode"));
+    }
+    let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
+    let aggregator = Aggregator::new(client, Arc::clone(&clock), settings.ui.show_people);
+    let app = App::new(settings, aggregator.clone(), endpoint.to_string(), clock, tasks.stop_token());
+    app.kept.pin(html::overview_key());
+    let stop = tasks.stop_token();
+    tasks.run("link to the aggregator", async move {
+        stop.run_until_cancelled(aggregator.keep_link()).await;
+    });
+    let (warm, stop) = (app.clone(), tasks.stop_token());
+    tasks.run("overview at hand", async move {
+        stop.run_until_cancelled(keep_warm(warm)).await;
+    });
+    Ok(router::router(&app))
+}
+
+/// Asks for the overview after every connect, and while the board changes.
+async fn keep_warm(app: App) {
+    let mut link = app.aggregator.link();
+    loop {
+        if link.borrow_and_update().connected() {
+            html::warm_overview(&app).await;
+            tokio::time::sleep(KEEP_WARM).await;
+        }
+        if link.changed().await.is_err() {
+            // Cannot be: the application holds the sender.
+            std::future::pending::<()>().await;
+        }
+    }
+}

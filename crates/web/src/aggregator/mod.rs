@@ -1,0 +1,179 @@
+//! The aggregator as the web daemon sees it: questions with a deadline, and the link that tells when answers are old.
+
+mod backoff;
+mod link;
+mod people;
+mod version;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::v1;
+use domain::Clock;
+use tokio::sync::{broadcast, watch};
+use tokio::time::{sleep, timeout};
+use tonic::{Code, Response, Status};
+
+pub(crate) use link::{Change, LinkState, Phase};
+pub(crate) use version::Version;
+
+use link::Link;
+use people::People;
+
+/// How long a request waits for the aggregator, to come back and to answer, when there is nothing older to show.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long when there is something older to show.
+const PATIENCE_WITH_LAST_GOOD: Duration = Duration::from_secs(2);
+/// Before the one retry: the link learns of a break at about the same time as the call.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AskError {
+    /// The aggregator is away or too slow: try again.
+    #[error("the aggregator is away: {0}")]
+    Away(String),
+    /// It knows no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// It does not understand the question.
+    #[error("{0}")]
+    Invalid(String),
+    /// It failed on its side.
+    #[error("the aggregator failed: {0}")]
+    Fault(String),
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// There is something older to show: do not wait for the aggregator to come back.
+    HaveLastGood,
+    /// There is nothing to show.
+    HaveNothing,
+}
+
+/// The aggregator. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Aggregator {
+    client: api::Client,
+    link: Arc<Link>,
+    show_people: bool,
+}
+
+impl Aggregator {
+    /// Connects in the background, by [`Self::keep_link`]. Where `show_people` is false no answer holds a person.
+    pub(crate) fn new(client: api::Client, clock: Arc<dyn Clock>, show_people: bool) -> Self {
+        Self { client, link: Arc::new(Link::new(clock)), show_people }
+    }
+
+    /// Keeps the link for ever.
+    pub(crate) async fn keep_link(self) {
+        self.link.keep(self.client.clone()).await;
+    }
+
+    /// How the link is now.
+    pub(crate) fn state(&self) -> LinkState {
+        self.link.state.borrow().clone()
+    }
+
+    /// How the link is, whenever that changes.
+    pub(crate) fn link(&self) -> watch::Receiver<LinkState> {
+        self.link.state.subscribe()
+    }
+
+    /// What changes on the board, from now on.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
+        self.link.changes.subscribe()
+    }
+
+    async fn connected(&self) {
+        let mut state = self.link();
+        loop {
+            if state.borrow_and_update().connected() {
+                return;
+            }
+            self.link.nudge.notify_one();
+            // The sender lives in `self`.
+            let _ = state.changed().await;
+        }
+    }
+
+    /// Asks, and asks once more when the connection broke: every question here is idempotent.
+    async fn ask<T: People, F, Fut>(&self, patience: Patience, call: F) -> Result<T, AskError>
+    where
+        F: Fn(api::Client) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        let attempts = async {
+            let mut retried = false;
+            loop {
+                match patience {
+                    Patience::HaveNothing => self.connected().await,
+                    Patience::HaveLastGood if self.state().connected() => {}
+                    Patience::HaveLastGood => return Err(AskError::Away("no connection".to_owned())),
+                }
+                match call(self.client.clone()).await.map_err(|status| error(&status)) {
+                    Err(AskError::Away(_)) if !retried => retried = true,
+                    answer => return answer,
+                }
+                sleep(RETRY_PAUSE).await;
+            }
+        };
+        let limit = match patience {
+            Patience::HaveLastGood => PATIENCE_WITH_LAST_GOOD,
+            Patience::HaveNothing => PATIENCE,
+        };
+        let answer = timeout(limit, attempts).await.unwrap_or_else(|_| {
+            let why = self.state().error.unwrap_or_else(|| "no answer in time".to_owned());
+            Err(AskError::Away(why))
+        });
+        let mut answer = answer?.into_inner();
+        if !self.show_people {
+            answer.hide_people();
+        }
+        Ok(answer)
+    }
+}
+
+fn error(status: &Status) -> AskError {
+    let what = link::describe(status);
+    match status.code() {
+        Code::NotFound => AskError::NotFound(what),
+        Code::InvalidArgument | Code::OutOfRange => AskError::Invalid(what),
+        Code::Unimplemented | Code::Internal | Code::DataLoss | Code::FailedPrecondition => {
+            AskError::Fault(what)
+        }
+        _ => AskError::Away(what),
+    }
+}
+
+macro_rules! questions {
+    // questions!(f: Req => Res, ..) => `async fn f(&self, patience, Req) -> Result<Res, AskError>` for each.
+    ($($name:ident: $request:ident => $response:ident),+ $(,)?) => {
+        impl Aggregator {
+            $(pub(crate) async fn $name(
+                &self,
+                patience: Patience,
+                request: v1::$request,
+            ) -> Result<v1::$response, AskError> {
+                self.ask(patience, |mut client| {
+                    let request = request.clone();
+                    async move { client.$name(request).await }
+                })
+                .await
+            })+
+        }
+    };
+}
+
+questions! {
+    list_projects: ListProjectsRequest => ListProjectsResponse,
+    get_project: GetProjectRequest => GetProjectResponse,
+    list_pipelines: ListPipelinesRequest => ListPipelinesResponse,
+    get_pipeline: GetPipelineRequest => GetPipelineResponse,
+    get_job_log: GetJobLogRequest => GetJobLogResponse,
+    list_branches: ListBranchesRequest => ListBranchesResponse,
+    list_sources: ListSourcesRequest => ListSourcesResponse,
+}

@@ -1,0 +1,114 @@
+//! What every request can reach.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::v1;
+use domain::{Clock, Timestamp};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::WebSettings;
+use crate::aggregator::{Aggregator, Phase};
+use crate::failure::Failure;
+use crate::kept::{Kept, Moment};
+use crate::pages::{self, Ctx, Live};
+
+/// Live connections at once; a browser holds one per open page.
+const MAX_STREAMS: usize = 2000;
+
+/// The application. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) settings: WebSettings,
+    pub(crate) aggregator: Aggregator,
+    pub(crate) endpoint: String,
+    pub(crate) kept: Kept,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
+    /// What the sources last said, for pages that do not ask.
+    live: Mutex<Live>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    pub(crate) fn new(
+        settings: WebSettings,
+        aggregator: Aggregator,
+        endpoint: String,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Self {
+        let kept = Kept::new(aggregator.clone(), Arc::clone(&clock));
+        Self(Arc::new(Inner {
+            settings,
+            aggregator,
+            endpoint,
+            kept,
+            clock,
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            stop,
+            live: Mutex::new(Live::Loading),
+        }))
+    }
+
+    /// `server.base_path` without a slash at its end: empty for `/`.
+    pub(crate) fn base(&self) -> &str {
+        self.settings.server.base_path.trim_end_matches('/')
+    }
+
+    pub(crate) fn ctx(&self, moment: &Moment, sources: &[v1::Source], version: Option<String>) -> Ctx<'_> {
+        self.ctx_with(
+            moment.now,
+            moment.as_of.map_or_else(|| Live::from_sources(sources), Live::AsOf),
+            version,
+        )
+    }
+
+    fn ctx_with(&self, now: Timestamp, live: Live, version: Option<String>) -> Ctx<'_> {
+        Ctx {
+            now,
+            base_path: self.base(),
+            title: &self.settings.ui.title,
+            show_people: self.settings.ui.show_people,
+            refresh: self.settings.ui.refresh_interval,
+            live,
+            version,
+        }
+    }
+
+    /// Remembers how the sources are.
+    pub(crate) fn saw_sources(&self, sources: &[v1::Source]) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Live::from_sources(sources);
+    }
+
+    /// The page of a failure.
+    pub(crate) fn error_page(&self, failure: &Failure) -> String {
+        let link = self.aggregator.state();
+        let live = match link.phase {
+            Phase::Lost => Live::AsOf(link.since),
+            Phase::Connecting => Live::Loading,
+            Phase::Connected => *self.live.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        let ctx = self.ctx_with(self.clock.now(), live, link.version.map(|v| v.to_string()));
+        let page = pages::ErrorPage {
+            status: failure.status.as_u16(),
+            title: failure.title,
+            text: &failure.detail,
+            hint: failure.hint.as_deref(),
+        };
+        pages::error(&ctx, &page).unwrap_or_else(|error| {
+            tracing::error!(%error, "the error page could not be written");
+            failure.title.to_owned()
+        })
+    }
+}

@@ -1,0 +1,239 @@
+//! `/api/v1/events/stream`: what changes, as server-sent events.
+//!
+//! | event | id | data |
+//! | --- | --- | --- |
+//! | `board` | version | `{version, at, changes: [{source, id, gone}], sources, resync}` |
+//! | `link` | | `{connected, as_of}`: whether the aggregator is there, and from when the data is if not |
+//! | `bye` | | `{}`: the server stops; connect again |
+//!
+//! Every stream begins with `link` and, once a version is known, `board`. Nothing queues up for a slow reader: changes
+//! are merged into one pending event, and a connection that takes nothing for a while is closed (see [`crate::server`]).
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use domain::Timestamp;
+use futures::StreamExt as _;
+use http::{HeaderMap, HeaderName, header};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::aggregator::{Change, LinkState, Version};
+use crate::app::App;
+use crate::failure::Failure;
+
+/// At most one `board` event per client within this time.
+const COALESCE: Duration = Duration::from_millis(500);
+/// A comment goes out this often, so that proxies keep the connection and a gone client is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a browser waits before it connects again, in milliseconds.
+const RETRY_MS: u32 = 2000;
+/// Changes named in one event; more are a resync.
+const MAX_CHANGES: usize = 500;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+pub(crate) async fn stream(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
+    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| Failure::too_many_streams())?;
+    let last_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str().ok().and_then(|id| id.parse().ok()));
+    let feed = Feed::new(&app, last_id, Some(permit));
+    let frames = futures::stream::unfold(feed, async |mut feed| Some((feed.next().await?, feed)));
+    let body = Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame))));
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-cache, no-transform"),
+        // nginx would hold events back.
+        (X_ACCEL_BUFFERING, "no"),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// One client's stream.
+struct Feed {
+    changes: broadcast::Receiver<Arc<Change>>,
+    link: watch::Receiver<LinkState>,
+    stop: CancellationToken,
+    ready: VecDeque<String>,
+    pending: Option<Pending>,
+    /// What the client was last told.
+    told: Option<Version>,
+    /// What `Last-Event-ID` said, until it is compared: the inner `None` when that was no version.
+    came_with: Option<Option<Version>>,
+    told_connected: bool,
+    next_board: Instant,
+    heartbeat: Instant,
+    over: bool,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Changes that the client was not told yet, merged.
+struct Pending {
+    version: Version,
+    at: Timestamp,
+    /// (source, id) to whether it is gone.
+    projects: BTreeMap<(String, String), bool>,
+    sources: bool,
+    resync: bool,
+}
+
+impl Pending {
+    fn new(version: Version, at: Timestamp) -> Self {
+        Self { version, at, projects: BTreeMap::new(), sources: false, resync: false }
+    }
+
+    fn merge(&mut self, change: &Change) {
+        if change.resync || change.version >= self.version {
+            self.version = change.version;
+            self.at = change.at;
+        }
+        self.sources |= change.sources;
+        self.resync |= change.resync;
+        let keys = change.projects.iter().filter_map(|c| c.project.as_ref().map(|key| (key, c.gone)));
+        for (key, gone) in keys {
+            self.projects.insert((key.source.clone(), key.id.clone()), gone);
+        }
+        if self.projects.len() > MAX_CHANGES {
+            self.resync = true;
+        }
+        if self.resync {
+            self.projects.clear();
+        }
+    }
+
+    fn frame(&self) -> String {
+        let changes: Vec<_> = self
+            .projects
+            .iter()
+            .map(|((source, id), gone)| json!({ "source": source, "id": id, "gone": gone }))
+            .collect();
+        let version = self.version.to_string();
+        let data = json!({
+            "version": version,
+            "at": self.at.to_string(),
+            "changes": changes,
+            "sources": self.sources,
+            "resync": self.resync,
+        });
+        format!("event: board\nid: {version}\ndata: {data}\n\n")
+    }
+}
+
+impl Feed {
+    /// `last_id`: see `came_with`.
+    fn new(app: &App, last_id: Option<Option<Version>>, permit: Option<OwnedSemaphorePermit>) -> Self {
+        // Listen first, then look: nothing can slip between.
+        let changes = app.aggregator.changes();
+        let mut link = app.aggregator.link();
+        let state = link.borrow_and_update().clone();
+        let now = Instant::now();
+        let mut feed = Self {
+            changes,
+            link,
+            stop: app.stop.clone(),
+            ready: VecDeque::from([format!("retry: {RETRY_MS}\n\n"), link_frame(&state)]),
+            pending: None,
+            told: None,
+            came_with: last_id,
+            told_connected: state.connected(),
+            next_board: now,
+            heartbeat: now + HEARTBEAT,
+            over: false,
+            _permit: permit,
+        };
+        if let Some(version) = state.version {
+            let at = state.last_heard_at.unwrap_or(state.since);
+            feed.pending_for(version, at);
+        }
+        feed
+    }
+
+    /// The next frame, when it is time for it; `None` at the end.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            if self.over {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.over = true;
+                    return Some("event: bye\ndata: {}\n\n".to_owned());
+                }
+                changed = self.link.changed() => match changed {
+                    Ok(()) => self.link_changed(),
+                    Err(_) => self.over = true,
+                },
+                change = self.changes.recv() => match change {
+                    Ok(change) => self.board_changed(&change),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.lagged(),
+                    Err(broadcast::error::RecvError::Closed) => self.over = true,
+                },
+                () = sleep_until(self.next_board), if self.pending.is_some() => {
+                    if let Some(pending) = self.pending.take() {
+                        self.next_board = Instant::now() + COALESCE;
+                        self.told = Some(pending.version);
+                        return Some(pending.frame());
+                    }
+                }
+                () = sleep_until(self.heartbeat) => {
+                    self.heartbeat = Instant::now() + HEARTBEAT;
+                    return Some(": \n\n".to_owned());
+                }
+            }
+        }
+    }
+
+    fn link_changed(&mut self) {
+        let state = self.link.borrow_and_update().clone();
+        if state.connected() != self.told_connected {
+            self.told_connected = state.connected();
+            self.ready.push_back(link_frame(&state));
+        }
+    }
+
+    fn board_changed(&mut self, change: &Change) {
+        let told = self.told;
+        // Heard before this client looked, and so told already; a resync always counts.
+        if !change.resync && told.is_some_and(|told| change.version <= told) {
+            return;
+        }
+        self.pending_for(change.version, change.at).merge(change);
+    }
+
+    fn pending_for(&mut self, version: Version, at: Timestamp) -> &mut Pending {
+        // Who comes back and knows any other version than the first one here missed something.
+        let missed = self.came_with.take().is_some_and(|id| id != Some(version));
+        let pending = self.pending.get_or_insert_with(|| Pending::new(version, at));
+        pending.resync |= missed;
+        pending
+    }
+
+    fn lagged(&mut self) {
+        let state = self.link.borrow().clone();
+        let Some(version) = state.version else { return };
+        let at = state.last_heard_at.unwrap_or(state.since);
+        let pending = self.pending_for(version, at);
+        pending.resync = true;
+        pending.version = pending.version.max(version);
+        pending.projects.clear();
+    }
+}
+
+fn link_frame(state: &LinkState) -> String {
+    let as_of =
+        (!state.connected()).then_some(state.last_heard_at.map(|_| state.since.to_string())).flatten();
+    format!("event: link\ndata: {}\n\n", json!({ "connected": state.connected(), "as_of": as_of }))
+}

@@ -1,0 +1,197 @@
+//! What goes wrong on the way to an answer, and the one place where it becomes a page or a problem document.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use crate::aggregator::{AskError, PATIENCE};
+
+/// Seconds after which a client may try again while the aggregator is away.
+const RETRY_AFTER: u64 = 2;
+
+/// A failed request: status, a few words, a sentence. Handlers return it bare; [`crate::gate`] dresses it for whoever asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure(Box<What>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct What {
+    pub(crate) status: StatusCode,
+    pub(crate) title: &'static str,
+    pub(crate) detail: String,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+    /// The words that would have been right.
+    pub(crate) allowed: Vec<&'static str>,
+    retry_after: Option<u64>,
+    /// Where it is now, below the base path, for a redirect.
+    pub(crate) location: Option<String>,
+}
+
+impl std::ops::Deref for Failure {
+    type Target = What;
+    fn deref(&self) -> &What {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut What {
+        &mut self.0
+    }
+}
+
+impl Failure {
+    fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        Self(Box::new(What {
+            status,
+            title,
+            detail: detail.into(),
+            hint: None,
+            allowed: Vec::new(),
+            retry_after: None,
+            location: None,
+        }))
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "This request cannot be understood", detail)
+    }
+
+    /// A parameter whose value is none of `allowed`.
+    pub(crate) fn not_allowed(parameter: &str, value: &str, allowed: &[&'static str]) -> Self {
+        let value: String = value.chars().take(60).collect();
+        let mut failure = Self::bad_request(format!("{parameter} {value:?} is not known"))
+            .hint(format!("Known are: {}.", allowed.join(", ")));
+        failure.allowed = allowed.to_vec();
+        failure
+    }
+
+    pub(crate) fn no_such_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "There is no such page", "Nothing is served at this address.")
+    }
+
+    pub(crate) fn not_found(what: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", what).hint(
+            "It may have been deleted or renamed on its platform, or the token of its source may not see it.",
+        )
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This cannot be done here",
+            "Only GET and HEAD are understood.",
+        )
+    }
+
+    pub(crate) fn uri_too_long(limit: usize) -> Self {
+        let detail = format!("An address here has at most {limit} bytes.");
+        Self::new(StatusCode::URI_TOO_LONG, "This address is too long", detail)
+    }
+
+    pub(crate) fn wrong_host() -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "Not served under this name",
+            "The request's Host is none of server.allowed_hosts.",
+        )
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        let mut failure = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "This took too long",
+            "The answer was not ready in time.",
+        );
+        failure.retry_after = Some(RETRY_AFTER);
+        failure
+    }
+
+    pub(crate) fn too_many_streams() -> Self {
+        let mut failure = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many live pages",
+            "No further live connection can be kept now.",
+        );
+        failure.retry_after = Some(60);
+        failure
+    }
+
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something broke on our side", detail)
+            .hint("The log of the web daemon says more.")
+    }
+
+    pub(crate) fn redirect(to: String) -> Self {
+        let mut failure =
+            Self::new(StatusCode::FOUND, "It is elsewhere", "This is known under another address.");
+        failure.location = Some(to);
+        failure
+    }
+
+    fn away(why: &str) -> Self {
+        let detail = format!("The aggregator did not come back within {} s ({why}).", PATIENCE.as_secs());
+        let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "The aggregator is away", detail).hint(
+            "The connection is made again by itself; nothing has to be restarted here. Pages that were \
+                 shown before can still be seen.",
+        );
+        failure.retry_after = Some(RETRY_AFTER);
+        failure
+    }
+
+    /// As an RFC 9457 problem document.
+    pub(crate) fn into_problem(self) -> Response {
+        let mut body = Map::new();
+        body.insert("type".into(), json!("about:blank"));
+        body.insert("title".into(), json!(self.title));
+        body.insert("status".into(), json!(self.status.as_u16()));
+        body.insert("detail".into(), json!(self.detail));
+        if !self.allowed.is_empty() {
+            body.insert("allowed".into(), json!(self.allowed));
+        }
+        let body = Value::Object(body).to_string();
+        self.with_headers(([(header::CONTENT_TYPE, "application/problem+json")], body).into_response())
+    }
+
+    /// As a page whose HTML is `html`.
+    pub(crate) fn into_page(self, html: String) -> Response {
+        self.with_headers(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+    }
+
+    fn with_headers(&self, mut response: Response) -> Response {
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// Bare: only the status, and itself for [`crate::gate`].
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Away(why) => Self::away(&why),
+            AskError::NotFound(what) => Self::not_found(what),
+            AskError::Invalid(what) => Self::bad_request(what),
+            AskError::Fault(why) => {
+                Self::new(StatusCode::BAD_GATEWAY, "The aggregator failed", why).hint("Its log says more.")
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What every request passes on its way in, and every response on its way out.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use tokio::time::{Instant, timeout};
+
+use crate::app::App;
+use crate::failure::Failure;
+
+/// Longest path and query.
+const MAX_URI_BYTES: usize = 8 * 1024;
+/// However long a handler may take to begin its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Nothing runs, loads or embeds but our own files; pictures may come from the platforms.
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; \
+                   connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CSP),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// Checks the request, bounds its time, catches its panic, dresses its failure.
+pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let inner = below(app.base(), request.uri());
+    // Never the query: people search for what is nobody's business.
+    let path = inner.as_ref().unwrap_or(request.uri()).path().to_owned();
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let refused = refuse(&app, request.uri(), request.headers(), &path);
+    if let Some(inner) = inner {
+        *request.uri_mut() = inner;
+    }
+    let response = match refused {
+        Some(failure) => failure.into_response(),
+        None => match AssertUnwindSafe(timeout(REQUEST_TIMEOUT, next.run(request))).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => Failure::too_slow().into_response(),
+            Err(_) => {
+                tracing::error!(%method, path, "a handler panicked");
+                Failure::internal("This request broke something.").into_response()
+            }
+        },
+    };
+    let mut response = dress(&app, &path, response);
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if is_api(&path) {
+        allow_origin(&app.settings.server.cors, origin.as_ref(), response.headers_mut());
+    }
+    let status = response.status().as_u16();
+    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if status >= 500 {
+        tracing::warn!(%method, path, status, ms, "request");
+    } else {
+        tracing::debug!(%method, path, status, ms, "request");
+    }
+    response
+}
+
+fn is_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+}
+
+/// The address below the base path; `None` when it is not below it, or there is none. A proxy that takes the base path
+/// away itself is as good.
+fn below(base: &str, uri: &Uri) -> Option<Uri> {
+    if base.is_empty() {
+        return None;
+    }
+    let rest = uri.path_and_query()?.as_str().strip_prefix(base)?;
+    let rest = match rest.as_bytes().first() {
+        None => "/".to_owned(),
+        Some(b'/') => rest.to_owned(),
+        Some(b'?') => format!("/{rest}"),
+        Some(_) => return None,
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(rest).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn refuse(app: &App, uri: &Uri, headers: &HeaderMap, path: &str) -> Option<Failure> {
+    if uri.path_and_query().map_or(0, |p| p.as_str().len()) > MAX_URI_BYTES {
+        return Some(Failure::uri_too_long(MAX_URI_BYTES));
+    }
+    let allowed = &app.settings.server.allowed_hosts;
+    // Probes ask by address.
+    let probe = matches!(path, "/api/health" | "/api/ready");
+    if !allowed.is_empty() && !probe {
+        let host = uri.authority().map(|a| a.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let host = host.map(bare_host).unwrap_or_default();
+        if !allowed.iter().any(|name| name.eq_ignore_ascii_case(host)) {
+            return Some(Failure::wrong_host());
+        }
+    }
+    None
+}
+
+/// Without the port, an IPv6 address without its brackets.
+fn bare_host(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or_default();
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+fn allow_origin(allowed: &[String], origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    if allowed.is_empty() {
+        return;
+    }
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    let Some(origin) = origin else { return };
+    if allowed.iter().any(|a| a == "*" || a.as_bytes() == origin.as_bytes()) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+}
+
+/// A failure becomes a redirect, a problem document or a page. What the libraries below us refuse by themselves is
+/// brought into the same form.
+fn dress(app: &App, path: &str, mut response: Response) -> Response {
+    let failure = match response.extensions_mut().remove::<Failure>() {
+        Some(failure) => failure,
+        None if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Failure::bad_request("The body is larger than anything that is taken here.")
+        }
+        None => return response,
+    };
+    if let Some(location) = &failure.location {
+        let location = HeaderValue::try_from(format!("{}{location}", app.base()));
+        return match location {
+            Ok(location) => (failure.status, [(header::LOCATION, location)]).into_response(),
+            Err(_) => Failure::internal("The new address cannot be told.").into_problem(),
+        };
+    }
+    let allow = response.headers_mut().remove(header::ALLOW);
+    let mut dressed = if is_api(path) {
+        failure.into_problem()
+    } else {
+        let html = app.error_page(&failure);
+        failure.into_page(html)
+    };
+    if let Some(allow) = allow {
+        dressed.headers_mut().insert(header::ALLOW, allow);
+    }
+    dressed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_below_a_base_path() {
+        let of = |base: &str, uri: &str| below(base, &uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(of("/ci", "/ci").as_deref(), Some("/"));
+        assert_eq!(of("/ci", "/ci/").as_deref(), Some("/"));
+        assert_eq!(of("/ci", "/ci?q=1").as_deref(), Some("/?q=1"));
+        assert_eq!(of("/ci", "/ci/projects/a/b%2Fc?x").as_deref(), Some("/projects/a/b%2Fc?x"));
+        assert_eq!(of("/ci", "/cider"), None);
+        assert_eq!(of("/ci", "/api/health"), None);
+        assert_eq!(of("", "/x"), None);
+    }
+
+    #[test]
+    fn hosts_are_compared_without_their_port() {
+        for (host, bare) in [
+            ("a.b:80", "a.b"),
+            ("a.b", "a.b"),
+            ("[::1]:80", "::1"),
+            ("127.0.0.1:8080", "127.0.0.1"),
+            ("", ""),
+        ] {
+            assert_eq!(bare_host(host), bare);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The items of the JSON API: field for field what the contract in `ARCHITECTURE.md` lists. What is not known is null.
+
+use std::time::Duration;
+
+use api::v1;
+use serde::Serialize;
+
+use crate::aggregator::Version;
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct List<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) total: u32,
+    pub(crate) page: u32,
+    pub(crate) per_page: u32,
+    pub(crate) version: Option<String>,
+    /// Not read yet: ask again in a moment.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) loading: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Project<'a> {
+    source: &'a str,
+    platform: &'a str,
+    id: &'a str,
+    name: &'a str,
+    description: Option<&'a str>,
+    visibility: Option<&'a str>,
+    avatar_url: Option<&'a str>,
+    url: Option<&'a str>,
+    default_branch: Option<&'a str>,
+    outcome: Option<&'static str>,
+    activity: Option<&'static str>,
+    broken_since: Option<String>,
+    last_activity_at: Option<String>,
+    problem: Option<&'a str>,
+    pipelines: Vec<Pipeline<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Pipeline<'a> {
+    source: Option<&'a str>,
+    project_id: Option<&'a str>,
+    id: &'a str,
+    number: Option<u64>,
+    attempt: Option<u32>,
+    workflow: Option<&'a str>,
+    branch: Option<&'a str>,
+    sha: Option<&'a str>,
+    status: &'static str,
+    native_status: Option<&'a str>,
+    event: Option<&'a str>,
+    author: Option<&'a str>,
+    message: Option<&'a str>,
+    created_at: Option<String>,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    duration_seconds: Option<f64>,
+    queued_seconds: Option<f64>,
+    url: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Job<'a> {
+    id: &'a str,
+    name: &'a str,
+    stage: Option<&'a str>,
+    status: &'static str,
+    native_status: Option<&'a str>,
+    allow_failure: bool,
+    failure_reason: Option<&'a str>,
+    created_at: Option<String>,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    duration_seconds: Option<f64>,
+    queued_seconds: Option<f64>,
+    url: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Branch<'a> {
+    source: Option<&'a str>,
+    project_id: Option<&'a str>,
+    name: &'a str,
+    default: bool,
+    protected: Option<bool>,
+    sha: Option<&'a str>,
+    author: Option<&'a str>,
+    message: Option<&'a str>,
+    committed_at: Option<String>,
+    outcome: Option<&'static str>,
+    activity: Option<&'static str>,
+    pipelines: Vec<Pipeline<'a>>,
+    url: Option<&'a str>,
+    /// Not read yet: ask again in a moment.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) loading: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Source<'a> {
+    name: &'a str,
+    platform: &'a str,
+    url: Option<&'a str>,
+    state: Option<&'static str>,
+    error: Option<&'a str>,
+    last_success_at: Option<String>,
+    projects: u32,
+    budget: Option<Budget>,
+    requests_last_hour: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Budget {
+    limit: u64,
+    remaining: u64,
+    reset_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Log<'a> {
+    text: Option<&'a str>,
+    truncated: bool,
+    note: Option<&'a str>,
+    loading: bool,
+}
+
+pub(crate) fn version(v: Option<v1::Version>) -> Option<String> {
+    v.map(|v| Version::from(v).to_string())
+}
+
+fn time(at: Option<&prost_types::Timestamp>) -> Option<String> {
+    at.and_then(api::timestamp_back).map(|at| at.to_string())
+}
+
+fn seconds(d: Option<&prost_types::Duration>) -> Option<f64> {
+    d.and_then(api::duration_back).as_ref().map(Duration::as_secs_f64)
+}
+
+/// Nothing is as good as not known.
+fn text(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// Scripts follow links too: only what a browser may open.
+fn link(url: Option<&String>) -> Option<&str> {
+    url.map(String::as_str).filter(|url| {
+        ["http://", "https://"].iter().any(|s| url.get(..s.len()).is_some_and(|p| p.eq_ignore_ascii_case(s)))
+    })
+}
+
+fn outcome(state: Option<&v1::BranchState>) -> Option<&'static str> {
+    state.and_then(|s| s.outcome().known()).map(domain::Outcome::as_str)
+}
+
+fn activity(state: Option<&v1::BranchState>) -> Option<&'static str> {
+    state.and_then(|s| s.activity().known()).map(domain::Activity::as_str)
+}
+
+fn status(status: v1::Status) -> &'static str {
+    status.known().unwrap_or(domain::Status::Unknown).as_str()
+}
+
+fn runs(state: Option<&v1::BranchState>) -> Vec<Pipeline<'_>> {
+    state.into_iter().flat_map(|state| &state.pipelines).map(Into::into).collect()
+}
+
+impl<'a> Project<'a> {
+    /// A row; `None` when it holds no project.
+    pub(crate) fn of(row: &'a v1::Row) -> Option<Self> {
+        let project = row.project.as_ref()?;
+        let key = project.key.as_ref()?;
+        let state = row.branch.as_ref().and_then(|branch| branch.state.as_ref());
+        let broken_since = state.and_then(|s| s.broken_since.as_ref());
+        Some(Self {
+            source: &key.source,
+            platform: &project.platform,
+            id: &key.id,
+            name: &project.name,
+            description: project.description.as_deref(),
+            visibility: project.visibility.as_deref(),
+            avatar_url: link(project.avatar_url.as_ref()),
+            url: link(project.url.as_ref()),
+            default_branch: project.default_branch.as_deref(),
+            outcome: outcome(state),
+            activity: activity(state),
+            broken_since: broken_since.and_then(|b| time(b.at.as_ref())),
+            last_activity_at: time(project.last_activity_at.as_ref()),
+            problem: row.problem.as_ref().map(|p| p.text.as_str()),
+            pipelines: runs(state),
+        })
+    }
+}
+
+impl<'a> From<&'a v1::Pipeline> for Pipeline<'a> {
+    fn from(p: &'a v1::Pipeline) -> Self {
+        Self {
+            source: p.project.as_ref().map(|key| key.source.as_str()),
+            project_id: p.project.as_ref().map(|key| key.id.as_str()),
+            id: &p.id,
+            number: p.number,
+            attempt: p.attempt,
+            workflow: p.workflow.as_deref(),
+            branch: p.branch.as_deref(),
+            sha: p.sha.as_deref(),
+            status: status(p.status()),
+            native_status: text(&p.native_status),
+            event: p.event.as_deref(),
+            author: p.author.as_ref().and_then(|a| text(&a.name)),
+            message: p.message.as_deref(),
+            created_at: time(p.created_at.as_ref()),
+            started_at: time(p.started_at.as_ref()),
+            finished_at: time(p.finished_at.as_ref()),
+            duration_seconds: seconds(p.duration.as_ref()),
+            queued_seconds: seconds(p.queued.as_ref()),
+            url: link(p.url.as_ref()),
+        }
+    }
+}
+
+impl<'a> From<&'a v1::Job> for Job<'a> {
+    fn from(j: &'a v1::Job) -> Self {
+        Self {
+            id: &j.id,
+            name: &j.name,
+            stage: j.stage.as_deref(),
+            status: status(j.status()),
+            native_status: text(&j.native_status),
+            allow_failure: j.allow_failure,
+            failure_reason: j.failure_reason.as_deref(),
+            created_at: time(j.created_at.as_ref()),
+            started_at: time(j.started_at.as_ref()),
+            finished_at: time(j.finished_at.as_ref()),
+            duration_seconds: seconds(j.duration.as_ref()),
+            queued_seconds: seconds(j.queued.as_ref()),
+            url: link(j.url.as_ref()),
+        }
+    }
+}
+
+impl<'a> From<&'a v1::Branch> for Branch<'a> {
+    fn from(b: &'a v1::Branch) -> Self {
+        let state = b.state.as_ref();
+        Self {
+            source: b.project.as_ref().map(|key| key.source.as_str()),
+            project_id: b.project.as_ref().map(|key| key.id.as_str()),
+            name: &b.name,
+            default: b.default,
+            protected: b.protected,
+            sha: b.sha.as_deref(),
+            author: b.author.as_ref().and_then(|a| text(&a.name)),
+            message: b.message.as_deref(),
+            committed_at: time(b.committed_at.as_ref()),
+            outcome: outcome(state),
+            activity: activity(state),
+            pipelines: runs(state),
+            url: link(b.url.as_ref()),
+            loading: false,
+        }
+    }
+}
+
+/// The contract's word; a source that is read for the first time has none yet.
+pub(crate) fn source_state(state: v1::SourceState) -> Option<&'static str> {
+    match state {
+        v1::SourceState::Unspecified | v1::SourceState::Loading => None,
+        v1::SourceState::Ok => Some("ok"),
+        v1::SourceState::Limited => Some("limited"),
+        v1::SourceState::Failing => Some("failing"),
+        v1::SourceState::Down => Some("down"),
+    }
+}
+
+impl<'a> From<&'a v1::Source> for Source<'a> {
+    fn from(s: &'a v1::Source) -> Self {
+        Self {
+            name: &s.name,
+            platform: &s.platform,
+            url: text(&s.url),
+            state: source_state(s.state()),
+            error: s.error.as_deref(),
+            last_success_at: time(s.last_success_at.as_ref()),
+            projects: s.projects,
+            budget: s.budget.as_ref().map(|b| Budget {
+                limit: b.limit,
+                remaining: b.remaining,
+                reset_at: time(b.reset_at.as_ref()),
+            }),
+            requests_last_hour: s.requests_last_hour,
+        }
+    }
+}
+
+impl<'a> From<&'a v1::GetJobLogResponse> for Log<'a> {
+    fn from(log: &'a v1::GetJobLogResponse) -> Self {
+        Self {
+            text: (!(log.loading || log.text.is_empty() && log.note.is_some())).then_some(log.text.as_str()),
+            truncated: log.truncated,
+            note: log.note.as_deref(),
+            loading: log.loading,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_links_that_a_browser_may_open() {
+        for (url, is) in
+            [("https://x/y", true), ("HTTP://x", true), ("javascript:alert(1)", false), ("", false)]
+        {
+            assert_eq!(link(Some(&url.to_owned())).is_some(), is, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_survives() {
+        assert_eq!(seconds(Some(&prost_types::Duration { seconds: 3, nanos: 250_000_000 })), Some(3.25));
+        assert_eq!(seconds(Some(&prost_types::Duration { seconds: -3, nanos: 0 })), None);
+    }
+}

@@ -1,0 +1,319 @@
+//! The description of the API, made from [`routes`](super::routes) and the tables below; tests hold real answers
+//! against it.
+
+use serde_json::{Map, Value, json};
+
+use super::routes::{Answer, Route, routes};
+use crate::params::Words;
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy)]
+enum Is {
+    Text,
+    Time,
+    Seconds,
+    Whole,
+    Bool,
+    Word(&'static [&'static str]),
+    /// Another schema.
+    One(&'static str),
+    /// A list of another schema.
+    Many(&'static str),
+}
+
+use Is::{Bool, Many, One, Seconds, Text, Time, Whole, Word};
+
+/// Name, type, whether it may be null, what it says.
+type Field = (&'static str, Is, bool, &'static str);
+
+const NULL: bool = true;
+const SET: bool = false;
+
+const OUTCOMES: Is = Word(&["success", "warning", "failed", "canceled", "skipped", "unknown"]);
+const ACTIVITIES: Is = Word(&["queued", "running"]);
+const STATUSES: Is =
+    Word(&["queued", "running", "success", "warning", "failed", "canceled", "skipped", "manual", "unknown"]);
+
+const SCHEMAS: &[(&str, &[Field])] = &[
+    (
+        "Project",
+        &[
+            ("source", Text, SET, "name of the source"),
+            ("platform", Text, SET, "id of the platform"),
+            ("id", Text, SET, "the platform's own id"),
+            ("name", Text, SET, "full name"),
+            ("description", Text, NULL, ""),
+            ("visibility", Word(&["public", "internal", "private"]), NULL, ""),
+            ("avatar_url", Text, NULL, ""),
+            ("url", Text, NULL, "on the platform"),
+            ("default_branch", Text, NULL, ""),
+            ("outcome", OUTCOMES, NULL, "of what last completed on the default branch; null: nothing yet"),
+            ("activity", ACTIVITIES, NULL, "what goes on now"),
+            ("broken_since", Time, NULL, "start of the first red run"),
+            ("last_activity_at", Time, NULL, ""),
+            ("problem", Text, NULL, "why it has no data, in words"),
+            ("pipelines", Many("Pipeline"), SET, "newest of each workflow on the default branch"),
+        ],
+    ),
+    (
+        "Pipeline",
+        &[
+            ("source", Text, NULL, "name of the source"),
+            ("project_id", Text, NULL, "the platform's own id of the project"),
+            ("id", Text, SET, "the platform's id of the run"),
+            ("number", Whole, NULL, "as people call it"),
+            ("attempt", Whole, NULL, "from 1"),
+            ("workflow", Text, NULL, ""),
+            ("branch", Text, NULL, ""),
+            ("sha", Text, NULL, "the commit"),
+            ("status", STATUSES, SET, ""),
+            ("native_status", Text, NULL, "the platform's own word"),
+            ("event", Text, NULL, "what started it"),
+            ("author", Text, NULL, ""),
+            ("message", Text, NULL, "of the commit"),
+            ("created_at", Time, NULL, ""),
+            ("started_at", Time, NULL, ""),
+            ("finished_at", Time, NULL, ""),
+            ("duration_seconds", Seconds, NULL, ""),
+            ("queued_seconds", Seconds, NULL, ""),
+            ("url", Text, NULL, "on the platform"),
+        ],
+    ),
+    (
+        "Job",
+        &[
+            ("id", Text, SET, "the platform's id"),
+            ("name", Text, SET, ""),
+            ("stage", Text, NULL, ""),
+            ("status", STATUSES, SET, ""),
+            ("native_status", Text, NULL, "the platform's own word"),
+            ("allow_failure", Bool, SET, "its failure is only a warning"),
+            ("failure_reason", Text, NULL, ""),
+            ("created_at", Time, NULL, ""),
+            ("started_at", Time, NULL, ""),
+            ("finished_at", Time, NULL, ""),
+            ("duration_seconds", Seconds, NULL, ""),
+            ("queued_seconds", Seconds, NULL, ""),
+            ("url", Text, NULL, "on the platform"),
+        ],
+    ),
+    (
+        "Branch",
+        &[
+            ("source", Text, NULL, "name of the source"),
+            ("project_id", Text, NULL, "the platform's own id of the project"),
+            ("name", Text, SET, ""),
+            ("default", Bool, SET, ""),
+            ("protected", Bool, NULL, ""),
+            ("sha", Text, NULL, "the newest commit"),
+            ("author", Text, NULL, "of that commit"),
+            ("message", Text, NULL, "of that commit"),
+            ("committed_at", Time, NULL, ""),
+            ("outcome", OUTCOMES, NULL, "of what last completed"),
+            ("activity", ACTIVITIES, NULL, "what goes on now"),
+            ("pipelines", Many("Pipeline"), SET, "newest of each workflow"),
+            ("url", Text, NULL, "on the platform"),
+        ],
+    ),
+    (
+        "Source",
+        &[
+            ("name", Text, SET, "as configured"),
+            ("platform", Text, SET, "id of the platform"),
+            ("url", Text, NULL, ""),
+            (
+                "state",
+                Word(&["ok", "limited", "failing", "down"]),
+                NULL,
+                "null: it is read for the first time",
+            ),
+            ("error", Text, NULL, "why, in words"),
+            ("last_success_at", Time, NULL, ""),
+            ("projects", Whole, SET, "how many it has"),
+            ("budget", One("Budget"), NULL, "what the platform still allows"),
+            ("requests_last_hour", Whole, SET, ""),
+        ],
+    ),
+    (
+        "Budget",
+        &[
+            ("limit", Whole, SET, ""),
+            ("remaining", Whole, SET, ""),
+            ("reset_at", Time, NULL, "when it is full again"),
+        ],
+    ),
+    (
+        "Log",
+        &[
+            ("text", Text, NULL, "as the platform gave it, escape codes included"),
+            ("truncated", Bool, SET, "its beginning is missing"),
+            ("note", Text, NULL, "why there is no text"),
+            ("loading", Bool, SET, "ask again in a moment"),
+        ],
+    ),
+    (
+        "Problem",
+        &[
+            ("type", Text, SET, "RFC 9457"),
+            ("title", Text, SET, ""),
+            ("status", Whole, SET, "the HTTP status"),
+            ("detail", Text, SET, ""),
+        ],
+    ),
+];
+
+/// The document, with `base` (no slash at its end) as where the API is served.
+pub(crate) fn document(base: &str) -> Value {
+    let paths: Map<String, Value> =
+        routes().iter().map(|route| (route.path.to_owned(), json!({ "get": operation(route) }))).collect();
+    let schemas: Map<String, Value> =
+        SCHEMAS.iter().map(|(name, fields)| ((*name).to_owned(), schema(fields))).collect();
+    let parameters: Map<String, Value> = list_parameters(None);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "CI Dashboard",
+            "version": crate::VERSION,
+            "description": "The state of every pipeline. Ids are strings; what is not known is null; times are RFC 3339 UTC, \
+                            durations seconds. Errors are RFC 9457 problem documents. Answers carry an ETag.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": format!("{base}/api/v1") }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "parameters": parameters,
+            "responses": {
+                "Problem": {
+                    "description": "What went wrong",
+                    "content": { "application/problem+json": { "schema": reference("Problem") } },
+                },
+            },
+        },
+    })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn type_of(is: Is, null: bool) -> Value {
+    let simple = |name: &str| if null { json!([name, "null"]) } else { json!(name) };
+    match is {
+        Text => json!({ "type": simple("string") }),
+        Time => json!({ "type": simple("string"), "format": "date-time" }),
+        Seconds => json!({ "type": simple("number"), "minimum": 0 }),
+        Whole => json!({ "type": simple("integer"), "minimum": 0 }),
+        Bool => json!({ "type": simple("boolean") }),
+        Word(words) => {
+            let mut all: Vec<Value> = words.iter().map(|w| json!(w)).collect();
+            if null {
+                all.push(Value::Null);
+            }
+            json!({ "type": simple("string"), "enum": all })
+        }
+        One(name) if null => json!({ "oneOf": [reference(name), { "type": "null" }] }),
+        One(name) => reference(name),
+        Many(name) => json!({ "type": "array", "items": reference(name) }),
+    }
+}
+
+fn schema(fields: &[Field]) -> Value {
+    let property = |&(name, is, null, says): &Field| {
+        let mut of = type_of(is, null);
+        if let (Value::Object(of), false) = (&mut of, says.is_empty()) {
+            of.insert("description".to_owned(), json!(says));
+        }
+        (name.to_owned(), of)
+    };
+    let properties: Map<String, Value> = fields.iter().map(property).collect();
+    let required: Vec<&str> = fields.iter().map(|field| field.0).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
+}
+
+fn list_schema(item: &str) -> Value {
+    let count = || type_of(Whole, SET);
+    json!({
+        "type": "object",
+        "properties": {
+            "items": { "type": "array", "items": reference(item) },
+            "total": count(),
+            "page": count(),
+            "per_page": count(),
+            "version": { "type": ["string", "null"], "description": "of the board, epoch.sequence" },
+            "loading": { "type": "boolean", "description": "there and true: not read yet, ask again in a moment" },
+        },
+        "required": ["items", "total", "page", "per_page", "version"],
+    })
+}
+
+/// The parameters of lists; of one list with the words that it knows.
+fn list_parameters(words: Option<&Words>) -> Map<String, Value> {
+    let strings = |words: Option<&[&str]>| {
+        let item =
+            words.map_or_else(|| json!({ "type": "string" }), |w| json!({ "type": "string", "enum": w }));
+        json!({ "type": "array", "items": item })
+    };
+    let sorts = words.map_or_else(
+        || json!({ "type": "string" }),
+        |w| {
+            let turned = w.sorts.iter().map(|sort| format!("-{sort}"));
+            let all: Vec<String> = w.sorts.iter().map(|sort| (*sort).to_owned()).chain(turned).collect();
+            json!({ "type": "string", "enum": all })
+        },
+    );
+    [
+        ("q", "search text", json!({ "type": "string", "maxLength": 200 })),
+        ("source", "source names, repeated or separated by commas", strings(None)),
+        ("platform", "platform ids, repeated or separated by commas", strings(None)),
+        (
+            "status",
+            "words of the status, repeated or separated by commas",
+            strings(words.map(|w| w.statuses)),
+        ),
+        ("sort", "order; a leading - turns it round", sorts),
+        ("page", "from 1", json!({ "type": "integer", "minimum": 1, "default": 1 })),
+        (
+            "per_page",
+            "items of a page",
+            json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 50 }),
+        ),
+    ]
+    .into_iter()
+    .map(|(name, says, schema)| {
+        (name.to_owned(), json!({ "name": name, "in": "query", "description": says, "schema": schema }))
+    })
+    .collect()
+}
+
+fn operation(route: &Route) -> Value {
+    let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = in_path
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        .collect();
+    let (media, schema) = match &route.answer {
+        Answer::List(item, words) => {
+            parameters.extend(list_parameters(Some(words)).into_iter().map(|(_, parameter)| parameter));
+            if *item == "Pipeline" {
+                parameters.push(json!({
+                    "name": "branch", "in": "query", "description": "a branch name", "schema": { "type": "string" },
+                }));
+            }
+            ("application/json", list_schema(item))
+        }
+        Answer::One(item) => ("application/json", reference(item)),
+        Answer::Events => ("text/event-stream", json!({ "type": "string" })),
+        Answer::Description => ("application/json", json!({ "type": "object" })),
+    };
+    let mut content = Map::new();
+    content.insert(media.to_owned(), json!({ "schema": schema }));
+    json!({
+        "summary": route.summary,
+        "operationId": route.path.trim_start_matches('/').replace(['/', '.'], "_").replace(['{', '}'], ""),
+        "parameters": parameters,
+        "responses": {
+            "200": { "description": "The answer", "content": content },
+            "default": { "$ref": "#/components/responses/Problem" },
+        },
+    })
+}

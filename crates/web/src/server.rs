@@ -1,0 +1,176 @@
+//! From a listening socket to requests, within bounds, and to an orderly end.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use lifecycle::Tasks;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// Connections at once; further ones wait in the system's queue.
+const MAX_CONNECTIONS: usize = 4096;
+/// How long a client may take to send the head of a request, and to stay idle between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's head.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Headers of a request.
+const MAX_HEADERS: usize = 100;
+/// A client that takes nothing for so long is dropped: a slow reader is not waited for.
+pub(crate) const WRITE_STALL: Duration = Duration::from_secs(30);
+/// After the last connection was accepted: what was sent at that moment is still answered.
+const LINGER: Duration = Duration::from_millis(100);
+/// When the system is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts and serves connections until the process stops; then accepts what already waits, serves on for [`LINGER`],
+/// and lets every connection finish what is in flight.
+pub(crate) async fn serve(listener: TcpListener, app: Router, tasks: Tasks) {
+    let drain = CancellationToken::new();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let start = |stream: TcpStream, permit| {
+        let (app, drain) = (app.clone(), drain.clone());
+        tasks.once(async move {
+            let _permit = permit;
+            // Only makes small writes late when it fails.
+            let _ = stream.set_nodelay(true);
+            serve_connection(stream, app, drain).await;
+        });
+    };
+    loop {
+        let next = async {
+            // Never closed.
+            let permit = Arc::clone(&room).acquire_owned().await.ok();
+            (listener.accept().await, permit)
+        };
+        tokio::select! {
+            () = tasks.stopping() => break,
+            accepted = next => match accepted {
+                (Ok((stream, _)), permit) => start(stream, permit),
+                (Err(error), _) if is_of_one_connection(&error) => {}
+                (Err(error), _) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    // Who already waits in the system's queue was told "connected".
+    while let Some(stream) = waiting(&listener).await {
+        start(stream, None);
+    }
+    drop(listener);
+    sleep(LINGER).await;
+    drain.cancel();
+}
+
+/// A connection that waits to be accepted.
+async fn waiting(listener: &TcpListener) -> Option<TcpStream> {
+    poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(Ok((stream, _))) => Poll::Ready(Some(stream)),
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves one connection to its end. After `drain` it finishes the request in flight, if any, and closes.
+pub(crate) async fn serve_connection<S>(stream: S, app: Router, drain: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(Impatient::new(stream)), TowerToHyperService::new(app));
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = drain.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        // Clients that go away in the middle: their business.
+        tracing::trace!(%error, "connection ended");
+    }
+}
+
+/// A stream whose writes fail once they make no progress for [`WRITE_STALL`].
+#[derive(Debug)]
+struct Impatient<S> {
+    stream: S,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Impatient<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, stalled: None }
+    }
+
+    fn or_stalled<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.stalled = None;
+            return progress;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_STALL)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.or_stalled(cx, progress)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.or_stalled(cx, progress)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_flush(cx);
+        self.or_stalled(cx, progress)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.or_stalled(cx, progress)
+    }
+}

@@ -1,0 +1,377 @@
+//! The JSON API, field for field: scripts rely on it.
+
+use std::collections::BTreeSet;
+
+use crate::kit::{self, Script, World};
+use serde_json::{Value, json};
+
+const P: &str = "/api/v1/projects/gl/42";
+
+/// The names of the fields, sorted.
+fn fields(item: &Value) -> Vec<&str> {
+    item.as_object().unwrap_or_else(|| panic!("no object: {item}")).keys().map(String::as_str).collect()
+}
+
+#[track_caller]
+fn assert_fields(item: &Value, contract: &str) {
+    let wanted: BTreeSet<&str> = contract.split_whitespace().collect();
+    assert_eq!(fields(item).into_iter().collect::<BTreeSet<_>>(), wanted);
+}
+
+const PROJECT: &str = "source platform id name description visibility avatar_url url default_branch outcome activity \
+                       broken_since last_activity_at problem pipelines";
+const PIPELINE: &str = "source project_id id number attempt workflow branch sha status native_status event author \
+                        message created_at started_at finished_at duration_seconds queued_seconds url";
+const JOB: &str = "id name stage status native_status allow_failure failure_reason created_at started_at finished_at \
+                   duration_seconds queued_seconds url";
+const BRANCH: &str = "source project_id name default protected sha author message committed_at outcome activity \
+                      pipelines url";
+const SOURCE: &str = "name platform url state error last_success_at projects budget requests_last_hour";
+
+fn rows() -> Script {
+    Script { rows: vec![kit::full_row(), kit::bare_row()], ..Script::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_have_their_five_fields_and_items_theirs() {
+    let world = World::new(rows()).await;
+    for (path, item) in [
+        ("/api/v1/projects", PROJECT),
+        ("/api/v1/pipelines", PIPELINE),
+        ("/api/v1/branches", BRANCH),
+        ("/api/v1/sources", SOURCE),
+        (&format!("{P}/pipelines"), PIPELINE),
+        (&format!("{P}/branches"), BRANCH),
+        (&format!("{P}/pipelines/9001/jobs"), JOB),
+    ] {
+        let list = world.get(path).await.json();
+        assert_fields(&list, "items total page per_page version");
+        assert_eq!(
+            (&list["page"], &list["per_page"], &list["version"]),
+            (&json!(1), &json!(50), &json!("7.1"))
+        );
+        let items = list["items"].as_array().unwrap();
+        assert_eq!(list["total"], items.len(), "{path}");
+        assert!(!items.is_empty(), "{path}");
+        items.iter().for_each(|i| assert_fields(i, item));
+    }
+    for (path, item) in [
+        (P.to_owned(), PROJECT),
+        (format!("{P}/pipelines/9001"), PIPELINE),
+        (format!("{P}/branches/main"), BRANCH),
+        (format!("{P}/pipelines/9001/jobs/j1/log"), "text truncated note loading"),
+    ] {
+        assert_fields(&world.get(&path).await.json(), item);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_what_the_contract_says() {
+    let world = World::new(rows()).await;
+    let run = world.get(&format!("{P}/pipelines/9001")).await.json();
+    assert_eq!(
+        run,
+        json!({
+            "source": "gl", "project_id": "42", "id": "9001", "number": 17, "attempt": 2, "workflow": "build",
+            "branch": "main", "sha": "a41f9c2e", "status": "failed", "native_status": "failed", "event": "push",
+            "author": "Mira Musterfrau", "message": "Round half even", "created_at": "2026-11-24T10:00:00Z",
+            "started_at": "2026-11-24T10:00:05Z", "finished_at": "2026-11-24T10:03:05.5Z",
+            "duration_seconds": 180.5, "queued_seconds": 5.0,
+            "url": "https://gitlab.example.com/p/-/pipelines/9001",
+        })
+    );
+    let bare = world.get(&format!("{P}/pipelines/9000")).await.json();
+    for (field, value) in bare.as_object().unwrap() {
+        let known = ["source", "project_id", "id", "status"].contains(&field.as_str());
+        assert_eq!(!value.is_null(), known, "{field} is {value}");
+    }
+    let projects = world.get("/api/v1/projects").await.json();
+    let (full, bare) = (&projects["items"][0], &projects["items"][1]);
+    assert_eq!(full["outcome"], "failed");
+    assert_eq!(full["activity"], "running");
+    assert_eq!(full["broken_since"], "2026-11-24T10:00:05Z");
+    assert_eq!(full["pipelines"][0]["id"], "9001");
+    assert_eq!(bare["outcome"], Value::Null);
+    assert_eq!(bare["problem"], "not found at gl");
+    assert_eq!(bare["pipelines"], json!([]));
+    let source = &world.get("/api/v1/sources").await.json()["items"][0];
+    assert_eq!(source["state"], "limited");
+    assert_eq!(
+        source["budget"],
+        json!({ "limit": 2000, "remaining": 0, "reset_at": "2026-11-24T12:01:00Z" })
+    );
+    let log = world.get(&format!("{P}/pipelines/9001/jobs/j1/log")).await.json();
+    assert_eq!(log, json!({ "text": "line 1\nline 2\n", "truncated": true, "note": null, "loading": false }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_read_says_loading() {
+    let world = World::new(Script { loading: true, ..Script::default() }).await;
+    for path in [format!("{P}/branches"), format!("{P}/pipelines/9001/jobs")] {
+        let reply = world.get(&path).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!((&reply.json()["loading"], &reply.json()["items"]), (&json!(true), &json!([])));
+    }
+    assert_eq!(world.get(&format!("{P}/branches/main")).await.json()["loading"], true);
+    // It is not kept: the next one asks again.
+    world.aggregator.script().loading = false;
+    let list = world.get(&format!("{P}/branches")).await.json();
+    assert_fields(&list, "items total page per_page version");
+    assert_eq!(list["total"], 2);
+    assert_fields(&world.get(&format!("{P}/branches/main")).await.json(), BRANCH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_parameters_reach_the_aggregator() {
+    let world = World::new(rows()).await;
+    let query = "q=x%20y&source=a,b&source=c&platform=gitlab&status=failed&status=running&sort=-name&page=2&per_page=7";
+    assert_eq!(world.get(&format!("/api/v1/projects?{query}")).await.status, 200);
+    let asked = world.aggregator.asked().pop().unwrap();
+    for part in [
+        r#"q: "x y""#,
+        r#"sources: ["a", "b", "c"]"#,
+        r#"platforms: ["gitlab"]"#,
+        r#"statuses: ["failed", "running"]"#,
+        r#"sort: "-name""#,
+        "page: 2, per_page: 7",
+        "fold: false",
+    ] {
+        assert!(asked.contains(part), "{part} not in {asked}");
+    }
+    world.get("/api/v1/pipelines?branch=main&sort=duration").await;
+    let asked = world.aggregator.asked().pop().unwrap();
+    assert!(asked.contains(r#"branch: Some("main")"#) && asked.contains("project: None"), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_beyond_the_end_is_empty() {
+    let world = World::new(rows()).await;
+    for path in ["/api/v1/projects", "/api/v1/sources", &format!("{P}/pipelines/9001/jobs")] {
+        let list = world.get(&format!("{path}?page=4000000000&per_page=1")).await;
+        assert_eq!(list.status, 200, "{path}: {}", list.text());
+        assert_eq!(list.json()["items"], json!([]), "{path}");
+        assert_ne!(list.json()["total"], 0, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_is_a_problem_that_names_what_is_right() {
+    let world = World::new(rows()).await;
+    for list in ["/api/v1/projects", "/api/v1/pipelines", "/api/v1/branches", "/api/v1/sources"] {
+        assert!(world.get(&format!("{list}?per_page=101")).await.problem(400).contains("100"));
+        for wrong in ["per_page=0", "page=0", "page=-1", "page=1e3", "per_page=x"] {
+            world.get(&format!("{list}?{wrong}")).await.problem(400);
+        }
+        for parameter in ["status", "sort"] {
+            let reply = world.get(&format!("{list}?{parameter}=purple")).await;
+            assert!(reply.problem(400).contains("purple"));
+            let allowed = reply.json()["allowed"].as_array().unwrap().clone();
+            assert!(allowed.len() > 2, "{allowed:?}");
+            // Every word that is named is taken.
+            for word in allowed {
+                let word = word.as_str().unwrap();
+                assert_eq!(world.get(&format!("{list}?{parameter}={word}")).await.status, 200, "{word}");
+            }
+        }
+    }
+    for unknown in [
+        "/api/v1",
+        "/api/v1/nonsense",
+        "/api",
+        "/api/v2/projects",
+        "/api/v1/projects/gl/none",
+        "/api/v1/projects/no%20source/42",
+        &format!("{P}/pipelines/none"),
+        &format!("{P}/branches/none"),
+        "/api/v1/projects/gl/none/branches",
+        "/api/v1/projects/gl/none/pipelines",
+        "/api/v1/projects/gl/none/pipelines/1/jobs",
+        "/api/v1/projects/gl/none/pipelines/1/jobs/2/log",
+    ] {
+        world.get(unknown).await.problem(404);
+    }
+    world.get("/api/v1/projects/gl/%FF").await.problem(400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_and_sources_are_filtered_sorted_and_paged_here() {
+    let jobs = format!("{P}/pipelines/9001/jobs");
+    let world = World::new(rows()).await;
+    let ids = async |query: &str| {
+        let list = world.get(&format!("{jobs}?{query}")).await.json();
+        let ids: Vec<_> =
+            list["items"].as_array().unwrap().iter().map(|j| j["id"].as_str().unwrap().to_owned()).collect();
+        (ids.join(" "), list["total"].as_u64().unwrap())
+    };
+    assert_eq!(ids("").await, ("j1 j2".into(), 2));
+    assert_eq!(ids("sort=-order").await, ("j2 j1".into(), 2));
+    assert_eq!(ids("sort=name").await, ("j2 j1".into(), 2));
+    assert_eq!(ids("status=failed").await, ("j1".into(), 1));
+    assert_eq!(ids("q=LINT").await, ("j2".into(), 1));
+    assert_eq!(ids("per_page=1&page=2").await, ("j2".into(), 2));
+    assert_eq!(ids("source=other").await, (String::new(), 0));
+    assert_eq!(world.get("/api/v1/sources?status=ok").await.json()["total"], 0);
+    assert_eq!(world.get("/api/v1/sources?platform=gitlab&q=GITLAB").await.json()["total"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_name_of_a_project_leads_to_its_key() {
+    let mut script = rows();
+    script.renamed.insert(("gl".into(), "old/name".into()), "42".into());
+    let world = World::with("server: { base_path: /ci }", script).await;
+    for rest in [
+        "",
+        "/pipelines?status=failed&page=2",
+        "/pipelines/9001",
+        "/pipelines/9001/jobs",
+        "/pipelines/9001/jobs/j%2F1/log",
+        "/branches",
+        "/branches/feature%2Fa",
+    ] {
+        let reply = world.get(&format!("/ci/api/v1/projects/gl/old%2Fname{rest}")).await;
+        assert_eq!(reply.status, 302, "{rest}: {}", reply.text());
+        assert_eq!(reply.header("location"), Some(format!("/ci{P}{rest}").as_str()));
+    }
+    for rest in ["", "?status=failed", "/pipelines/9001?job=j1"] {
+        let reply = world.get(&format!("/projects/gl/old%2Fname{rest}")).await;
+        assert_eq!(reply.status, 302, "{rest}");
+        assert_eq!(reply.header("location"), Some(format!("/ci/projects/gl/42{rest}").as_str()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_can_be_hidden_everywhere() {
+    let paths = [
+        "/".to_owned(),
+        "/projects/gl/42".into(),
+        "/projects/gl/42/pipelines/9001".into(),
+        "/api/v1/projects".into(),
+        "/api/v1/pipelines".into(),
+        "/api/v1/branches".into(),
+        P.into(),
+        format!("{P}/pipelines"),
+        format!("{P}/pipelines/9001"),
+        format!("{P}/branches"),
+        format!("{P}/branches/main"),
+    ];
+    let shown = World::new(rows()).await;
+    let hidden = World::with("ui: { show_people: false }", rows()).await;
+    for path in &paths {
+        let reply = hidden.get(path).await;
+        assert_eq!(reply.status, 200);
+        assert!(!reply.text().contains("ira Musterfrau") && !reply.text().contains("mira.png"), "{path}");
+        if path.starts_with("/api") {
+            assert!(shown.get(path).await.text().contains("Mira Musterfrau"), "{path}");
+        }
+    }
+    assert_eq!(hidden.get(&format!("{P}/branches/main")).await.json()["author"], Value::Null);
+}
+
+/// Whether `value` is what `schema` says, as far as this document goes.
+fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema =
+            document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference}"));
+        return check(document, schema, value, at);
+    }
+    if let Some(any) = schema["oneOf"].as_array() {
+        if !value.is_null() {
+            check(document, &any[0], value, at);
+        }
+        return;
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+        Value::Number(n) if n.is_u64() || n.is_i64() => "integer",
+        Value::Number(_) => "number",
+    };
+    let allowed: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(many) => many.iter().map(|k| k.as_str().unwrap()).collect(),
+        _ => panic!("{at}: the schema has no type"),
+    };
+    assert!(
+        allowed.contains(&kind) || kind == "integer" && allowed.contains(&"number"),
+        "{at}: {value} is no {allowed:?}"
+    );
+    if let Some(words) = schema["enum"].as_array() {
+        assert!(words.contains(value), "{at}: {value} is not in {words:?}");
+    }
+    if let Some(items) = value.as_array() {
+        items.iter().for_each(|item| check(document, &schema["items"], item, at));
+    }
+    if let (Some(object), Some(properties)) = (value.as_object(), schema["properties"].as_object()) {
+        for (name, value) in object {
+            let schema = properties.get(name).unwrap_or_else(|| panic!("{at}: {name} is not described"));
+            check(document, schema, value, &format!("{at}.{name}"));
+        }
+        for name in schema["required"].as_array().unwrap() {
+            assert!(object.contains_key(name.as_str().unwrap()), "{at}: {name} is missing");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_description_fits_the_answers() {
+    let world = World::new(rows()).await;
+    let document = world.get("/api/v1/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let paths = document["paths"].as_object().unwrap();
+    for (path, item) in paths {
+        let concrete = path
+            .replace("{source}", "gl")
+            .replace("{id}", "42")
+            .replace("{pipeline}", "9001")
+            .replace("{job}", "j1")
+            .replace("{branch}", "main");
+        let content = &item["get"]["responses"]["200"]["content"];
+        if content.get("text/event-stream").is_some() {
+            continue;
+        }
+        let reply = world.get(&format!("/api/v1{concrete}")).await;
+        assert_eq!(reply.status, 200, "{path}");
+        check(&document, &content["application/json"]["schema"], &reply.json(), path);
+        let lists = reply.json().get("per_page").is_some();
+        let parameters = item["get"]["parameters"].as_array().unwrap();
+        let named = |name: &str| parameters.iter().any(|p| p["name"] == name && p["in"] == "query");
+        for name in ["q", "source", "platform", "status", "sort", "page", "per_page"] {
+            assert_eq!(named(name), lists, "{path} {name}");
+        }
+        // The words that it names are taken.
+        for (name, at) in [("status", "/schema/items/enum"), ("sort", "/schema/enum")] {
+            let parameter = parameters.iter().find(|p| p["name"] == name);
+            for word in parameter.map_or(&Vec::new(), |p| p.pointer(at).unwrap().as_array().unwrap()) {
+                let reply = world.get(&format!("/api/v1{concrete}?{name}={}", word.as_str().unwrap())).await;
+                assert_eq!(reply.status, 200, "{path} {name}={word}");
+            }
+        }
+    }
+    let contract = [
+        "/projects",
+        "/projects/{source}/{id}",
+        "/projects/{source}/{id}/pipelines",
+        "/projects/{source}/{id}/pipelines/{pipeline}",
+        "/projects/{source}/{id}/pipelines/{pipeline}/jobs",
+        "/projects/{source}/{id}/pipelines/{pipeline}/jobs/{job}/log",
+        "/projects/{source}/{id}/branches",
+        "/projects/{source}/{id}/branches/{branch}",
+        "/pipelines",
+        "/branches",
+        "/sources",
+        "/events/stream",
+        "/openapi.json",
+    ];
+    assert_eq!(paths.keys().map(String::as_str).collect::<BTreeSet<_>>(), contract.into_iter().collect());
+    for (name, fields) in
+        [("Project", PROJECT), ("Pipeline", PIPELINE), ("Job", JOB), ("Branch", BRANCH), ("Source", SOURCE)]
+    {
+        assert_fields(&document["components"]["schemas"][name]["properties"], fields);
+    }
+    let problem = world.get("/api/v1/none").await;
+    problem.problem(404);
+    check(&document, &document["components"]["schemas"]["Problem"], &problem.json(), "problem");
+}

@@ -1,0 +1,204 @@
+//! What is kept: one question per version however many look, and the last answer while the aggregator is away.
+
+use std::time::Duration;
+
+use crate::kit::{Script, World};
+use jiff::SignedDuration;
+use tokio::time::Instant;
+
+const OVERVIEW: &str = "list_projects";
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_viewers_cost_one_question_a_version() {
+    let world = World::new(Script::default()).await;
+    let path = "/api/v1/projects?q=everyone";
+    let before = world.aggregator.calls(OVERVIEW);
+    let replies = futures::future::join_all((0..100).map(|_| world.get(path))).await;
+    assert!(replies.iter().all(|r| r.status == 200));
+    assert_eq!(world.aggregator.calls(OVERVIEW), before + 1);
+    world.aggregator.change(&[("gl", "42")]);
+    world.until_heard().await;
+    let before = world.aggregator.calls(OVERVIEW);
+    let replies = futures::future::join_all((0..100).map(|_| world.get(path))).await;
+    assert!(replies.iter().all(|r| r.json()["version"] == "7.2"));
+    assert_eq!(world.aggregator.calls(OVERVIEW), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_shared_too() {
+    let world = World::new(Script::default()).await;
+    world.aggregator.script().fail = Some(tonic::Status::not_found("no"));
+    let replies = futures::future::join_all((0..50).map(|_| world.get("/api/v1/projects/gl/42"))).await;
+    replies.iter().for_each(|r| drop(r.problem(404)));
+    assert_eq!(world.aggregator.calls("get_project"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moves_without_a_version_is_not_kept_for_long() {
+    let world = World::new(Script::default()).await;
+    let path = "/api/v1/projects?q=x";
+    world.get(path).await;
+    let before = world.aggregator.calls(OVERVIEW);
+    tokio::time::advance(Duration::from_secs(20)).await;
+    world.get(path).await;
+    assert_eq!(world.aggregator.calls(OVERVIEW), before);
+    tokio::time::advance(Duration::from_secs(20)).await;
+    world.get(path).await;
+    assert_eq!(world.aggregator.calls(OVERVIEW), before + 1);
+    // Details: only what comes at the same moment.
+    for _ in 0..3 {
+        world.get("/api/v1/projects/gl/42/branches").await;
+    }
+    assert_eq!(world.aggregator.calls("list_branches"), 1);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    world.get("/api/v1/projects/gl/42/branches").await;
+    assert_eq!(world.aggregator.calls("list_branches"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_answers_stay_while_the_aggregator_is_away() {
+    let world = World::new(Script::default()).await;
+    let paths = ["/api/v1/projects?q=seen", "/projects/gl/42", "/"];
+    for path in paths {
+        let reply = world.get(path).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("age"), None);
+    }
+    world.clock.advance(SignedDuration::from_mins(3));
+    world.aggregator.away();
+    world.until_link("lost").await;
+    world.clock.advance(SignedDuration::from_mins(2));
+    let begun = Instant::now();
+    for path in paths {
+        let reply = world.get(path).await;
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(reply.header("warning").unwrap().starts_with("110 "), "{path}");
+        // What stood until the link broke dates from then; a detail from when it was read.
+        let (age, as_of) = match path {
+            "/projects/gl/42" => ("300", "2026-11-24T12:00:00Z"),
+            _ => ("120", "2026-11-24T12:03:00Z"),
+        };
+        assert_eq!(reply.header("age"), Some(age), "{path}");
+        assert_eq!(reply.header("as-of"), Some(as_of), "{path}");
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    // Old answers have their validators, too.
+    let etag = world.get("/").await.header("etag").unwrap().to_owned();
+    assert_eq!(world.get_with("/", &[("if-none-match", &etag)]).await.status, 304);
+    assert_eq!(world.get("/api/ready").await.status, 200);
+    let health = world.get("/api/health").await;
+    assert_eq!(health.status, 200);
+    assert_eq!(health.json()["aggregator"]["state"], "lost");
+    assert!(health.json()["aggregator"]["error"].is_string());
+
+    world.aggregator.restarted();
+    world.until_link("connected").await;
+    let reply = world.get(paths[0]).await;
+    assert_eq!(reply.json()["version"], "8.1");
+    assert_eq!((reply.header("age"), reply.header("warning")), (None, None));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_shown_waits_and_then_says_so() {
+    let world = World::new(Script::default()).await;
+    world.aggregator.away();
+    world.until_link("lost").await;
+    let begun = Instant::now();
+    let reply = world.get("/api/v1/projects?q=never").await;
+    reply.problem(503);
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    let page = world.get("/?q=never").await;
+    assert_eq!(page.status, 503);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    assert!(page.header("retry-after").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_answered_as_soon_as_it_is_back() {
+    let world = World::new(Script::default()).await;
+    world.aggregator.away();
+    world.until_link("lost").await;
+    // Long enough that attempts have become rare.
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let back = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.aggregator.back();
+    };
+    let begun = Instant::now();
+    let (reply, ()) = tokio::join!(world.get("/api/v1/projects?q=new"), back);
+    assert_eq!(reply.status, 200);
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_break_in_the_middle_of_a_question_is_retried_once() {
+    let world = World::new(Script::default()).await;
+    world.aggregator.script().fail = Some(tonic::Status::unavailable("restarting"));
+    let before = world.aggregator.calls("get_project");
+    world.get("/api/v1/projects/gl/42").await.problem(503);
+    assert_eq!(world.aggregator.calls("get_project"), before + 2);
+    world.aggregator.script().fail = Some(tonic::Status::internal("bug"));
+    assert!(world.get("/api/v1/projects/gl/42").await.problem(502).contains("bug"));
+    assert_eq!(world.aggregator.calls("get_project"), before + 3);
+    world.aggregator.script().fail = Some(tonic::Status::invalid_argument("bad id"));
+    assert_eq!(world.get("/api/v1/projects/gl/42").await.problem(400), "bad id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aggregator_that_hangs_does_not_take_the_page_along() {
+    let world = World::new(Script::default()).await;
+    let path = "/api/v1/projects/gl/42";
+    assert_eq!(world.get(path).await.status, 200);
+    world.aggregator.change(&[]);
+    world.until_heard().await;
+    world.aggregator.script().hang = true;
+    let begun = Instant::now();
+    let replies = futures::future::join_all((0..20).map(|_| world.get(path))).await;
+    assert!(replies.iter().all(|r| r.status == 200 && r.header("warning").is_some()));
+    // All wait together, not one after the other.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let replies =
+        futures::future::join_all((0..20).map(|_| world.get("/api/v1/projects/gl/42/branches"))).await;
+    replies.iter().for_each(|r| drop(r.problem(503)));
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_not_shown_from_memory() {
+    let world = World::new(Script::default()).await;
+    let path = "/api/v1/projects/gl/42";
+    assert_eq!(world.get(path).await.status, 200);
+    world.aggregator.script().rows.clear();
+    world.aggregator.change(&[("gl", "42")]);
+    world.until_heard().await;
+    world.get(path).await.problem(404);
+    world.aggregator.away();
+    world.until_link("lost").await;
+    world.get(path).await.problem(503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_from_the_first_overview_on_without_any_viewer() {
+    let world = World::unconnected("", Script::default());
+    let reply = world.get("/api/ready").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(world.get("/api/health").await.json()["aggregator"]["state"], "connecting");
+    world.aggregator.back();
+    world.until("/api/ready", 200).await;
+    // The overview keeps up without viewers, so that it is not old when the aggregator goes.
+    world.aggregator.change(&[("gl", "42")]);
+    world.until_heard().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    world.aggregator.away();
+    world.until_link("lost").await;
+    let etag = world.get("/").await.header("etag").unwrap().to_owned();
+    assert!(etag.starts_with("W/\"7.2-"), "{etag}");
+    let health = world.get("/api/health").await.json();
+    assert_eq!(health["status"], "ok");
+    assert_eq!(health["aggregator"]["version"], "7.2");
+    assert_eq!(health["version"], web::VERSION);
+    world.stop().await;
+}
