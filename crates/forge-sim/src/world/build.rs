@@ -116,6 +116,9 @@ impl World {
         let gap_seconds = (1_200.0 * 144.0_f64.powf(rng.random::<f64>())) as i64;
         let median_of = |factor: f64| ((f64::from(median) * factor) as u32).max(20);
         let mut flows = workflows(&mut rng, style, shape, median, native_id * 10, median_of);
+        for flow in &mut flows {
+            flow.median_seconds = self.config.pace.run_time(flow.median_seconds);
+        }
         if matches!(shape, Shape::NoCi | Shape::Empty) {
             flows.clear();
         }

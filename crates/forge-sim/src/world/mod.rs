@@ -46,18 +46,28 @@ pub struct Pace {
     /// Mean time between two events (a push, a nightly run, a retry) in the whole world; none: nothing begins by itself,
     /// what runs goes on.
     pub event_every: Option<SignedDuration>,
-    /// Run time of new pipelines in seconds, shortest and longest; none: around the project's median.
+    /// Median run times in seconds, shortest and longest, past runs as well as new ones, so that what a dashboard
+    /// expects of a run is what it does; none: 1 to 50 minutes.
     pub run_seconds: Option<(u32, u32)>,
 }
 
 impl Pace {
     /// Nothing begins by itself: for tests.
     pub const STILL: Self = Self { event_every: None, run_seconds: None };
-    /// Something to watch: with 60 projects a change every couple of seconds, new runs take 30 to 180 s.
+    /// Something to watch: with 60 projects a change every couple of seconds, runs take half a minute to some minutes.
     pub const DEMO: Self =
-        Self { event_every: Some(SignedDuration::from_secs(9)), run_seconds: Some((30, 180)) };
+        Self { event_every: Some(SignedDuration::from_secs(9)), run_seconds: Some((30, 240)) };
     /// As in a real company: a push every few minutes, runs as long as they always were.
     pub const NATURAL: Self = Self { event_every: Some(SignedDuration::from_secs(300)), run_seconds: None };
+}
+
+impl Pace {
+    /// A natural median at this pace: a long pipeline stays longer than a short one.
+    fn run_time(self, natural_seconds: u32) -> u32 {
+        let Some((low, high)) = self.run_seconds else { return natural_seconds };
+        let place = ((f64::from(natural_seconds) / 60.0).ln() / 50.0_f64.ln()).clamp(0.0, 1.0);
+        low + (f64::from(high.saturating_sub(low)) * place) as u32
+    }
 }
 
 /// What a world is made from.

@@ -241,7 +241,7 @@ impl World {
         actor: PersonId,
         outcome: Option<bool>,
     ) -> Option<u64> {
-        let (now, pace) = (self.now, self.config.pace);
+        let now = self.now;
         let rng = &mut self.rng;
         let project = self.projects.get_mut(id.index()).filter(|p| !p.deleted)?;
         let plan = project.workflows.get(workflow)?.clone();
@@ -258,15 +258,7 @@ impl World {
             _ => failure(rng, &plan, None),
         });
         let median = f64::from(plan.median_seconds);
-        let seconds = match pace.run_seconds {
-            // A long pipeline stays longer than a short one: medians of 1 to 50 min are mapped to the pace's range.
-            Some((low, high)) => {
-                let place = ((median / 60.0).ln() / 50.0_f64.ln()).clamp(0.0, 1.0);
-                let (low, high) = (f64::from(low), f64::from(high));
-                (low + (high - low) * place) * rng.random_range(0.85..1.0)
-            }
-            None => log_normal(rng, median, 0.2),
-        };
+        let seconds = log_normal(rng, median, 0.2);
         let warns = failure.is_none() && outcome.is_none() && rng.random_bool(WARNING_CHANCE);
         let history = project.history_mut();
         if history.runs.len() >= MAX_RUNS_PER_PROJECT {
