@@ -1,0 +1,76 @@
+//! A source of GitLab that asks a server of the test's own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use config::{LogAccess, Secret, SecretFrom, SourceSettings};
+use connector::{Connector, Heads, HeadsAsk, Result};
+use domain::{Patterns, Pipeline, Project, SystemClock};
+use futures::StreamExt;
+
+/// A source's settings.
+pub(crate) fn settings(url: &str, token: Option<&str>) -> SourceSettings {
+    SourceSettings {
+        platform: "gitlab",
+        name: "gl".into(),
+        disabled: None,
+        url: Some(url.parse().unwrap()),
+        user: None,
+        token: token.map(|t| Secret::new(t, SecretFrom::Settings)),
+        webhook_secret: None,
+        logs: LogAccess::Full,
+        branches: Patterns::default(),
+        workflows: Patterns::default(),
+        events: Patterns::default(),
+        include: Patterns::default(),
+        exclude: Patterns::default(),
+        groups: Vec::new(),
+        organizations: Vec::new(),
+        workspaces: Vec::new(),
+        folders: Vec::new(),
+        ca_file: None,
+        proxy: None,
+        insecure_skip_verify: false,
+        extra: BTreeMap::new(),
+    }
+}
+
+/// The source that these settings make.
+pub(crate) fn source(settings: &SourceSettings) -> Arc<dyn Connector> {
+    (connector_gitlab::PLATFORM.build)(settings, Arc::new(SystemClock)).unwrap()
+}
+
+/// Asks about a project of which nothing is known.
+pub(crate) fn ask(project: &Project) -> HeadsAsk {
+    HeadsAsk {
+        project: Arc::new(project.clone()),
+        branches: Vec::new(),
+        known: Vec::new(),
+        known_head: None,
+        known_workflows: None,
+    }
+}
+
+/// Asks again, knowing what was answered, bounded as the board keeps it.
+pub(crate) fn again(project: &Project, heads: &Heads) -> HeadsAsk {
+    HeadsAsk {
+        known: heads.pipelines.iter().cloned().map(Pipeline::bounded).map(Arc::new).collect(),
+        known_head: heads.default_branch.clone().map(|head| (head.bounded(), project.last_activity_at)),
+        ..ask(project)
+    }
+}
+
+/// The answer to one question.
+pub(crate) async fn heads(source: &dyn Connector, ask: HeadsAsk) -> Result<Heads> {
+    let key = ask.project.key.clone();
+    let mut answers: Vec<_> = source.branch_heads(vec![ask]).collect().await;
+    assert_eq!(answers.len(), 1, "one answer to one question");
+    let (of, heads) = answers.remove(0);
+    assert_eq!(of, key);
+    heads
+}
+
+/// The run of this id.
+pub(crate) fn run(heads: &Heads, id: u64) -> &Pipeline {
+    heads.pipelines.iter().find(|run| run.id.as_str() == id.to_string()).expect("the run is there")
+}
