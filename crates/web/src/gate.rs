@@ -67,7 +67,8 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     }
     let status = response.status().as_u16();
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if status >= 500 {
+    // 503 is what the aggregator's absence looks like, to probes every few seconds; the link tells of it once.
+    if status >= 500 && status != 503 {
         tracing::warn!(%method, path, status, ms, "request");
     } else {
         tracing::debug!(%method, path, status, ms, "request");
@@ -165,7 +166,74 @@ fn dress(app: &App, path: &str, mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use domain::{ManualClock, Timestamp};
+    use tokio_util::sync::CancellationToken;
+    use tower::ServiceExt as _;
+
     use super::*;
+    use crate::WebSettings;
+    use crate::aggregator::Aggregator;
+
+    fn settings() -> WebSettings {
+        let inputs = config::Inputs {
+            role: config::Role::Web,
+            file: None,
+            env: config::Environment::from_iter([("HOME", "/nonexistent")]),
+            overrides: config::Overrides::default(),
+            cwd: "/nonexistent".into(),
+            platforms: config::Platforms::known(),
+            machine: config::Machine {
+                is_root: false,
+                run_dir_writable: false,
+                system_config: "/nonexistent/config.yaml".into(),
+            },
+        };
+        WebSettings::from(&config::load(&inputs).unwrap().settings)
+    }
+
+    /// What a handler at `path` leads to.
+    async fn through<F, Fut>(path: &str, handler: F) -> Response
+    where
+        F: Fn() -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = &'static str> + Send + 'static,
+    {
+        let endpoint = api::Endpoint::InProcess(api::InProcess::default());
+        let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+        let client = endpoint.client().unwrap();
+        let aggregator = Aggregator::new(client, endpoint.to_string(), clock.clone(), true);
+        let app = App::new(settings(), aggregator, endpoint.to_string(), clock, CancellationToken::new());
+        let inner = Router::new().route(path, get(handler));
+        let router = Router::new().fallback_service(inner).layer(from_fn_with_state(app, gate));
+        router.oneshot(Request::get(path).body(axum::body::Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_takes_one_request_along() {
+        let panics = async || -> &'static str { panic!("on purpose") };
+        let response = through("/page", panics).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+        let response = through("/api/v1/x", panics).await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (500, &HeaderValue::from_static("application/problem+json"))
+        );
+        assert!(response.headers().contains_key("content-security-policy"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_hangs_is_given_up() {
+        let begun = Instant::now();
+        let response = through("/api/v1/x", std::future::pending).await;
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
+        assert_eq!(begun.elapsed(), REQUEST_TIMEOUT);
+    }
 
     #[test]
     fn addresses_below_a_base_path() {

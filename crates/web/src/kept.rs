@@ -128,7 +128,14 @@ struct Entry {
 impl Entry {
     /// Whether no newer version of the board is known.
     fn stands(&self, link: &LinkState) -> bool {
-        link.connected() && (self.material.version.is_none() || self.material.version >= link.version)
+        link.connected() && self.is_newest(link)
+    }
+
+    fn is_newest(&self, link: &LinkState) -> bool {
+        match (self.material.version, link.version) {
+            (Some(mine), Some(newest)) => mine.stands_beside(newest),
+            _ => true,
+        }
     }
 
     fn reusable(&self, link: &LinkState) -> bool {
@@ -145,7 +152,7 @@ impl Entry {
     fn as_of(&self, link: &LinkState) -> Timestamp {
         let stood = self.material.reuse == Reuse::WhileVersionStands
             && link.phase == Phase::Lost
-            && self.material.version >= link.version;
+            && self.is_newest(link);
         if stood { link.since.max(self.asked_at) } else { self.asked_at }
     }
 

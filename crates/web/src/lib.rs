@@ -3,7 +3,7 @@
 //! Stateless: it knows the aggregator only through [`api`], and keeps nothing but the answers it last rendered, so that it
 //! can be killed at any moment and goes on showing what it has while the aggregator is away.
 //!
-//! [`serve`] starts it all, in `ci-dashboard-web` as in the single process. From the outside in: [`mod@server`] takes
+//! [`serve`] starts it all, in `ci-dashboard-web` as in the single process. From the outside in: `server` takes
 //! connections, `gate` checks and dresses every request, `router` leads to `html` and `json`, which ask the `aggregator`
 //! through `kept`, the answers that were last rendered; [`pages`] draws; `events` tells browsers what changed.
 
@@ -33,7 +33,7 @@ use domain::Clock;
 use lifecycle::Tasks;
 use tokio::net::TcpListener;
 
-use crate::aggregator::Aggregator;
+use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
 
 /// The version of this build.
@@ -150,7 +150,8 @@ pub fn application(
         return Err(StartError::Unsupported("auth.mode"));
     }
     let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
-    let aggregator = Aggregator::new(client, Arc::clone(&clock), settings.ui.show_people);
+    let aggregator =
+        Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), settings.ui.show_people);
     let app = App::new(settings, aggregator.clone(), endpoint.to_string(), clock, tasks.stop_token());
     app.kept.pin(html::overview_key());
     let stop = tasks.stop_token();
@@ -170,7 +171,12 @@ async fn keep_warm(app: App) {
     loop {
         if link.borrow_and_update().connected() {
             html::warm_overview(&app).await;
-            tokio::time::sleep(KEEP_WARM).await;
+            let mut seen = link.clone();
+            let reconnect = async {
+                let _ = seen.wait_for(|state| !state.connected()).await;
+                let _ = seen.wait_for(LinkState::connected).await;
+            };
+            tokio::select! { () = tokio::time::sleep(KEEP_WARM) => {} () = reconnect => {} }
         }
         if link.changed().await.is_err() {
             // Cannot be: the application holds the sender.

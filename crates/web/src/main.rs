@@ -45,8 +45,8 @@ struct Args {
 }
 
 const AFTER_HELP: &str = "\
-Of the configuration it reads the sections server, ui, auth, logging and aggregator. Flags win over the environment (HOST, PORT,
-AGGREGATOR_URL, LOG_LEVEL, LOG_FORMAT, CI_DASHBOARD__SECTION__KEY), which wins over the file.
+Of the configuration it reads the sections server, ui, auth, logging and aggregator. Flags win over the environment \
+(HOST, PORT, AGGREGATOR_URL, LOG_LEVEL, LOG_FORMAT, CI_DASHBOARD__SECTION__KEY), which wins over the file.
 
 Exit codes: 0 stopped as asked, 2 bad usage or configuration, 1 anything else.";
 

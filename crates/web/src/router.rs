@@ -67,5 +67,5 @@ fn content_type(name: &str) -> &'static str {
 
 /// Browsers ask for it wherever a page has not told them another.
 async fn favicon(State(app): State<App>) -> Redirect {
-    Redirect::temporary(&format!("{}{}", app.base(), assets::url("favicon.svg")))
+    Redirect::temporary(&format!("{}{}", app.base(), assets::url("favicon-grey.svg")))
 }

@@ -174,3 +174,117 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         self.or_stalled(cx, progress)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::sync::{Notify, oneshot};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// A connection on which something was asked; resolves when the server is done with it.
+    async fn ask(app: Router, drain: CancellationToken) -> (DuplexStream, impl Future<Output = ()>) {
+        let (mut client, server) = duplex(4096);
+        client.write_all(GET).await.unwrap();
+        (client, serve_connection(server, app, drain))
+    }
+
+    fn endless() -> Router {
+        let chunks =
+            || futures::stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 1000])));
+        Router::new().route("/", get(async move || Body::from_stream(chunks())))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_dropped() {
+        let begun = Instant::now();
+        let (_client, served) = ask(endless(), CancellationToken::new()).await;
+        served.await;
+        assert_eq!(begun.elapsed().as_secs(), WRITE_STALL.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_that_goes_on_is_not() {
+        let (mut client, served) = ask(endless(), CancellationToken::new()).await;
+        let slow = async {
+            for _ in 0..10 {
+                sleep(WRITE_STALL - Duration::from_secs(1)).await;
+                client.read_exact(&mut [0; 4096]).await.unwrap();
+            }
+        };
+        tokio::select! { () = served => panic!("dropped"), () = slow => {} }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_is_dropped() {
+        let (_client, server) = duplex(4096);
+        let begun = Instant::now();
+        serve_connection(server, endless(), CancellationToken::new()).await;
+        assert_eq!(begun.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_flight_is_finished_and_nothing_after() {
+        let (go, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let app = {
+            let (go, asked) = (Arc::clone(&go), Arc::clone(&asked));
+            let handler = async move || {
+                asked.notify_one();
+                go.notified().await;
+                "done"
+            };
+            Router::new().route("/", get(handler))
+        };
+        let drain = CancellationToken::new();
+        let (mut client, served) = ask(app, drain.clone()).await;
+        let stop = async {
+            asked.notified().await;
+            drain.cancel();
+            tokio::task::yield_now().await;
+            go.notify_one();
+        };
+        tokio::join!(served, stop);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn whoever_was_connected_before_the_stop_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let life = lifecycle::Lifecycle::new();
+        // Connected, and not yet accepted: nothing accepts before the stop.
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(GET).await.unwrap();
+            waiting.push(stream);
+        }
+        let tasks = life.tasks();
+        let (stopped, is_stopped) = oneshot::channel();
+        tasks.clone().run("server", async move {
+            tasks.stopping().await;
+            serve(listener, Router::new().route("/", get("hello")), tasks).await;
+            let _ = stopped.send(());
+        });
+        let read = async {
+            for mut stream in waiting {
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.ends_with("hello"), "{answer:?}");
+            }
+        };
+        let (stop, ()) = tokio::join!(life.stop(), read);
+        assert_eq!(stop, lifecycle::Stopped::Clean);
+        is_stopped.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}

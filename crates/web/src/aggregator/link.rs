@@ -85,10 +85,12 @@ pub(super) struct Link {
     pub(super) changes: broadcast::Sender<Arc<Change>>,
     pub(super) nudge: Notify,
     pub(super) clock: Arc<dyn Clock>,
+    /// Where the aggregator is, for the log.
+    address: String,
 }
 
 impl Link {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(address: String, clock: Arc<dyn Clock>) -> Self {
         let state = LinkState {
             phase: Phase::Connecting,
             version: None,
@@ -101,6 +103,7 @@ impl Link {
             changes: broadcast::Sender::new(CHANGES),
             nudge: Notify::new(),
             clock,
+            address,
         }
     }
 
@@ -153,7 +156,7 @@ impl Link {
         // Whatever happened while nobody listened is unknown: after a break only the same version means "nothing".
         let missed = returned && before.version.is_some_and(|v| v != version);
         if returned {
-            tracing::info!(%version, "connected to the aggregator");
+            tracing::info!(%version, address = self.address, "connected to the aggregator");
         }
         self.state.send_modify(|state| {
             if returned {
@@ -179,11 +182,11 @@ impl Link {
         let now = self.clock.now();
         self.state.send_modify(|state| {
             if state.connected() {
-                tracing::warn!(%error, "the aggregator is away; going on with what is known");
+                tracing::warn!(%error, address = self.address, "the aggregator is away; going on with what is known");
                 state.phase = Phase::Lost;
                 state.since = now;
             } else if state.error.as_ref() != Some(&error) {
-                tracing::info!(%error, "the aggregator cannot be reached yet");
+                tracing::info!(%error, address = self.address, "the aggregator cannot be reached yet");
             }
             state.error = Some(error);
         });

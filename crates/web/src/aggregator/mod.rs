@@ -64,8 +64,13 @@ pub(crate) struct Aggregator {
 
 impl Aggregator {
     /// Connects in the background, by [`Self::keep_link`]. Where `show_people` is false no answer holds a person.
-    pub(crate) fn new(client: api::Client, clock: Arc<dyn Clock>, show_people: bool) -> Self {
-        Self { client, link: Arc::new(Link::new(clock)), show_people }
+    pub(crate) fn new(
+        client: api::Client,
+        address: String,
+        clock: Arc<dyn Clock>,
+        show_people: bool,
+    ) -> Self {
+        Self { client, link: Arc::new(Link::new(address, clock)), show_people }
     }
 
     /// Keeps the link for ever.

@@ -12,6 +12,14 @@ pub(crate) struct Version {
     sequence: u64,
 }
 
+impl Version {
+    /// Whether what was true at this version still is when `newest` is the newest that was heard of. Answers may be ahead of
+    /// the Watch stream; another epoch says nothing.
+    pub(crate) fn stands_beside(self, newest: Self) -> bool {
+        self.epoch == newest.epoch && self.sequence >= newest.sequence
+    }
+}
+
 impl From<v1::Version> for Version {
     fn from(v: v1::Version) -> Self {
         Self { epoch: v.epoch, sequence: v.sequence }
@@ -49,6 +57,8 @@ mod tests {
         let new: Version = "2.1".parse().unwrap();
         assert!(new > old);
         assert_eq!(old.to_string(), "1.900");
+        assert!(old.stands_beside("1.900".parse().unwrap()) && old.stands_beside("1.899".parse().unwrap()));
+        assert!(!old.stands_beside("1.901".parse().unwrap()) && !new.stands_beside(old));
         for wrong in ["", "1", "1.", ".1", "a.b", "1.2.3"] {
             assert_eq!(wrong.parse::<Version>(), Err(NoVersion), "{wrong}");
         }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::kit::{self, Script, World};
+use crate::fixtures;
+use crate::kit::{Script, World};
 use serde_json::{Value, json};
 
 const P: &str = "/api/v1/projects/gl/42";
@@ -29,7 +30,7 @@ const BRANCH: &str = "source project_id name default protected sha author messag
 const SOURCE: &str = "name platform url state error last_success_at projects budget requests_last_hour";
 
 fn rows() -> Script {
-    Script { rows: vec![kit::full_row(), kit::bare_row()], ..Script::default() }
+    Script { rows: vec![fixtures::full_row(), fixtures::bare_row()], ..Script::default() }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! What every answer has in common: headers, validators, bounds, paths.
 
+use crate::fixtures;
 use crate::kit::{self, Script, World};
 use ::http::Request;
 use axum::body::Body;
@@ -45,7 +46,7 @@ async fn what_has_not_changed_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn bodies_are_packed_for_who_takes_it() {
-    let rows = (0..50).map(|n| kit::row(&n.to_string(), "group/name")).collect();
+    let rows = (0..50).map(|n| fixtures::row(&n.to_string(), "group/name")).collect();
     let world = World::new(Script { rows, ..Script::default() }).await;
     let plain = world.get("/api/v1/projects").await;
     let packed = world.get_with("/api/v1/projects", &[("accept-encoding", "gzip")]).await;

@@ -1,7 +1,10 @@
 //! The web daemon on a scripted aggregator.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 mod contract;
 mod events;
+mod fixtures;
 mod http;
 mod kit;
 mod last_good;

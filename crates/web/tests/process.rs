@@ -1,0 +1,114 @@
+//! The program as a person starts it: flags, exit codes, signals.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ci-dashboard-web"));
+    command.env_clear().env("HOME", dir).env("LOG_FORMAT", "json").current_dir(dir);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let Output { status, stdout, stderr } = program(dir.path()).args(args).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// Ends with the test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts it and waits for the line that says where it listens.
+fn start(dir: &Path) -> (Running, BufReader<ChildStderr>, String) {
+    let socket = dir.join("none.sock");
+    let mut child = Running(program(dir).arg("--port=0").arg("--aggregator").arg(&socket).spawn().unwrap());
+    let mut log = BufReader::new(child.0.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("listening on") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+    }
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let address = line["message"].as_str().unwrap().strip_prefix("listening on http://").unwrap();
+    let address = address.strip_suffix('/').unwrap().to_owned();
+    (child, log, address)
+}
+
+#[test]
+fn it_tells_its_version_and_its_usage() {
+    let (code, version, _) = run(&["--version"]);
+    assert_eq!(code, Some(0));
+    assert!(version.contains(web::VERSION) && version.contains(web::COMMIT), "{version}");
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    for said in ["--config", "--aggregator", "--host", "--port", "unix:/path", "Exit codes"] {
+        assert!(help.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn bad_usage_and_bad_configuration_exit_with_2() {
+    assert_eq!(run(&["--nonsense"]).0, Some(2));
+    assert_eq!(run(&["--port", "70000"]).0, Some(2));
+    let (code, _, says) = run(&["--config", "/nonexistent.yaml"]);
+    assert_eq!(code, Some(2), "{says}");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.yaml"), "server: { prt: 1 }\nui: { refresh_interval: soon }\n")
+        .unwrap();
+    let output = program(dir.path()).output().unwrap();
+    let says = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(says.contains("server.prt") && says.contains("ui.refresh_interval"), "{says}");
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let output = program(dir.path()).env("LOG_LEVEL", "error").args(["--port", &port]).output().unwrap();
+    let says = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(says.lines().count(), 1, "{says}");
+    assert!(says.contains(&port) && says.contains("already in use"), "{says}");
+}
+
+#[test]
+fn it_answers_without_an_aggregator_and_stops_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut child, _log, address) = start(dir.path());
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    let mut answer = String::new();
+    ask("/api/health").read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connecting"), "{answer}");
+    // A live page is open: it is told, and does not hold the process up.
+    let mut events = BufReader::new(ask("/api/v1/events/stream"));
+    let mut line = String::new();
+    while !line.contains("event: link") {
+        line.clear();
+        assert_ne!(events.read_line(&mut line).unwrap(), 0);
+    }
+    let stopped = Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let mut rest = String::new();
+    events.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("event: bye"), "{rest}");
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+}

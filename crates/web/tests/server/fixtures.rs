@@ -1,0 +1,171 @@
+//! What the aggregator may say.
+
+use api::v1;
+use domain::Timestamp;
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(crate) fn time(text: &str) -> Option<prost_types::Timestamp> {
+    Some(api::timestamp(at(text)))
+}
+
+pub(crate) fn person() -> v1::Person {
+    v1::Person {
+        name: "Mira Musterfrau".into(),
+        login: Some("mira".into()),
+        avatar_url: Some("https://example.com/mira.png".into()),
+    }
+}
+
+pub(crate) fn key() -> v1::ProjectKey {
+    v1::ProjectKey { source: "gl".into(), id: "42".into() }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn seconds(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos })
+}
+
+/// A run of which everything is known.
+pub(crate) fn full_pipeline() -> v1::Pipeline {
+    v1::Pipeline {
+        project: Some(key()),
+        id: "9001".into(),
+        number: Some(17),
+        attempt: Some(2),
+        workflow: some("build"),
+        branch: some("main"),
+        sha: some("a41f9c2e"),
+        status: v1::Status::Failed.into(),
+        native_status: "failed".into(),
+        event: some("push"),
+        author: Some(person()),
+        message: some("Round half even"),
+        created_at: time("2026-11-24T10:00:00Z"),
+        started_at: time("2026-11-24T10:00:05Z"),
+        finished_at: time("2026-11-24T10:03:05.5Z"),
+        duration: seconds(180, 500_000_000),
+        queued: seconds(5, 0),
+        url: some("https://gitlab.example.com/p/-/pipelines/9001"),
+        failure: some("test: 3 of 200 failed"),
+        expected_duration: None,
+        updated_at: time("2026-11-24T10:03:05Z"),
+    }
+}
+
+/// A run of which next to nothing is known.
+pub(crate) fn bare_pipeline() -> v1::Pipeline {
+    v1::Pipeline { project: Some(key()), id: "9000".into(), ..Default::default() }
+}
+
+pub(crate) fn full_job() -> v1::Job {
+    v1::Job {
+        id: "j1".into(),
+        name: "unit tests".into(),
+        stage: some("test"),
+        status: v1::Status::Failed.into(),
+        native_status: "failed".into(),
+        allow_failure: false,
+        failure_reason: some("script_failure"),
+        created_at: time("2026-11-24T10:00:00Z"),
+        started_at: time("2026-11-24T10:00:05Z"),
+        finished_at: time("2026-11-24T10:03:00Z"),
+        duration: seconds(175, 0),
+        queued: seconds(0, 250_000_000),
+        url: some("https://gitlab.example.com/p/-/jobs/1"),
+    }
+}
+
+pub(crate) fn bare_job() -> v1::Job {
+    v1::Job { id: "j2".into(), name: "lint".into(), ..Default::default() }
+}
+
+pub(crate) fn full_branch() -> v1::Branch {
+    v1::Branch {
+        project: Some(key()),
+        name: "main".into(),
+        default: true,
+        protected: Some(true),
+        sha: some("a41f9c2e"),
+        author: Some(person()),
+        message: some("Round half even"),
+        committed_at: time("2026-11-24T09:59:00Z"),
+        url: some("https://gitlab.example.com/p/-/tree/main"),
+        state: Some(v1::BranchState {
+            outcome: v1::Outcome::Failed.into(),
+            activity: v1::Activity::Running.into(),
+            broken_since: Some(v1::BrokenSince {
+                at: time("2026-11-24T10:00:05Z"),
+                run: Some(full_pipeline()),
+                at_least: false,
+                fix: Some(full_pipeline()),
+            }),
+            waiting: Some(full_pipeline()),
+            pipelines: vec![full_pipeline()],
+            deciding: Some(full_pipeline()),
+            ..Default::default()
+        }),
+    }
+}
+
+pub(crate) fn bare_branch() -> v1::Branch {
+    v1::Branch { project: Some(key()), name: "idea".into(), ..Default::default() }
+}
+
+pub(crate) fn full_row() -> v1::Row {
+    row("42", "group/name")
+}
+
+pub(crate) fn row(id: &str, name: &str) -> v1::Row {
+    v1::Row {
+        project: Some(v1::Project {
+            key: Some(v1::ProjectKey { source: "gl".into(), id: id.into() }),
+            platform: "gitlab".into(),
+            name: name.into(),
+            description: some("What it is for"),
+            visibility: some("private"),
+            avatar_url: some("https://gitlab.example.com/a.png"),
+            url: some("https://gitlab.example.com/group/name"),
+            default_branch: some("main"),
+            archived: false,
+            last_activity_at: time("2026-11-24T10:03:05Z"),
+        }),
+        branch: Some(full_branch()),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn bare_row() -> v1::Row {
+    v1::Row {
+        project: Some(v1::Project {
+            key: Some(v1::ProjectKey { source: "gl".into(), id: "43".into() }),
+            platform: "gitlab".into(),
+            name: "group/gone".into(),
+            ..Default::default()
+        }),
+        problem: Some(v1::Problem { kind: "not_found".into(), text: "not found at gl".into() }),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn full_source() -> v1::Source {
+    v1::Source {
+        name: "gl".into(),
+        platform: "gitlab".into(),
+        url: "https://gitlab.example.com".into(),
+        state: v1::SourceState::Limited.into(),
+        error: some("waits for its rate limit"),
+        last_success_at: time("2026-11-24T11:59:00Z"),
+        projects: 3,
+        budget: Some(v1::Budget { limit: 2000, remaining: 0, reset_at: time("2026-11-24T12:01:00Z") }),
+        requests_last_hour: 123,
+        title: "GitLab".into(),
+        icon: "gitlab".into(),
+        ..Default::default()
+    }
+}
