@@ -13,3 +13,6 @@ pub use tasks::{Lifecycle, Stopped, Tasks};
 
 /// Version and commit, for `--version`: `0.1.0 (0123456789ab)`.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CI_DASHBOARD_COMMIT"), ")");
+
+/// The commit alone; `unknown` where it could not be told.
+pub const COMMIT: &str = env!("CI_DASHBOARD_COMMIT");

@@ -189,6 +189,12 @@ impl From<AskError> for Failure {
             AskError::Away(why) => Self::away(&why),
             AskError::NotFound(what) => Self::not_found(what),
             AskError::Invalid(what) => Self::bad_request(what),
+            AskError::Unread(why) => {
+                let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "This cannot be read now", why)
+                    .hint("It may be there in a moment; the state of its source on the overview says more.");
+                failure.retry_after = Some(RETRY_AFTER);
+                failure
+            }
             AskError::Fault(why) => {
                 Self::new(StatusCode::BAD_GATEWAY, "The aggregator failed", why).hint("Its log says more.")
             }

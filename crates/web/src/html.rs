@@ -151,8 +151,8 @@ async fn ask_pipeline(
             match app.aggregator.get_job_log(patience, request).await {
                 Ok(log) => Some(log),
                 // The page stands without its log.
-                Err(AskError::NotFound(_) | AskError::Invalid(_) | AskError::Fault(_)) => None,
-                Err(away @ AskError::Away(_)) => return Err(away.into()),
+                Err(AskError::Away(why)) => return Err(AskError::Away(why).into()),
+                Err(_) => None,
             }
         }
     };

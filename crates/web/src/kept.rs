@@ -226,7 +226,7 @@ impl From<Failure> for AskFailure {
 impl AskFailure {
     /// Something older may stand in.
     fn is_passing(&self) -> bool {
-        matches!(self, Self::Ask(AskError::Away(_) | AskError::Fault(_)))
+        matches!(self, Self::Ask(AskError::Away(_) | AskError::Unread(_) | AskError::Fault(_)))
     }
 
     fn into_failure(self) -> Failure {

@@ -39,7 +39,7 @@ use crate::app::App;
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit of this build, `unknown` where it cannot be told.
-pub const COMMIT: &str = env!("COMMIT");
+pub const COMMIT: &str = lifecycle::COMMIT;
 
 /// The overview is asked for at most this often when nobody looks, so that it is at hand when the aggregator goes.
 const KEEP_WARM: Duration = Duration::from_secs(5);

@@ -10,8 +10,6 @@ use domain::SystemClock;
 use lifecycle::Lifecycle;
 use web::{StartError, WebSettings};
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("COMMIT"), ")");
-
 /// Bad usage or configuration.
 const EXIT_CONFIGURATION: u8 = 2;
 
@@ -20,7 +18,7 @@ const EXIT_CONFIGURATION: u8 = 2;
 /// It gets everything from the aggregator and holds no token. It may be started before the aggregator and finds it again by
 /// itself whenever that was away.
 #[derive(Debug, Parser)]
-#[command(name = "ci-dashboard-web", version = VERSION, after_help = AFTER_HELP)]
+#[command(name = "ci-dashboard-web", version = lifecycle::VERSION, after_help = AFTER_HELP)]
 struct Args {
     /// Configuration file
     ///

@@ -60,8 +60,10 @@ const ROW_STATUSES: &[&str] = &[
     Outcome::Unknown.as_str(),
     Activity::Queued.as_str(),
     Activity::Running.as_str(),
+    "active",
     "broken",
     "waiting",
+    "manual",
     "nodata",
     "none",
 ];
@@ -85,7 +87,7 @@ pub(crate) const PROJECTS: Words =
 pub(crate) const PIPELINES: Words =
     Words { statuses: RUN_STATUSES, sorts: &["newest", "duration", "status"] };
 /// Of branches.
-pub(crate) const BRANCHES: Words = Words { statuses: ROW_STATUSES, sorts: &["newest", "name", "updated"] };
+pub(crate) const BRANCHES: Words = Words { statuses: ROW_STATUSES, sorts: &["updated", "name"] };
 /// Of jobs.
 pub(crate) const JOBS: Words =
     Words { statuses: RUN_STATUSES, sorts: &["order", "name", "duration", "status"] };

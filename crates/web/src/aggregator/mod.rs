@@ -40,6 +40,9 @@ pub(crate) enum AskError {
     /// It does not understand the question.
     #[error("{0}")]
     Invalid(String),
+    /// The platform does not give it now, or it is being read: try again. The aggregator is well.
+    #[error("{0}")]
+    Unread(String),
     /// It failed on its side.
     #[error("the aggregator failed: {0}")]
     Fault(String),
@@ -144,10 +147,17 @@ impl Aggregator {
 
 fn error(status: &Status) -> AskError {
     let what = link::describe(status);
+    // What the aggregator itself says has no cause; a connection that broke has one.
+    let said = std::error::Error::source(status).is_none();
     match status.code() {
         Code::NotFound => AskError::NotFound(what),
         Code::InvalidArgument | Code::OutOfRange => AskError::Invalid(what),
-        Code::Unimplemented | Code::Internal | Code::DataLoss | Code::FailedPrecondition => {
+        Code::Unavailable | Code::ResourceExhausted | Code::PermissionDenied | Code::Unauthenticated
+            if said =>
+        {
+            AskError::Unread(what)
+        }
+        Code::Unimplemented | Code::Internal | Code::DataLoss | Code::FailedPrecondition if said => {
             AskError::Fault(what)
         }
         _ => AskError::Away(what),

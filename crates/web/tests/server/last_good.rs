@@ -135,15 +135,38 @@ async fn who_waits_is_answered_as_soon_as_it_is_back() {
 #[tokio::test(start_paused = true)]
 async fn a_break_in_the_middle_of_a_question_is_retried_once() {
     let world = World::new(Script::default()).await;
-    world.aggregator.script().fail = Some(tonic::Status::unavailable("restarting"));
-    let before = world.aggregator.calls("get_project");
-    world.get("/api/v1/projects/gl/42").await.problem(503);
-    assert_eq!(world.aggregator.calls("get_project"), before + 2);
-    world.aggregator.script().fail = Some(tonic::Status::internal("bug"));
-    assert!(world.get("/api/v1/projects/gl/42").await.problem(502).contains("bug"));
-    assert_eq!(world.aggregator.calls("get_project"), before + 3);
-    world.aggregator.script().fail = Some(tonic::Status::invalid_argument("bad id"));
-    assert_eq!(world.get("/api/v1/projects/gl/42").await.problem(400), "bad id");
+    world.aggregator.script().hang = true;
+    let restart = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.aggregator.calls("get_project"), 1);
+        world.aggregator.away();
+        world.aggregator.script().hang = false;
+        world.until_link("lost").await;
+        world.aggregator.restarted();
+    };
+    let (reply, ()) = tokio::join!(world.get("/api/v1/projects/gl/42"), restart);
+    assert_eq!(reply.status, 200);
+    assert_eq!(world.aggregator.calls("get_project"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_aggregator_refuses_is_passed_on_in_its_words() {
+    let world = World::new(Script::default()).await;
+    for (status, code) in [
+        (tonic::Status::unavailable("pipeline 7 is being read"), 503),
+        (tonic::Status::resource_exhausted("the rate limit is used up"), 503),
+        (tonic::Status::invalid_argument("bad id"), 400),
+        (tonic::Status::not_found("no such project"), 404),
+        (tonic::Status::internal("bug"), 502),
+    ] {
+        let words = status.message().to_owned();
+        let before = world.aggregator.calls("get_project");
+        world.aggregator.script().fail = Some(status);
+        let reply = world.get("/api/v1/projects/gl/42").await;
+        assert_eq!(reply.problem(code), words);
+        assert_eq!(reply.header("retry-after").is_some(), code == 503);
+        assert_eq!(world.aggregator.calls("get_project"), before + 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
