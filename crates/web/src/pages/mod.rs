@@ -8,11 +8,16 @@ use std::time::Duration;
 use api::v1;
 use jiff::Timestamp;
 
+mod axis;
 mod banner;
+mod error;
 pub mod format;
 mod headline;
+mod log;
 mod overview;
 mod parts;
+mod pipeline;
+mod project;
 mod query;
 mod row;
 mod shell;
@@ -104,13 +109,13 @@ pub fn overview(
 /// # Errors
 /// When the template cannot be written.
 pub fn project(
-    _ctx: &Ctx<'_>,
-    _query: &ListQuery,
-    _answer: &v1::GetProjectResponse,
-    _branches: &v1::ListBranchesResponse,
-    _pipelines: &v1::ListPipelinesResponse,
+    ctx: &Ctx<'_>,
+    query: &ListQuery,
+    answer: &v1::GetProjectResponse,
+    branches: &v1::ListBranchesResponse,
+    pipelines: &v1::ListPipelinesResponse,
 ) -> Result<String, askama::Error> {
-    Ok(String::new())
+    project::render(ctx, query, answer, branches, pipelines)
 }
 
 /// One run, `/projects/{source}/{id}/pipelines/{pipeline}`, with the log of one job where asked for (`?job=`).
@@ -120,12 +125,12 @@ pub fn project(
 /// # Errors
 /// When the template cannot be written.
 pub fn pipeline(
-    _ctx: &Ctx<'_>,
-    _answer: &v1::GetPipelineResponse,
-    _selected_job: Option<&str>,
-    _log: Option<&v1::GetJobLogResponse>,
+    ctx: &Ctx<'_>,
+    answer: &v1::GetPipelineResponse,
+    selected_job: Option<&str>,
+    log: Option<&v1::GetJobLogResponse>,
 ) -> Result<String, askama::Error> {
-    Ok(String::new())
+    pipeline::render(ctx, answer, selected_job, log)
 }
 
 /// The job whose log a reader wants to see first: the first that failed and was not allowed to.
@@ -142,6 +147,6 @@ pub fn job_to_show(answer: &v1::GetPipelineResponse) -> Option<&str> {
 ///
 /// # Errors
 /// When the template cannot be written.
-pub fn error(_ctx: &Ctx<'_>, _page: &ErrorPage<'_>) -> Result<String, askama::Error> {
-    Ok(String::new())
+pub fn error(ctx: &Ctx<'_>, page: &ErrorPage<'_>) -> Result<String, askama::Error> {
+    error::render(ctx, page)
 }

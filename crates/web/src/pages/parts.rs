@@ -307,6 +307,8 @@ impl Activity {
 #[template(path = "parts/strip.html")]
 pub(super) struct Strip {
     bars: Vec<Bar>,
+    /// In its own units.
+    width: usize,
     /// The same in words, for those who do not see bars.
     summary: String,
 }
@@ -320,11 +322,13 @@ struct Bar {
     path: String,
 }
 
-/// A strip's size, in its own units: [`Strip::RUNS`] bars of 4 with gaps of 2, 24 high.
+/// A strip's size, in its own units: bars of 4 with gaps of 2, 24 high.
 const STRIP_HEIGHT: f64 = 24.0;
 /// The highest that a run gets which did not fail, so that those that did stand out.
 const HIGHEST: f64 = 19.0;
 const LOWEST: f64 = 4.0;
+/// A hollow bar is seen to be hollow from here on.
+const LOWEST_HOLLOW: f64 = 8.0;
 /// One endless run must not make all others flat: what takes longer than so many medians is as high as it gets.
 const CLAMP_MEDIANS: f64 = 2.5;
 
@@ -344,22 +348,32 @@ pub(super) fn heights(durations: &[Option<Duration>], lowest: f64, highest: f64)
 }
 
 impl Strip {
-    /// How many runs fit.
-    const RUNS: usize = 30;
+    /// How many runs fit into a row.
+    pub(super) const RUNS: usize = 30;
+    /// And beside a branch.
+    pub(super) const FEW: usize = 15;
 
-    pub(super) fn new(ctx: &Ctx<'_>, key: &v1::ProjectKey, runs: &[v1::StripRun]) -> Option<Self> {
-        let runs = &runs[runs.len().saturating_sub(Self::RUNS)..];
+    /// The newest `slots` of `runs` (oldest first); fewer stand at the end, so that now is always at the same place.
+    pub(super) fn new(
+        ctx: &Ctx<'_>,
+        key: &v1::ProjectKey,
+        runs: &[v1::StripRun],
+        slots: usize,
+    ) -> Option<Self> {
+        let runs = &runs[runs.len().saturating_sub(slots)..];
         if runs.is_empty() {
             return None;
         }
         let durations: Vec<_> =
             runs.iter().map(|r| r.duration.as_ref().and_then(api::duration_back)).collect();
-        let first = Self::RUNS - runs.len();
+        let first = slots - runs.len();
         let bars =
             runs.iter().zip(heights(&durations, LOWEST, HIGHEST)).enumerate().map(|(i, (run, height))| {
                 let x = (first + i) * 6;
                 let (x1, x3, x4) = (x + 1, x + 3, x + 4);
                 let word = status_word(run.status());
+                let active = matches!(run.status(), v1::Status::Running | v1::Status::Queued);
+                let height = if active { height.max(LOWEST_HOLLOW) } else { height };
                 let top = (STRIP_HEIGHT - height).round();
                 let path = match run.status() {
                     // Full height with a notch, so that it shows without colour.
@@ -376,7 +390,7 @@ impl Strip {
                 };
                 Bar { href: run_href(ctx, key, &run.id), title: run_title(run), class: word, path }
             });
-        Some(Self { bars: bars.collect(), summary: summary(runs) })
+        Some(Self { bars: bars.collect(), width: slots * 6, summary: summary(runs) })
     }
 }
 

@@ -18,36 +18,38 @@ pub(super) struct Row {
     /// Stands for this row in every version of the page, so that the browser knows it again.
     dom_id: String,
     href: String,
-    shape: Icon,
+    pub(super) shape: Icon,
     platform: Icon,
     full_name: String,
     group: Option<String>,
     name: String,
-    branch: Option<String>,
+    pub(super) branch: Option<String>,
     /// Why it is as it is, in plain words.
-    why: String,
-    why_href: Option<String>,
-    more: More,
-    activity: Option<Activity>,
-    strip: Option<Strip>,
-    median: Known,
-    green: Known,
+    pub(super) why: String,
+    pub(super) why_href: Option<String>,
+    pub(super) more: More,
+    pub(super) activity: Option<Activity>,
+    pub(super) strip: Option<Strip>,
+    pub(super) median: Known,
+    pub(super) green: Known,
     /// Of how many runs the share is.
-    green_of: u32,
-    changed: Option<When>,
+    pub(super) green_of: u32,
+    pub(super) changed: Option<When>,
     /// A part could not be read: what, in words.
     partial: Option<String>,
-    stale: bool,
+    pub(super) stale: bool,
     loading: bool,
     broken: bool,
     folded: Option<&'static str>,
 }
 
 impl HtmlSafe for Row {}
+impl HtmlSafe for More {}
 
 /// The second line.
-#[derive(Debug)]
-enum More {
+#[derive(Debug, Template)]
+#[template(path = "parts/more.html")]
+pub(super) enum More {
     Nothing,
     /// Since when it is broken, and whose commit began it.
     Broken {
@@ -100,7 +102,7 @@ impl Row {
             why_href: face.why_href,
             more: face.more,
             activity: Activity::of(ctx, &state, word).filter(|_| !stale),
-            strip: Strip::new(ctx, &key, &state.strip),
+            strip: Strip::new(ctx, &key, &state.strip, Strip::RUNS),
             median: Known::or(
                 state.median_duration.as_ref().and_then(duration_back).map(format::duration),
                 "no green run with a known duration yet",
@@ -129,6 +131,14 @@ impl Row {
 
     pub(super) const fn broken(&self) -> bool {
         self.broken
+    }
+
+    pub(super) const fn loading(&self) -> bool {
+        self.loading
+    }
+
+    pub(super) fn dom_id(&self) -> &str {
+        &self.dom_id
     }
 
     pub(super) const fn stale(&self) -> bool {

@@ -187,7 +187,10 @@ impl Line {
             created_at: Some(timestamp(ago(at + 8))),
             started_at: Some(timestamp(ago(at))),
             updated_at: Some(timestamp(ago(at))),
-            failure: self.failure.clone().filter(|_| status == v1::Status::Failed || status == v1::Status::Warning),
+            failure: self
+                .failure
+                .clone()
+                .filter(|_| status == v1::Status::Failed || status == v1::Status::Warning),
             ..Default::default()
         }
     }
@@ -244,11 +247,13 @@ impl Line {
         });
         let waiting = self.waiting.map(|since| self.run(48_214, v1::Status::Manual, since));
         let canceled = self.canceled_last.then(|| self.run(48_215, v1::Status::Canceled, self.changed));
-        let mut pipelines: Vec<_> = [running.clone(), waiting.clone(), canceled].into_iter().flatten().collect();
+        let mut pipelines: Vec<_> =
+            [running.clone(), waiting.clone(), canceled].into_iter().flatten().collect();
         pipelines.push(deciding.clone());
         v1::BranchState {
             outcome: self.outcome.into(),
-            activity: if running.is_some() { v1::Activity::Running } else { v1::Activity::Unspecified }.into(),
+            activity: if running.is_some() { v1::Activity::Running } else { v1::Activity::Unspecified }
+                .into(),
             broken_since: self.broken_for.map(|since| v1::BrokenSince {
                 at: Some(timestamp(ago(since))),
                 run: Some(self.run(48_200, v1::Status::Failed, since)),

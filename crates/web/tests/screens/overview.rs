@@ -6,14 +6,34 @@ use web::pages::{self, Ctx, ErrorPage, ListQuery, Live};
 use super::kit::*;
 
 /// The project names of a mid-sized company.
-const GROUPS: &[&str] = &["payments", "web-platform", "data", "infra", "mobile", "embedded", "search", "identity"];
+const GROUPS: &[&str] =
+    &["payments", "web-platform", "data", "infra", "mobile", "embedded", "search", "identity"];
 const NAMES: &[&str] = &[
-    "ledger-api", "fraud-rules", "checkout", "design-system", "warehouse-etl", "terraform-live", "ios-app",
-    "firmware", "feature-store", "docs", "gateway", "session-store", "mailer", "invoices", "catalog",
+    "ledger-api",
+    "fraud-rules",
+    "checkout",
+    "design-system",
+    "warehouse-etl",
+    "terraform-live",
+    "ios-app",
+    "firmware",
+    "feature-store",
+    "docs",
+    "gateway",
+    "session-store",
+    "mailer",
+    "invoices",
+    "catalog",
 ];
 const TITLES: &[&str] = &[
-    "Tighten velocity rule for new cards", "Bump icons to 4.1", "Fix crash on cold start", "Add eu-north-1 replica",
-    "Backfill Q3 aggregates", "Retry on 503 from the registry", "Drop Python 3.9", "Speed up the first paint",
+    "Tighten velocity rule for new cards",
+    "Bump icons to 4.1",
+    "Fix crash on cold start",
+    "Add eu-north-1 replica",
+    "Backfill Q3 aggregates",
+    "Retry on 503 from the registry",
+    "Drop Python 3.9",
+    "Speed up the first paint",
 ];
 const PEOPLE: &[&str] = &["mira", "jonas", "lee", "ida", "noor", "tomas"];
 const SOURCES: &[&str] = &["gitlab-main", "github-main", "gitlab-main", "bitbucket"];
@@ -112,12 +132,19 @@ fn folded() -> Vec<Line> {
 
 fn forty_broken() -> Vec<Line> {
     let causes = [
-        "npm ERR! code E503 Service Unavailable – registry.example.com", "Package: no space left on device",
-        "e2e (firefox): timeout after 30 min", "unit-tests: 3 of 1,204 tests failed", "lint failed",
+        "npm ERR! code E503 Service Unavailable – registry.example.com",
+        "Package: no space left on device",
+        "e2e (firefox): timeout after 30 min",
+        "unit-tests: 3 of 1,204 tests failed",
+        "lint failed",
     ];
     let mut lines = company(100);
     for (i, l) in lines.iter_mut().enumerate().skip(3).take(37) {
-        *l = line(l.source, &format!("{}-b", l.name), "main").red(causes[i % 5], (i as i64) * 13 * MIN, 1 + i % 4);
+        *l = line(l.source, &format!("{}-b", l.name), "main").red(
+            causes[i % 5],
+            (i as i64) * 13 * MIN,
+            1 + i % 4,
+        );
     }
     lines.sort_by_key(|l| (l.outcome != v1::Outcome::Failed, -l.broken_for.unwrap_or(0)));
     lines
@@ -126,15 +153,37 @@ fn forty_broken() -> Vec<Line> {
 fn long_and_odd_names() -> Vec<Line> {
     let long = "a-department-with-a-name-that-never-ends/and-a-team-below-it-that-is-no-shorter/the-service-whose-name-still-has-to-be-seen";
     vec![
-        line("gitlab-main", long, "feature/JIRA-12345-a-branch-that-tells-the-whole-story-of-its-making-and-then-some")
-            .red(&format!("build-and-test-and-package-everything: {}", "a very long reason ".repeat(12)), 30 * HOUR, 3)
-            .commit("a41f9c2d", "A Person With Quite A Long Name Indeed von und zu Beispielhausen", &"A title that goes on ".repeat(12)),
+        line(
+            "gitlab-main",
+            long,
+            "feature/JIRA-12345-a-branch-that-tells-the-whole-story-of-its-making-and-then-some",
+        )
+        .red(
+            &format!("build-and-test-and-package-everything: {}", "a very long reason ".repeat(12)),
+            30 * HOUR,
+            3,
+        )
+        .commit(
+            "a41f9c2d",
+            "A Person With Quite A Long Name Indeed von und zu Beispielhausen",
+            &"A title that goes on ".repeat(12),
+        ),
         line("github-main", "פרויקטים/מערכת-תשלומים", "ראשי")
             .red("הבדיקות נכשלו: 3 מתוך 1,204", 3 * HOUR, 2)
             .commit("b41f9c2d", "נועה", "תיקון עיגול בעמלות"),
-        line("gitlab-main", "منصة/واجهة-الدفع", "الرئيسي").commit("c41f9c2d", "ليلى", "إصلاح التقريب في الرسوم").running(60),
-        line("github-main", "日本語グループ/請求書サービス", "本番").commit("d41f9c2d", "さくら", "端数処理を修正"),
-        line("gitlab-main", "odd/<script>alert(1)</script>", "a\"b'c&d").commit("e41f9c2d", "<b>mira</b>", "<img src=x onerror=alert(1)>"),
+        line("gitlab-main", "منصة/واجهة-الدفع", "الرئيسي")
+            .commit("c41f9c2d", "ليلى", "إصلاح التقريب في الرسوم")
+            .running(60),
+        line("github-main", "日本語グループ/請求書サービス", "本番").commit(
+            "d41f9c2d",
+            "さくら",
+            "端数処理を修正",
+        ),
+        line("gitlab-main", "odd/<script>alert(1)</script>", "a\"b'c&d").commit(
+            "e41f9c2d",
+            "<b>mira</b>",
+            "<img src=x onerror=alert(1)>",
+        ),
         line("gitlab-main", &format!("x/{}", "w".repeat(400)), "m"),
         line("jenkins-prod", "a job with spaces/100% of it/it's \"quoted\"", "main"),
         line("bitbucket", "👩‍💻/emoji-🚀", "main").commit("f41f9c2d", "🦊", "🎉 done"),
@@ -185,8 +234,15 @@ fn down() -> v1::Source {
 fn one_source_away(with_red: bool) -> v1::ListProjectsResponse {
     let mut lines = if with_red { company(46) } else { all_green(46) };
     for i in 0..14 {
-        let seen_red = Line { as_of: Some(14 * MIN), ..line("jenkins-prod", &format!("embedded/firmware-{i}"), "release/4.2") };
-        lines.push(if i == 0 { seen_red.red("Package: no space left on device", 9 * HOUR, 3) } else { seen_red });
+        let seen_red = Line {
+            as_of: Some(14 * MIN),
+            ..line("jenkins-prod", &format!("embedded/firmware-{i}"), "release/4.2")
+        };
+        lines.push(if i == 0 {
+            seen_red.red("Package: no space left on device", 9 * HOUR, 3)
+        } else {
+            seen_red
+        });
     }
     let mut all = sources();
     all[2] = down();
@@ -197,12 +253,12 @@ fn one_source_away(with_red: bool) -> v1::ListProjectsResponse {
 pub fn all() -> Vec<(&'static str, String)> {
     let base = ctx();
     let with = |live| Ctx { live, ..base.clone() };
-    let reading = vec![loading_source("gitlab-main", "gitlab", 312, Some(640)), loading_source("github-main", "github", 564, Some(564))];
-    let half_read: Vec<Line> = all_green(20)
-        .into_iter()
-        .enumerate()
-        .map(|(i, l)| Line { loading: i >= 8, ..l })
-        .collect();
+    let reading = vec![
+        loading_source("gitlab-main", "gitlab", 312, Some(640)),
+        loading_source("github-main", "github", 564, Some(564)),
+    ];
+    let half_read: Vec<Line> =
+        all_green(20).into_iter().enumerate().map(|(i, l)| Line { loading: i >= 8, ..l }).collect();
     let refused = v1::Source {
         state: v1::SourceState::Down.into(),
         error: Some("GitHub refused the token (401): it needs the scope `repo`, or read access to Actions and Contents".into()),
@@ -246,7 +302,10 @@ pub fn all() -> Vec<(&'static str, String)> {
     second.rows = answer(&company(1200), sources()).rows[50..100].to_vec();
     second.page = 2;
     let filtered = {
-        let mut a = answer(&company(60).into_iter().filter(|l| l.source == "github-main").collect::<Vec<_>>(), sources());
+        let mut a = answer(
+            &company(60).into_iter().filter(|l| l.source == "github-main").collect::<Vec<_>>(),
+            sources(),
+        );
         let s = a.summary.as_mut().unwrap();
         (s.everything, s.everything_broken) = (60, 3);
         a
@@ -255,9 +314,17 @@ pub fn all() -> Vec<(&'static str, String)> {
     let recovered = {
         // The same board a moment later: ledger-api is green, docs turned red, a new run goes on.
         let mut lines = company(60);
-        lines[1] = Line { running: None, fix: false, outcome: v1::Outcome::Success, failure: None, broken_for: None, reds: vec![], ..lines[1].clone() }
-            .commit("b52e0d3f", "mira", "Round half even in fees, this time tested")
-            .changed(10);
+        lines[1] = Line {
+            running: None,
+            fix: false,
+            outcome: v1::Outcome::Success,
+            failure: None,
+            broken_for: None,
+            reds: vec![],
+            ..lines[1].clone()
+        }
+        .commit("b52e0d3f", "mira", "Round half even in fees, this time tested")
+        .changed(10);
         let docs = lines.remove(6).red("build: mkdocs exited with 1", 15, 1).changed(15);
         lines.insert(2, docs);
         let ledger = lines.remove(1);
@@ -265,7 +332,8 @@ pub fn all() -> Vec<(&'static str, String)> {
         lines[20] = lines[20].clone().running(5);
         lines
     };
-    let first_start = v1::ListProjectsResponse { summary: Some(v1::Summary::default()), ..Default::default() };
+    let first_start =
+        v1::ListProjectsResponse { summary: Some(v1::Summary::default()), ..Default::default() };
     let still_reading = v1::ListProjectsResponse {
         sources: reading.clone(),
         summary: Some(v1::Summary::default()),
@@ -274,11 +342,25 @@ pub fn all() -> Vec<(&'static str, String)> {
     vec![
         ("overview-3", plain(&answer(&broken_three(), sources()))),
         ("overview-60", plain(&answer(&company(60), sources()))),
-        ("overview-60-next", draw(&Ctx { version: Some("3.18".into()), ..base.clone() }, &ListQuery::default(), &answer(&recovered, sources()))),
+        (
+            "overview-60-next",
+            draw(
+                &Ctx { version: Some("3.18".into()), ..base.clone() },
+                &ListQuery::default(),
+                &answer(&recovered, sources()),
+            ),
+        ),
         ("overview-1200", plain(&big)),
         ("overview-1200-page-2", draw(&base, &page_two, &second)),
         ("overview-100-rows", draw(&base, &ListQuery { per_page: 100, ..Default::default() }, &hundred)),
-        ("overview-40-broken", plain(&{ let mut a = answer(&forty_broken(), sources()); a.rows.truncate(50); a })),
+        (
+            "overview-40-broken",
+            plain(&{
+                let mut a = answer(&forty_broken(), sources());
+                a.rows.truncate(50);
+                a
+            }),
+        ),
         ("overview-one", plain(&answer(&all_green(1), vec![source("gitlab-main", "gitlab", "GitLab")]))),
         ("overview-folded", plain(&answer(&folded(), sources()))),
         ("overview-filtered", draw(&base, &github, &filtered)),
@@ -286,18 +368,89 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("problems", plain(&answer(&problems(), sources()))),
         ("all-green", plain(&answer(&all_green(60), sources()))),
         ("nothing-broken", plain(&answer(&company(30)[3..], sources()))),
-        ("source-away", draw(&with(Live::Partly { live: 3, of: 4 }), &ListQuery::default(), &one_source_away(false))),
-        ("source-away-red", draw(&with(Live::Partly { live: 3, of: 4 }), &ListQuery::default(), &one_source_away(true))),
-        ("source-refused", draw(&with(Live::Partly { live: 0, of: 1 }), &ListQuery::default(), &v1::ListProjectsResponse { sources: vec![refused], summary: Some(v1::Summary::default()), ..Default::default() })),
+        (
+            "source-away",
+            draw(&with(Live::Partly { live: 3, of: 4 }), &ListQuery::default(), &one_source_away(false)),
+        ),
+        (
+            "source-away-red",
+            draw(&with(Live::Partly { live: 3, of: 4 }), &ListQuery::default(), &one_source_away(true)),
+        ),
+        (
+            "source-refused",
+            draw(
+                &with(Live::Partly { live: 0, of: 1 }),
+                &ListQuery::default(),
+                &v1::ListProjectsResponse {
+                    sources: vec![refused],
+                    summary: Some(v1::Summary::default()),
+                    ..Default::default()
+                },
+            ),
+        ),
         ("source-limited", plain(&answer(&all_green(12), vec![limited, partly]))),
         ("empty-filter", draw(&base, &legder, &nothing_found)),
         ("first-start", draw(&with(Live::NoSource), &ListQuery::default(), &first_start)),
         ("reading", draw(&with(Live::Loading), &ListQuery::default(), &still_reading)),
-        ("reading-half", draw(&with(Live::Loading), &ListQuery::default(), &answer(&half_read, vec![loading_source("gitlab-main", "gitlab", 8, Some(20)), source("github-main", "github", "GitHub")]))),
-        ("aggregator-away", draw(&with(Live::AsOf(ago(8 * MIN))), &ListQuery::default(), &answer(&all_green(12), sources()))),
-        ("no-people", draw(&Ctx { show_people: false, ..base.clone() }, &ListQuery::default(), &answer(&broken_three(), sources()))),
-        ("below-a-path", draw(&Ctx { base_path: "/ci", ..base.clone() }, &ListQuery::default(), &answer(&company(12), sources()))),
-        ("not-found", pages::error(&base, &ErrorPage { status: 404, title: "There is no such page", text: "Nothing is at this address. It may have moved with its project.", hint: None }).unwrap()),
-        ("unavailable", pages::error(&with(Live::AsOf(ago(8 * MIN))), &ErrorPage { status: 503, title: "The aggregator does not answer", text: "This page was not read before, so there is nothing old to show.", hint: Some("It asks again by itself. The overview can still be read.") }).unwrap()),
+        (
+            "reading-half",
+            draw(
+                &with(Live::Loading),
+                &ListQuery::default(),
+                &answer(
+                    &half_read,
+                    vec![
+                        loading_source("gitlab-main", "gitlab", 8, Some(20)),
+                        source("github-main", "github", "GitHub"),
+                    ],
+                ),
+            ),
+        ),
+        (
+            "aggregator-away",
+            draw(&with(Live::AsOf(ago(8 * MIN))), &ListQuery::default(), &answer(&all_green(12), sources())),
+        ),
+        (
+            "no-people",
+            draw(
+                &Ctx { show_people: false, ..base.clone() },
+                &ListQuery::default(),
+                &answer(&broken_three(), sources()),
+            ),
+        ),
+        (
+            "below-a-path",
+            draw(
+                &Ctx { base_path: "/ci", ..base.clone() },
+                &ListQuery::default(),
+                &answer(&company(12), sources()),
+            ),
+        ),
+        (
+            "not-found",
+            pages::error(
+                &base,
+                &ErrorPage {
+                    status: 404,
+                    title: "There is no such page",
+                    text: "Nothing is at this address. It may have moved with its project.",
+                    hint: None,
+                },
+            )
+            .unwrap(),
+        ),
+        (
+            "unavailable",
+            pages::error(
+                &with(Live::AsOf(ago(8 * MIN))),
+                &ErrorPage {
+                    status: 503,
+                    title: "The aggregator does not answer",
+                    text: "This page was not read before, so there is nothing old to show.",
+                    hint: Some("It asks again by itself. The overview can still be read."),
+                },
+            )
+            .unwrap(),
+        ),
     ]
 }
