@@ -72,6 +72,10 @@ pub(crate) async fn enrich(
 
     let deciding = deciding(shown, runs);
     let wanted = wanted(&deciding, &strips, &by_jobs, runs);
+    for i in &wanted {
+        // Until the answer is there, also for one that its jobs told all but its trigger jobs of.
+        runs[*i].completeness = Completeness::Row;
+    }
     let asked: Vec<_> = wanted
         .into_iter()
         .map(|i| {

@@ -98,8 +98,8 @@ fn covered(mut periods: Vec<(Timestamp, Timestamp)>) -> Option<Duration> {
     Some(sum)
 }
 
-/// Adds to a run what all of its jobs tell. Whether they agree with the run: a pipeline that moved between two answers
-/// has jobs that are ahead of it, and those say nothing about the state that the run reports.
+/// Adds to a run what all of its jobs tell. Whether that is all, and agrees with the run: a pipeline that moved between
+/// two answers has jobs that are ahead of it, and those say nothing about the state that the run reports.
 pub(crate) fn enrich(run: &mut Pipeline, jobs: &[&wire::Job]) -> bool {
     let tries = newest_tries(jobs.iter().copied());
     tell_commit(run, &tries);
@@ -123,6 +123,9 @@ pub(crate) fn enrich(run: &mut Pipeline, jobs: &[&wire::Job]) -> bool {
     }
     if run.finished_at.is_none() {
         run.finished_at = tries.iter().filter_map(|j| j.finished_at).max();
+    }
+    if run.finished_at.is_none() && run.status != Status::Skipped {
+        return false;
     }
     if run.duration.is_none() {
         run.duration = covered(tries.iter().filter_map(|j| j.started_at.zip(j.finished_at)).collect());

@@ -73,7 +73,12 @@ fn next(answer: &Response, asked: &Url) -> Result<Option<String>> {
         url.query_pairs_mut().clear().extend_pairs(kept).append_pair("page", page);
         return Ok(url.query().map(str::to_owned));
     }
-    Ok(answer.next_link()?.and_then(|link| link.query().map(str::to_owned)))
+    let link = answer.next_link()?;
+    let next = link.as_ref().and_then(Url::query);
+    if next.is_some() && next == asked.query() {
+        return Err(Error::Garbage(format!("{}: the page after this one is this one", asked.path())));
+    }
+    Ok(next.map(str::to_owned))
 }
 
 /// The URL of a page: the first one has `query`, a later one what its token says.

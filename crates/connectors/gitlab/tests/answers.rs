@@ -101,7 +101,7 @@ async fn the_listing_goes_by_keyset_to_its_end() {
         format!("<{}/api/v4/projects?id_after=8&membership=true&per_page=100>; rel=\"next\"", forge.url());
     let first = json!([object("project", json!({ "id": 7 })), { "id": "garbage" }, object("project", json!({ "id": 8 }))]);
     forge
-        .raw("/projects?membership=true", 200, |r| {
+        .raw("/projects?membership=true&pagination=keyset", 200, |r| {
             r.set_body_json(&first).insert_header("link", next.as_str())
         })
         .json("/projects?id_after=8", &json!([object("project", json!({ "id": 9 }))]))
@@ -884,6 +884,18 @@ async fn a_next_page_that_goes_back_ends_the_list() {
     });
     let source = source(&settings(&forge.url(), Some(TOKEN)));
     assert!(matches!(source.branches(&project(&forge).await, None).await, Err(Error::Garbage(_))));
+}
+
+#[tokio::test]
+async fn a_next_page_that_is_the_same_one_ends_the_listing() {
+    let forge = Forge::start().await;
+    let same = format!("<{}/api/v4/projects?id_after=8>; rel=\"next\"", forge.url());
+    forge.raw("/projects", 200, |r| {
+        r.set_body_json(json!([object("project", json!({}))])).insert_header("link", same.as_str())
+    });
+    let source = source(&settings(&forge.url(), Some(TOKEN)));
+    let first = source.projects(None).await.unwrap();
+    assert!(matches!(source.projects(first.next).await, Err(Error::Garbage(_))));
 }
 
 #[tokio::test]
