@@ -30,3 +30,7 @@ lint:
 # Formats the code.
 fmt:
     cargo fmt --all
+
+# How the board grows, in ratios.
+bench:
+    cargo bench --locked -p aggregator --bench board

@@ -302,7 +302,6 @@ fn sum_up(rows: &[Row<'_>], now: Timestamp) -> v1::Summary {
         s.total += 1;
         if counted.insert(&row.entry.project.key) {
             for run in row.entry.runs() {
-                s.running_runs += u32::from(run.status == Status::Running);
                 let ago = run.began().map(|at| now.duration_since(at).as_hours());
                 if let Some(bucket) = ago.and_then(|ago| hours.get_mut(&(HOURS - 1 - ago))) {
                     let kind = if run.status.is_green() {
@@ -316,6 +315,8 @@ fn sum_up(rows: &[Row<'_>], now: Timestamp) -> v1::Summary {
                 }
             }
         }
+        let on_branch = row.shown.map(|s| s.runs.as_slice()).unwrap_or_default();
+        s.running_runs += on_branch.iter().map(|r| u32::from(r.status == Status::Running)).sum::<u32>();
         if row.entry.is_loading() {
             s.loading += 1;
             continue;
