@@ -124,7 +124,8 @@ pub(crate) fn file_name(path: Option<&str>) -> Option<String> {
 /// A run as lists and details have it. What only its jobs tell is added by [`details::enrich`].
 pub(crate) fn run(row: &wire::Run) -> Pipeline {
     let status = status::status(row.status.as_deref(), row.conclusion.as_deref());
-    let completed = row.status.as_deref() == Some("completed");
+    // What waits for somebody's approval has not ended, though GitHub calls it completed.
+    let completed = row.status.as_deref() == Some("completed") && status != Status::Manual;
     let started_at = row.run_started_at.or(row.created_at);
     let finished_at = row.updated_at.filter(|_| completed);
     let startup_failure = row.conclusion.as_deref() == Some("startup_failure");

@@ -194,13 +194,14 @@ async fn head(
     Ok(())
 }
 
-/// Whether a run that was not known tells of a commit on the default branch that was not known either: a watched
-/// repository's last activity is not read at each refresh.
+/// Whether the newest push to the default branch is one that was not known, to another commit: a watched repository's
+/// last activity is not read at each refresh.
 fn names_another_commit(ask: &HeadsAsk, head: &Branch, runs: &[Pipeline]) -> bool {
-    let known: HashSet<&RunId> = ask.known.iter().map(|k| &k.id).collect();
-    runs.iter()
-        .filter(|r| r.branch.as_deref() == Some(&*head.name) && !known.contains(&r.id))
-        .any(|r| r.sha.is_some() && r.sha != head.sha && r.event.as_deref() == Some("push"))
+    let of_push = |r: &&Pipeline| {
+        r.branch.as_deref() == Some(&*head.name) && r.event.as_deref() == Some("push") && r.sha.is_some()
+    };
+    let newest = runs.iter().find(of_push);
+    newest.is_some_and(|r| r.sha != head.sha && !ask.known.iter().any(|k| k.id == r.id))
 }
 
 /// Which workflows there are, read at most once in [`WORKFLOWS_EVERY`] unless a new run is of one that was not there.

@@ -290,6 +290,9 @@ pub(crate) async fn log(github: &GitHub, project: &Project, job: &JobId, max_byt
     if github.logs == LogAccess::None {
         return note("logs are switched off for this source (`logs: none`)");
     }
+    if github.anonymous {
+        return note("GitHub shows logs only to those who sign in: give this source a token");
+    }
     let url = github.below(project, &["actions", "jobs", job.as_str(), "logs"], &[])?;
     let missing = match github.client.get_tail(LOG, url, max_bytes).await {
         Ok(tail) => {

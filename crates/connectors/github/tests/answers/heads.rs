@@ -300,6 +300,17 @@ async fn one_bad_repository_spoils_no_other() {
 }
 
 #[tokio::test]
+async fn what_waits_for_approval_has_not_ended() {
+    let forge = Forge::start().await;
+    let waiting = json!({ "status": "waiting", "conclusion": null });
+    forge.give_runs("", &[run(2, "action_required", json!({})), run(1, "", waiting)]);
+    let heads = forge.heads(forge.ask().await).await.unwrap();
+    for run in &heads.pipelines {
+        assert_eq!((run.status, run.finished_at, run.duration), (Status::Manual, None, None));
+    }
+}
+
+#[tokio::test]
 async fn a_garbage_row_is_left_out_and_counted() {
     let forge = Forge::start().await;
     let odd = run(

@@ -66,4 +66,7 @@ async fn logs_that_are_switched_off_are_not_asked_for() {
     let forge = Forge::start_with(|s| s.logs = LogAccess::None).await;
     assert!(log(&forge, 1000).await.unwrap().note.unwrap().contains("switched off"));
     assert_eq!(forge.asked(), []);
+    let forge = Forge::start_with(|s| s.token = None).await;
+    assert!(log(&forge, 1000).await.unwrap().note.unwrap().contains("token"));
+    assert_eq!(forge.asked(), []);
 }
