@@ -18,4 +18,4 @@ pub use contract::{
     MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, Words,
 };
 pub use error::{Error, Result};
-pub use registry::{BuildError, Platform, Registry};
+pub use registry::{Build, BuildError, Platform, Registry};

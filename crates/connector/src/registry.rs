@@ -17,13 +17,16 @@ pub struct BuildError {
     pub why: String,
 }
 
+/// Makes a source from its settings.
+pub type Build = fn(&config::SourceSettings, Arc<dyn Clock>) -> Result<Arc<dyn Connector>, BuildError>;
+
 /// What a connector's crate exports: the platform, and how a source of it is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Platform {
     /// What it is.
     pub descriptor: &'static Descriptor,
     /// Makes a source of it. Does no I/O.
-    pub build: fn(&config::SourceSettings, Arc<dyn Clock>) -> Result<Arc<dyn Connector>, BuildError>,
+    pub build: Build,
 }
 
 /// The connectors that run, by unique source name.

@@ -6,42 +6,39 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use domain::{Clock, Timestamp, encode_segment};
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use secrecy::ExposeSecret as _;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 use url::Url;
 
+use super::auth::header_name;
+use super::budget::{self, Budget, Meter};
 use super::etag::Store;
-use super::failure::{of_status, of_transport, place, too_slow};
-use super::limits::{Budget, Limits};
-use super::response::{Response, Tail};
-use super::settings::{Auth, ClientSettings, Timeouts};
+use super::failure::{
+    Asked, Failure, Then, Try, broken_off, of_status, of_transport, place, stalled, too_large, too_slow,
+};
+use super::gate::{Gate, PATIENCE};
+use super::redirect::{MAX_REDIRECTS, may_carry_token, target};
+use super::response::Response;
+use super::settings::{ClientSettings, Limits};
 use super::traffic::{Counter, Ended, Traffic};
+use super::transport;
 use crate::{Error, Result};
 
-/// Requests of one source at a time. GitHub asks for at most 100 over everything that a user runs.
-pub const MAX_CONCURRENT: usize = 8;
-/// How often a request that failed in passing is tried again.
-const RETRIES: u32 = 2;
-/// Before the first retry; doubled for each further one, with jitter.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// The longest `Retry-After` that is waited for within a call; a longer one is the caller's to wait.
-const MAX_WAIT_INSIDE: Duration = Duration::from_secs(3);
-/// Redirects within the host that are followed.
-const MAX_REDIRECTS: usize = 5;
-/// The most that is read of a log to find its end, where the platform cannot give the end alone.
-const MAX_LOG_STREAM: u64 = 256 * 1024 * 1024;
+/// How much of an answer that is no success is read, in bytes.
+const MAX_REFUSAL: usize = 64 * 1024;
 
 struct Inner {
-    settings: ClientSettings,
-    timeouts: Timeouts,
+    settings: Arc<ClientSettings>,
+    limits: Limits,
     clock: Arc<dyn Clock>,
     http: reqwest::Client,
-    headers: HeaderMap,
+    /// What every request to the platform has and no other: the token, the dialect's headers.
+    own: HeaderMap,
     permits: Semaphore,
-    limits: Limits,
+    meter: Meter,
+    gate: Gate,
     kept: Store,
     traffic: Counter,
 }
@@ -56,87 +53,69 @@ impl fmt::Debug for Client {
     }
 }
 
-/// An answer as it came, before it is judged.
-struct Raw {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-    url: Url,
-}
-
 impl Client {
-    /// The largest body that is read: a page of 100 GitHub runs is about 1.5 MB.
+    /// The largest body that is read, in bytes after decompression: a page of 100 GitHub runs is about 1.5 MB.
     pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
-    /// Builds it. No I/O but reading the CA file.
+    /// Builds it. No I/O but reading certificates.
     ///
     /// # Errors
-    /// In words, when the CA file, proxy or a header cannot be used.
+    /// In words, when the CA file, the proxy or a header cannot be used. Never with a secret.
     pub fn new(settings: ClientSettings, clock: Arc<dyn Clock>) -> std::result::Result<Self, String> {
-        Self::with_timeouts(settings, clock, Timeouts::default())
+        Self::with_limits(settings, clock, Limits::default())
     }
 
-    /// The same with other bounds of time, for tests.
+    /// The same with bounds of its own.
     ///
     /// # Errors
     /// As [`Client::new`].
-    pub fn with_timeouts(
-        settings: ClientSettings,
+    pub fn with_limits(
+        mut settings: ClientSettings,
         clock: Arc<dyn Clock>,
-        timeouts: Timeouts,
+        limits: Limits,
     ) -> std::result::Result<Self, String> {
-        // Whoever was first wins; all of ours bring the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("ci-dashboard/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(timeouts.connect)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false);
-        if let Some(file) = &settings.ca_file {
-            let named = |e: &dyn fmt::Display| format!("ca_file {}: {e}", file.display());
-            let pem = std::fs::read(file).map_err(|e| named(&e))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| named(&e))?;
-            if certificates.is_empty() {
-                return Err(named(&"holds no certificate"));
-            }
-            builder = builder.tls_certs_merge(certificates);
+        // A user in the URL would be sent beside the token, and shown wherever the URL is.
+        if !settings.base.username().is_empty() || settings.base.password().is_some() {
+            return Err("url must not hold a user or password: give user and token".to_owned());
         }
-        if let Some(proxy) = &settings.proxy {
-            let proxy =
-                reqwest::Proxy::all(proxy.as_str()).map_err(|_| "proxy: is no proxy's URL".to_owned())?;
-            builder = builder.proxy(proxy);
+        settings.base.set_fragment(None);
+        settings.base.set_query(None);
+        let http = transport::build(&settings, limits.timeouts)?;
+        let mut own = HeaderMap::new();
+        for (name, value) in settings.dialect.headers {
+            let value = HeaderValue::from_str(value).map_err(|_| format!("{name}: no value of a header"))?;
+            own.insert(header_name(name)?, value);
         }
-        if settings.insecure_skip_verify {
-            tracing::warn!(source = %settings.source, "insecure_skip_verify: any certificate is accepted, so anybody in between can read the token");
-            builder = builder.tls_danger_accept_invalid_certs(true);
-        }
-        let http =
-            builder.build().map_err(|e| format!("cannot set up the HTTP client: {}", e.without_url()))?;
-        let headers = headers_of(&settings)?;
+        settings.auth.put_into(&mut own)?;
         Ok(Self(Arc::new(Inner {
-            settings,
-            timeouts,
+            settings: Arc::new(settings),
+            limits,
             clock,
             http,
-            headers,
-            permits: Semaphore::new(MAX_CONCURRENT),
-            limits: Limits::default(),
-            kept: Store::default(),
+            own,
+            permits: Semaphore::new(limits.concurrent.max(1)),
+            meter: Meter::default(),
+            gate: Gate::default(),
+            kept: Store::new(limits.kept_bytes),
             traffic: Counter::default(),
         })))
     }
 
-    /// A URL below the base: each segment percent-encoded as one, query appended.
+    /// A URL below the base: each segment percent-encoded as one, query appended. A segment `.` or `..`, which URLs
+    /// cannot express, becomes one that names nothing rather than another resource.
     #[must_use]
     pub fn url(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.0.settings.base.clone();
         let mut path = url.path().trim_end_matches('/').to_owned();
         for segment in segments {
             path.push('/');
-            path.push_str(&encode_segment(segment));
+            if matches!(*segment, "." | "..") {
+                path.push_str(&encode_segment(&encode_segment(segment)));
+            } else {
+                path.push_str(&encode_segment(segment));
+            }
         }
         url.set_path(&path);
-        url.set_query(None);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -146,13 +125,25 @@ impl Client {
     /// What is left of the rate limit, as last told.
     #[must_use]
     pub fn budget(&self) -> Option<Budget> {
-        self.0.limits.budget(self.now())
+        self.0.meter.budget(self.now())
     }
 
     /// Requests so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.0.traffic.traffic(self.now())
+    }
+
+    pub(super) fn settings(&self) -> &ClientSettings {
+        &self.0.settings
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(super) fn asked(&self, endpoint: &'static str) -> Asked<'_> {
+        Asked::new(&self.0.settings, endpoint, self.now())
     }
 
     fn now(&self) -> Timestamp {
@@ -165,307 +156,238 @@ impl Client {
     /// # Errors
     /// See [`Error`]; only 2xx is Ok.
     pub async fn get(&self, endpoint: &'static str, url: Url) -> Result<Response> {
-        let span = tracing::debug_span!("request", source = %self.0.settings.source, endpoint);
-        self.tried(endpoint, url).instrument(span).await
+        let (url, total) = (&url, self.0.limits.timeouts.total);
+        self.tries(endpoint, url, total, || self.once(endpoint, url)).await
     }
 
-    async fn tried(&self, endpoint: &'static str, url: Url) -> Result<Response> {
-        self.admit(&url)?;
-        let _permit = self.permit().await?;
-        let mut attempt = 0;
+    /// Tries until it works or is of no more use. A try has a permit and at most `total`.
+    pub(super) async fn tries<T, F: Future<Output = Try<T>>>(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        total: Duration,
+        once: impl Fn() -> F,
+    ) -> Result<T> {
+        if !may_carry_token(&self.0.settings.base, url) {
+            return Err(self.refused(&self.0.settings.base, url).error);
+        }
+        let mut tried = 0;
         loop {
-            // While it waited for a permit or between tries, another request may have learnt of the limit.
-            self.check_gate()?;
-            let error = match self.once(endpoint, url.clone()).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
+            let permit = self.0.permits.acquire().await;
+            self.pass().await?;
+            let span = tracing::debug_span!("request", source = %self.0.settings.source, endpoint, tried);
+            let outcome = timeout(total, once()).instrument(span).await;
+            drop(permit);
+            let failure = match outcome.unwrap_or_else(|_| Err(too_slow(total, url))) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
             };
-            let error = self.note_limit(error);
-            let wait = match &error {
-                Error::Server(_) | Error::Unreachable(_) if attempt < RETRIES => {
-                    RETRY_PAUSE.saturating_mul(1 << attempt).mul_f64(0.5 + rand::random::<f64>())
-                }
-                Error::RateLimited { until: Some(until) } if attempt < RETRIES => {
-                    let wait = Duration::try_from(until.duration_since(self.now())).unwrap_or_default();
-                    if wait > MAX_WAIT_INSIDE {
-                        return Err(error);
-                    }
-                    wait
-                }
-                _ => return Err(error),
-            };
-            attempt += 1;
-            tracing::debug!(%error, attempt, "trying again");
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
-        self.0.permits.acquire().await.map_err(|_| Error::Unreachable("shutting down".to_owned()))
-    }
-
-    /// Only below the configured host: a URL that came from outside must not carry the token elsewhere.
-    fn admit(&self, url: &Url) -> Result<()> {
-        let base = &self.0.settings.base;
-        if url.origin() == base.origin() {
-            return Ok(());
-        }
-        Err(Error::Redirect(format!(
-            "{} is not {}; not asked, since the token belongs to the latter",
-            place(url),
-            place(base)
-        )))
-    }
-
-    fn check_gate(&self) -> Result<()> {
-        match self.0.limits.closed_until(self.now()) {
-            Some(until) => Err(Error::RateLimited { until: Some(until) }),
-            None => Ok(()),
-        }
-    }
-
-    fn note_limit(&self, error: Error) -> Error {
-        match error {
-            Error::RateLimited { until } => {
-                Error::RateLimited { until: Some(self.0.limits.pause(until, self.now())) }
+            let mut pause = Duration::ZERO;
+            if let Then::Pause(told) = failure.then {
+                self.0.gate.close(self.now(), told, failure.error.clone());
+                pause = Duration::try_from(told).unwrap_or(Duration::MAX);
             }
-            other => other,
-        }
-    }
-
-    async fn once(&self, endpoint: &'static str, url: Url) -> Result<Response> {
-        let limit = self.0.timeouts.request;
-        let outcome = tokio::time::timeout(limit, self.conditional(endpoint, &url)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(too_slow(limit, &url)));
-        let ended = match &outcome {
-            Ok(r) if r.not_modified => Ended::NotModified,
-            Ok(_) => Ended::Well,
-            Err(_) => Ended::Badly,
-        };
-        self.0.traffic.count(endpoint, ended, self.now());
-        outcome
-    }
-
-    async fn conditional(&self, endpoint: &'static str, url: &Url) -> Result<Response> {
-        let kept = self.0.kept.get(url.as_str());
-        let mut extra = HeaderMap::new();
-        if let Some(kept) = &kept {
-            let (name, value) = match (&kept.etag, &kept.last_modified) {
-                (Some(etag), _) => (IF_NONE_MATCH, etag),
-                (None, Some(at)) => (IF_MODIFIED_SINCE, at),
-                (None, None) => (IF_NONE_MATCH, &String::new()),
-            };
-            if let Ok(value) = HeaderValue::from_str(value) {
-                extra.insert(name, value);
+            if failure.then == Then::Stop || pause > PATIENCE || tried >= self.0.limits.retries {
+                tracing::debug!(source = %self.0.settings.source, endpoint, tried, error = %failure.error, "failed");
+                return Err(failure.error);
             }
+            tracing::debug!(source = %self.0.settings.source, endpoint, tried, error = %failure.error, "trying again");
+            // The gate waits for its pause itself.
+            sleep(self.jittered(tried).saturating_sub(pause)).await;
+            tried += 1;
         }
-        let raw = self.follow(url, &extra).await?;
-        self.0.limits.learn(&raw.headers, self.0.settings.dialect.budget, self.now());
-        let respond = |status, headers, body, not_modified| Response {
-            status,
-            headers,
-            body,
-            not_modified,
-            url: raw.url.clone(),
-            endpoint,
-            title: self.0.settings.dialect.title,
-            base: self.0.settings.base.clone(),
-        };
-        if raw.status == StatusCode::NOT_MODIFIED {
-            let unkept =
-                || Error::Garbage(format!("{} says unchanged of what it was not asked for", place(&raw.url)));
-            let kept = kept.ok_or_else(unkept)?;
-            let Some(body) = kept.body() else {
-                self.0.kept.forget(url.as_str());
-                return Err(Error::Server("a kept answer does not unpack".to_owned()));
-            };
-            return Ok(respond(StatusCode::OK, kept.headers.clone(), body, true));
-        }
-        if raw.status.is_success() {
-            self.0.kept.put(url.as_str(), &raw.headers, &raw.body);
-            return Ok(respond(raw.status, raw.headers.clone(), raw.body.clone(), false));
-        }
-        let dialect = &self.0.settings.dialect;
-        Err(of_status(raw.status, &raw.headers, &raw.body, dialect, endpoint, &raw.url, self.now()))
     }
 
-    /// Sends, and follows redirects as long as they stay at the same scheme, host and port.
-    async fn follow(&self, url: &Url, extra: &HeaderMap) -> Result<Raw> {
+    /// Half to one and a half times what is due, so that those who failed together do not come back together.
+    fn jittered(&self, tried: u32) -> Duration {
+        let due = self.0.limits.retry_pause.saturating_mul(1 << tried.min(8));
+        due.mul_f64(0.5 + rand::random::<f64>())
+    }
+
+    /// Waits for a pause that is nearly over; fails on a longer one, without asking.
+    async fn pass(&self) -> Result<()> {
+        let shut = || {
+            let now = self.now();
+            self.0.gate.closed(now).or_else(|| {
+                let until = self.0.meter.spent_until(now)?;
+                let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                Some((left, Error::RateLimited { until: Some(until) }))
+            })
+        };
+        let Some((left, error)) = shut() else { return Ok(()) };
+        if left > PATIENCE {
+            return Err(error);
+        }
+        sleep(left).await;
+        match shut() {
+            Some((left, error)) if left > PATIENCE => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn once(&self, endpoint: &'static str, url: &Url) -> Try<Response> {
+        let asked = self.asked(endpoint);
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(&url, extra).await?;
-            if let Some(target) = redirect(response.status(), response.headers(), &url)? {
-                self.admit(&target).map_err(|_| self.refused(&url, &target))?;
-                url = target;
-                continue;
+            let kept = self.0.kept.get(&url);
+            let mut headers = self.0.own.clone();
+            if let Some(kept) = &kept {
+                kept.put_into(&mut headers);
             }
-            let (status, headers) = (response.status(), response.headers().clone());
-            let body = self.body(response, &url).await?;
-            return Ok(Raw { status, headers, body, url });
+            let answer = self.send(endpoint, &url, headers).await?;
+            let status = answer.status();
+            let respond = |status, headers, body, not_modified| Response {
+                status,
+                headers,
+                body,
+                not_modified,
+                url: url.clone(),
+                endpoint,
+                settings: Arc::clone(&self.0.settings),
+            };
+            if let Some(to) = target(status, answer.headers(), &url)? {
+                if !may_carry_token(&self.0.settings.base, &to) {
+                    return Err(self.refused(&url, &to));
+                }
+                url = to;
+            } else if status == StatusCode::NOT_MODIFIED {
+                let Some(kept) = kept else {
+                    let words = format!("{} calls unchanged what was never read", place(&url));
+                    return Err(Failure::last(Error::Garbage(words)));
+                };
+                let Some(body) = kept.body() else {
+                    self.0.kept.forget(&url);
+                    return Err(Failure::passing(Error::Garbage("a kept answer does not unpack".to_owned())));
+                };
+                return Ok(respond(kept.status, kept.headers(answer.headers()), body, true));
+            } else if status.is_success() {
+                let headers = answer.headers().clone();
+                let body = self.body(answer, self.0.limits.body_bytes, &url, &asked).await?;
+                self.0.kept.put(&url, status, &headers, &body);
+                return Ok(respond(status, headers, body, false));
+            } else {
+                return Err(self.refusal(endpoint, answer, &url).await);
+            }
         }
-        Err(Error::Redirect(format!("{} redirects in circles", place(&url))))
+        Err(self.in_circles(&url))
     }
 
-    fn refused(&self, from: &Url, to: &Url) -> Error {
-        let (title, from, to) = (self.0.settings.dialect.title, place(from), place(to));
-        Error::Redirect(format!(
-            "{title} at {from} redirects to {to}; not followed, since the token belongs to {from}"
-        ))
+    /// What is ours on every request to the platform, and `more`.
+    pub(super) fn with_own(&self, more: &HeaderMap) -> HeaderMap {
+        let mut headers = self.0.own.clone();
+        headers.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers
     }
 
-    async fn send(&self, url: &Url, extra: &HeaderMap) -> Result<reqwest::Response> {
-        let request = self.0.http.get(url.clone()).headers(self.0.headers.clone()).headers(extra.clone());
-        request.send().await.map_err(|e| of_transport(e, &self.0.settings.dialect, url))
+    /// One request to the platform, up to the head of its answer. Counted, and its rate limit read.
+    pub(super) async fn send(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        headers: HeaderMap,
+    ) -> Try<reqwest::Response> {
+        self.0.traffic.sent(endpoint, self.now());
+        let began = Instant::now();
+        let outcome = self.send_bare(endpoint, url, headers).await;
+        let ended = match &outcome {
+            Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => Ended::NotModified,
+            Ok(answer) if answer.status().as_u16() < 400 => Ended::Well,
+            _ => Ended::Badly,
+        };
+        self.0.traffic.ended(endpoint, ended, began.elapsed());
+        let answer = outcome?;
+        let told = self
+            .0
+            .settings
+            .dialect
+            .budget
+            .and_then(|names| budget::read(answer.headers(), names, self.now()));
+        if let Some(told) = told {
+            self.0.meter.learn(told);
+        }
+        Ok(answer)
+    }
+
+    /// One request to wherever, with these headers alone.
+    pub(super) async fn send_bare(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        headers: HeaderMap,
+    ) -> Try<reqwest::Response> {
+        let timeouts = self.0.limits.timeouts;
+        let began = Instant::now();
+        let answer = timeout(timeouts.answer, self.0.http.get(url.clone()).headers(headers).send()).await;
+        let answer = answer
+            .map_err(|_| too_slow(timeouts.answer, url))?
+            .map_err(|e| of_transport(e, url, timeouts.connect, &self.asked(endpoint)))?;
+        let (status, after) = (answer.status().as_u16(), began.elapsed());
+        tracing::debug!(status, after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX), "answered");
+        Ok(answer)
     }
 
     /// Reads a body to its end, as long as that is not too far.
-    async fn body(&self, mut response: reqwest::Response, url: &Url) -> Result<Bytes> {
+    async fn body(
+        &self,
+        mut answer: reqwest::Response,
+        max: usize,
+        url: &Url,
+        asked: &Asked<'_>,
+    ) -> Try<Bytes> {
         let mut body = BytesMut::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|e| of_transport(e, &self.0.settings.dialect, url))?
-        {
-            if body.len() + chunk.len() > Self::MAX_BODY {
-                let (title, at, max) =
-                    (self.0.settings.dialect.title, place(url), Self::MAX_BODY / 1024 / 1024);
-                return Err(Error::Garbage(format!("{title} at {at} answered with more than {max} MiB")));
+        while let Some(chunk) = next_chunk(&mut answer, self.0.limits.timeouts.answer, url, asked).await? {
+            if body.len() + chunk.len() > max {
+                return Err(too_large(max as u64, url, asked));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
     }
 
-    /// GETs the end of a long body, keeping at most `max_bytes`. A redirect to another host is followed once, without
-    /// any credential or header of ours: log downloads live in object storage. Where that redirect leads never gets into
-    /// a message, since it is signed.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn get_tail(&self, endpoint: &'static str, url: Url, max_bytes: usize) -> Result<Tail> {
-        self.admit(&url)?;
-        let _permit = self.permit().await?;
-        self.check_gate()?;
-        let limit = self.0.timeouts.log;
-        let outcome = tokio::time::timeout(limit, self.tail(endpoint, &url, max_bytes)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(too_slow(limit, &url)));
-        let ended = if outcome.is_ok() { Ended::Well } else { Ended::Badly };
-        self.0.traffic.count(endpoint, ended, self.now());
-        outcome.map_err(|e| self.note_limit(e))
-    }
-
-    async fn tail(&self, endpoint: &'static str, url: &Url, max_bytes: usize) -> Result<Tail> {
-        // The end is asked for as it is stored: a range of compressed bytes would be of no use.
-        let plain: HeaderMap =
-            [(ACCEPT_ENCODING, HeaderValue::from_static("identity"))].into_iter().collect();
-        let mut url = url.clone();
-        let mut response = self.send(&url, &plain).await?;
-        for _ in 0..MAX_REDIRECTS {
-            let Some(target) = redirect(response.status(), response.headers(), &url)? else { break };
-            if self.admit(&target).is_err() {
-                let mut bare = plain.clone();
-                if let Ok(range) = HeaderValue::from_str(&format!("bytes=-{max_bytes}")) {
-                    bare.insert(RANGE, range);
-                }
-                response = self
-                    .0
-                    .http
-                    .get(target.clone())
-                    .headers(bare)
-                    .send()
-                    .await
-                    .map_err(|e| of_transport(e, &self.0.settings.dialect, &target))?;
-                url = target;
+    /// What an answer means that is no success. Its status counts even where its body is cut.
+    pub(super) async fn refusal(
+        &self,
+        endpoint: &'static str,
+        mut answer: reqwest::Response,
+        url: &Url,
+    ) -> Failure {
+        let asked = self.asked(endpoint);
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut body = BytesMut::new();
+        while let Ok(Some(chunk)) = next_chunk(&mut answer, self.0.limits.timeouts.answer, url, &asked).await
+        {
+            let room = MAX_REFUSAL - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == MAX_REFUSAL {
                 break;
             }
-            url = target;
-            response = self.send(&url, &plain).await?;
         }
-        let status = response.status();
-        if url.origin() == self.0.settings.base.origin() {
-            self.0.limits.learn(response.headers(), self.0.settings.dialect.budget, self.now());
-        }
-        // Nothing there to take the end of.
-        if status == StatusCode::RANGE_NOT_SATISFIABLE {
-            return Ok(Tail { bytes: Bytes::new(), truncated: false });
-        }
-        if !status.is_success() {
-            let headers = response.headers().clone();
-            let body = self.body(response, &url).await?;
-            return Err(of_status(
-                status,
-                &headers,
-                &body,
-                &self.0.settings.dialect,
-                endpoint,
-                &url,
-                self.now(),
-            ));
-        }
-        let from = response
-            .headers()
-            .get("content-range")
-            .and_then(|v| v.to_str().ok()?.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
-        let (mut kept, mut seen) = (BytesMut::new(), 0_u64);
-        while let Some(chunk) =
-            response.chunk().await.map_err(|e| of_transport(e, &self.0.settings.dialect, &url))?
-        {
-            seen += chunk.len() as u64;
-            kept.extend_from_slice(&chunk);
-            if kept.len() > max_bytes.saturating_mul(2) {
-                let _ = kept.split_to(kept.len() - max_bytes);
-            }
-            if seen > MAX_LOG_STREAM {
-                return Err(Error::Garbage(format!(
-                    "the log is longer than {} MiB",
-                    MAX_LOG_STREAM / 1024 / 1024
-                )));
-            }
-        }
-        let cut = kept.len().saturating_sub(max_bytes);
-        let _ = kept.split_to(cut);
-        Ok(Tail { truncated: seen > kept.len() as u64 || from.is_some_and(|f| f > 0), bytes: kept.freeze() })
+        of_status(status, &headers, &body, url, &asked)
+    }
+
+    pub(super) fn refused(&self, from: &Url, to: &Url) -> Failure {
+        let (title, base) = (self.0.settings.dialect.title, &self.0.settings.base);
+        let (from, to_scheme, to) = (place(from), to.scheme(), place(to));
+        let (base_scheme, base) = (base.scheme(), place(base));
+        Failure::last(Error::Redirect(format!(
+            "{title} at {from} leads to {to_scheme}://{to}: not followed, since the token belongs to {base_scheme}://{base}"
+        )))
+    }
+
+    pub(super) fn in_circles(&self, url: &Url) -> Failure {
+        let (title, at) = (self.0.settings.dialect.title, place(url));
+        let words = format!("{title} at {at} redirects more than {MAX_REDIRECTS} times");
+        Failure::last(Error::Redirect(words))
     }
 }
 
-/// Where a redirect leads; `None` when this is none.
-fn redirect(status: StatusCode, headers: &HeaderMap, from: &Url) -> Result<Option<Url>> {
-    if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
-    }
-    let target = headers.get(LOCATION).and_then(|v| v.to_str().ok()).and_then(|l| from.join(l).ok());
-    let target = target.filter(|t| matches!(t.scheme(), "http" | "https"));
-    target.map(Some).ok_or_else(|| Error::Redirect(format!("{} redirects to nowhere", place(from))))
-}
-
-fn headers_of(settings: &ClientSettings) -> std::result::Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in settings.dialect.headers {
-        let value = HeaderValue::from_str(value).map_err(|_| format!("{name} is no header value"))?;
-        headers.insert(
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name} is no header"))?,
-            value,
-        );
-    }
-    let secret = |text: &str| {
-        let mut value = HeaderValue::from_str(text)
-            .map_err(|_| "the token holds characters that no header may hold".to_owned())?;
-        value.set_sensitive(true);
-        Ok::<_, String>(value)
-    };
-    match &settings.auth {
-        Auth::Anonymous => {}
-        Auth::Bearer(token) => {
-            headers.insert(AUTHORIZATION, secret(&format!("Bearer {}", token.expose_secret()))?);
-        }
-        Auth::Basic { user, password } => {
-            use base64::Engine as _;
-            let pair = base64::engine::general_purpose::STANDARD
-                .encode(format!("{user}:{}", password.expose_secret()));
-            headers.insert(AUTHORIZATION, secret(&format!("Basic {pair}"))?);
-        }
-        Auth::Header { name, value } => {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name} is no header"))?;
-            headers.insert(name, secret(value.expose_secret())?);
-        }
-    }
-    Ok(headers)
+/// The next piece of a body, `None` at its end.
+pub(super) async fn next_chunk(
+    answer: &mut reqwest::Response,
+    within: Duration,
+    url: &Url,
+    asked: &Asked<'_>,
+) -> Try<Option<Bytes>> {
+    let chunk = timeout(within, answer.chunk()).await.map_err(|_| stalled(within, url))?;
+    chunk.map_err(|e| broken_off(e, url, asked))
 }

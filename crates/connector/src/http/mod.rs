@@ -3,17 +3,37 @@
 //! One per source. It owns what must not be got wrong twice: the token goes to the configured host and nowhere else,
 //! every answer is bounded in size and time, the platform's own rate-limit headers are obeyed, an unchanged answer
 //! costs a 304, and safe requests are tried again with jitter.
+//!
+//! | room | keeps |
+//! | --- | --- |
+//! | `client` | a request's way: permit, gate, try, try again |
+//! | `transport` | TLS, certificates, proxy; no credential |
+//! | `auth`, `redirect` | the token, and where it may go |
+//! | `gate`, `budget` | when to ask, when to leave the platform alone |
+//! | `etag` | answers kept for conditional requests |
+//! | `tail` | the end of a log, from the platform or from its object storage |
+//! | `response`, `link` | reading an answer |
+//! | `failure` | what went wrong, in words |
+//! | `traffic` | what was asked |
 
+mod auth;
+mod budget;
 mod client;
 mod etag;
 mod failure;
-mod limits;
+mod gate;
+mod link;
+mod redirect;
 mod response;
 mod settings;
+mod tail;
 mod traffic;
+mod transport;
 
-pub use client::{Client, MAX_CONCURRENT};
-pub use limits::Budget;
-pub use response::{Response, Tail};
-pub use settings::{Auth, BudgetHeaders, Classify, ClientSettings, Dialect, Timeouts};
+pub use auth::Auth;
+pub use budget::Budget;
+pub use client::Client;
+pub use response::Response;
+pub use settings::{BudgetHeaders, Classify, ClientSettings, Dialect, Limits, Timeouts};
+pub use tail::Tail;
 pub use traffic::{EndpointTraffic, Traffic};

@@ -1,38 +1,15 @@
 //! What a source's client is made from.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::SourceName;
 use http::{HeaderMap, StatusCode};
-use secrecy::SecretString;
 use url::Url;
 
+use super::auth::Auth;
 use crate::Error;
-
-/// How a request says who asks.
-#[derive(Debug, Clone, Default)]
-pub enum Auth {
-    /// It does not.
-    #[default]
-    Anonymous,
-    /// `Authorization: Bearer …`.
-    Bearer(SecretString),
-    /// `Authorization: Basic …`.
-    Basic {
-        /// User.
-        user: String,
-        /// Password or token.
-        password: SecretString,
-    },
-    /// A header of the platform's own (`PRIVATE-TOKEN`).
-    Header {
-        /// Its name.
-        name: &'static str,
-        /// The token.
-        value: SecretString,
-    },
-}
 
 /// Which headers tell the rate limit. The reset is in seconds since the epoch.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +23,7 @@ pub struct BudgetHeaders {
 }
 
 /// Tells an error that only this platform has (GitHub's 403 that is a rate limit) from the general rule. `None` leaves
-/// it to the rule. Called for every answer that is neither 2xx nor a redirect.
+/// it to the rule. Called for every answer that is neither 2xx nor a redirect, with at most 64 KiB of its body.
 pub type Classify = fn(StatusCode, &HeaderMap, &[u8]) -> Option<Error>;
 
 /// What a platform's requests look like.
@@ -65,12 +42,14 @@ pub struct Dialect {
 }
 
 /// How long things may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// DNS, TCP and TLS.
     pub connect: Duration,
-    /// From the request to the end of the answer.
-    pub request: Duration,
+    /// From the request to the head of the answer, connecting included; and from one piece of a body to the next.
+    pub answer: Duration,
+    /// A whole try: redirects and body included.
+    pub total: Duration,
     /// The same for logs, which may be large.
     pub log: Duration,
 }
@@ -79,14 +58,48 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            request: Duration::from_secs(30),
-            log: Duration::from_secs(60),
+            answer: Duration::from_secs(30),
+            total: Duration::from_secs(60),
+            log: Duration::from_secs(120),
+        }
+    }
+}
+
+/// The bounds of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How often a request that failed in passing is tried again.
+    pub retries: u32,
+    /// Before the first retry; doubled for each further one, with jitter.
+    pub retry_pause: Duration,
+    /// Requests of the source at a time. GitHub asks for at most 100 over everything that a user runs.
+    pub concurrent: usize,
+    /// The largest body that is read, in bytes after decompression.
+    pub body_bytes: usize,
+    /// What all kept answers may weigh, compressed, in bytes: at 48 MiB some 1,000 pages of 100 GitHub runs.
+    pub kept_bytes: u64,
+    /// The most that is read of a log to find its end, in bytes, where the end alone cannot be had.
+    pub log_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeouts: Timeouts::default(),
+            retries: 2,
+            retry_pause: Duration::from_millis(250),
+            concurrent: 8,
+            body_bytes: super::Client::MAX_BODY,
+            kept_bytes: 48 * 1024 * 1024,
+            log_bytes: 256 * 1024 * 1024,
         }
     }
 }
 
 /// What a source's settings say about its connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientSettings {
     /// For spans, metrics and messages.
     pub source: SourceName,
@@ -102,4 +115,19 @@ pub struct ClientSettings {
     pub proxy: Option<Url>,
     /// Accept any certificate. Loud.
     pub insecure_skip_verify: bool,
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of the URLs the host alone: a proxy's has its password inside.
+        f.debug_struct("ClientSettings")
+            .field("source", &self.source)
+            .field("base", &self.base.host_str())
+            .field("auth", &self.auth)
+            .field("title", &self.dialect.title)
+            .field("ca_file", &self.ca_file)
+            .field("proxy", &self.proxy.as_ref().and_then(Url::host_str))
+            .field("insecure_skip_verify", &self.insecure_skip_verify)
+            .finish()
+    }
 }

@@ -1,7 +1,8 @@
 //! Which requests were made.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::Timestamp;
 
@@ -10,12 +11,14 @@ use domain::Timestamp;
 pub struct EndpointTraffic {
     /// `GET /projects/:id/pipelines`.
     pub endpoint: &'static str,
-    /// All requests sent, retries included.
+    /// All requests sent to the platform: retries and redirects within the host included, log storage elsewhere not.
     pub requests: u64,
     /// Of these, answered 304.
     pub not_modified: u64,
-    /// Of these, failed.
+    /// Of these, failed: no answer, 4xx, 5xx.
     pub failed: u64,
+    /// Time from the requests to the heads of their answers, summed up.
+    pub waited: Duration,
 }
 
 /// The requests made so far.
@@ -40,6 +43,7 @@ pub(super) enum Ended {
 
 #[derive(Debug, Default)]
 struct Books {
+    // Bounded: the templates stand in the connectors' code.
     endpoints: BTreeMap<&'static str, EndpointTraffic>,
     minutes: BTreeMap<i64, u64>,
 }
@@ -48,25 +52,88 @@ struct Books {
 #[derive(Debug, Default)]
 pub(super) struct Counter(Mutex<Books>);
 
+fn minute(now: Timestamp) -> i64 {
+    now.as_second().div_euclid(60)
+}
+
 impl Counter {
-    pub(super) fn count(&self, endpoint: &'static str, ended: Ended, now: Timestamp) {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let line =
-            books.endpoints.entry(endpoint).or_insert(EndpointTraffic { endpoint, ..Default::default() });
-        line.requests += 1;
-        line.not_modified += u64::from(ended == Ended::NotModified);
-        line.failed += u64::from(ended == Ended::Badly);
-        let minute = now.as_second().div_euclid(60);
-        *books.minutes.entry(minute).or_default() += 1;
-        books.minutes.retain(|m, _| *m > minute - WINDOW);
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One leaves. Counted now, since it costs even when nobody waits for its end.
+    pub(super) fn sent(&self, endpoint: &'static str, now: Timestamp) {
+        let mut books = self.books();
+        books
+            .endpoints
+            .entry(endpoint)
+            .or_insert(EndpointTraffic { endpoint, ..Default::default() })
+            .requests += 1;
+        *books.minutes.entry(minute(now)).or_default() += 1;
+        // A clock that was put back leaves no minutes behind that never pass.
+        books.minutes.retain(|m, _| (minute(now) - WINDOW + 1..=minute(now)).contains(m));
+    }
+
+    /// The head of its answer is there, or will not come.
+    pub(super) fn ended(&self, endpoint: &'static str, how: Ended, waited: Duration) {
+        let mut books = self.books();
+        let Some(line) = books.endpoints.get_mut(endpoint) else { return };
+        line.not_modified += u64::from(how == Ended::NotModified);
+        line.failed += u64::from(how == Ended::Badly);
+        line.waited = line.waited.saturating_add(waited);
     }
 
     pub(super) fn traffic(&self, now: Timestamp) -> Traffic {
-        let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = now.as_second().div_euclid(60) - WINDOW;
+        let books = self.books();
+        let since = minute(now) - WINDOW;
         Traffic {
             last_hour: books.minutes.iter().filter(|(m, _)| **m > since).map(|(_, n)| n).sum(),
             endpoints: books.endpoints.values().cloned().collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "GET /a";
+    const B: &str = "GET /b";
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_040 + minute * 60).unwrap()
+    }
+
+    #[test]
+    fn the_last_hour_rolls() {
+        let counter = Counter::default();
+        for minute in 0..120 {
+            counter.sent(A, at(minute));
+            counter.sent(B, at(minute));
+            let want = 2 * (u64::try_from(minute).unwrap() + 1).min(60);
+            assert_eq!(counter.traffic(at(minute)).last_hour, want);
+        }
+        assert_eq!(counter.traffic(at(119 + 59)).last_hour, 2);
+        assert_eq!(counter.traffic(at(119 + 60)).last_hour, 0);
+        counter.sent(A, at(0));
+        assert_eq!(counter.traffic(at(0)).last_hour, 1, "the clock was put back");
+    }
+
+    #[test]
+    fn endpoints_are_told_apart() {
+        let counter = Counter::default();
+        for (endpoint, how) in [(A, Ended::Well), (A, Ended::NotModified), (B, Ended::Badly)] {
+            counter.sent(endpoint, at(0));
+            counter.ended(endpoint, how, Duration::from_millis(20));
+        }
+        counter.sent(B, at(0));
+        let line = |endpoint, not_modified, failed, ms| EndpointTraffic {
+            endpoint,
+            requests: 2,
+            not_modified,
+            failed,
+            waited: Duration::from_millis(ms),
+        };
+        assert_eq!(counter.traffic(at(0)).endpoints, [line(A, 1, 0, 40), line(B, 0, 1, 20)]);
     }
 }

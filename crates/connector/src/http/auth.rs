@@ -1,0 +1,81 @@
+//! Who asks. The token becomes a header here and is read nowhere else.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// How a request says who asks.
+#[derive(Debug, Clone, Default)]
+pub enum Auth {
+    /// It does not.
+    #[default]
+    Anonymous,
+    /// `Authorization: Bearer …`.
+    Bearer(SecretString),
+    /// `Authorization: Basic …`.
+    Basic {
+        /// User.
+        user: String,
+        /// Password or token.
+        password: SecretString,
+    },
+    /// A header of the platform's own (`PRIVATE-TOKEN`).
+    Header {
+        /// Its name.
+        name: &'static str,
+        /// The token.
+        value: SecretString,
+    },
+}
+
+impl Auth {
+    const fn secret(&self) -> Option<&SecretString> {
+        match self {
+            Self::Anonymous => None,
+            Self::Bearer(secret)
+            | Self::Basic { password: secret, .. }
+            | Self::Header { value: secret, .. } => Some(secret),
+        }
+    }
+
+    /// Whether there is no token at all.
+    pub(super) const fn is_anonymous(&self) -> bool {
+        self.secret().is_none()
+    }
+
+    /// Whether text from outside repeats the token. Such text is not passed on.
+    pub(super) fn occurs_in(&self, text: &str) -> bool {
+        self.secret().is_some_and(|s| !s.expose_secret().is_empty() && text.contains(s.expose_secret()))
+    }
+
+    /// Adds the header, marked so that nothing prints it.
+    ///
+    /// # Errors
+    /// In words, when the token cannot stand in a header.
+    pub(super) fn put_into(&self, headers: &mut HeaderMap) -> Result<(), String> {
+        let (name, text) = match self {
+            Self::Anonymous => return Ok(()),
+            Self::Bearer(token) => (AUTHORIZATION, format!("Bearer {}", token.expose_secret())),
+            Self::Basic { user, password } => {
+                let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+                (AUTHORIZATION, format!("Basic {pair}"))
+            }
+            Self::Header { name, value } => (header_name(name)?, value.expose_secret().to_owned()),
+        };
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| "the token holds characters that no header may hold".to_owned())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok(())
+    }
+}
+
+/// A header's name from a dialect.
+///
+/// # Errors
+/// In words, when it is none.
+pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no name of a header"))
+}
