@@ -9,7 +9,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/static/"]
+#[folder = "static/"]
 struct Files;
 
 /// Bytes of the hash that stand in URLs; enough that two builds never share one.

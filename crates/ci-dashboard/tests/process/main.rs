@@ -1,0 +1,9 @@
+//! The real binaries, started as a person would, over real sockets.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![cfg(unix)]
+
+mod kit;
+mod recorded;
+mod single_process;
+mod two_daemons;
