@@ -34,3 +34,7 @@ fmt:
 # How the board grows, in ratios.
 bench:
     cargo bench --locked -p aggregator --bench board
+
+# How the board and the overview grow with the number of projects.
+bench:
+    cargo bench --locked -p aggregator
