@@ -37,4 +37,4 @@ bench:
 
 # How the board and the overview grow with the number of projects.
 bench:
-    cargo bench --locked -p aggregator
+    cargo bench --locked -p aggregator --bench board
