@@ -40,6 +40,9 @@ pub(super) fn build(settings: &ClientSettings, timeouts: Timeouts) -> Result<req
     built.map_err(|e| format!("cannot set up the HTTP client: {}", innermost(&e.without_url())))
 }
 
+/// Schemes of proxies.
+const PROXIES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
+
 fn builder(settings: &ClientSettings, timeouts: Timeouts) -> Result<ClientBuilder, String> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -50,7 +53,11 @@ fn builder(settings: &ClientSettings, timeouts: Timeouts) -> Result<ClientBuilde
         // Retries are ours; reqwest has some of its own for HTTP/2.
         .retry(reqwest::retry::never());
     if let Some(url) = &settings.proxy {
-        let proxy = Proxy::all(url.as_str()).map_err(|_| format!("proxy {} cannot be used", shown(url)))?;
+        let unusable =
+            || format!("proxy {} cannot be used: it has to be one of {}", shown(url), PROXIES.join(", "));
+        // One that is not understood would be left out, not refused.
+        let known = PROXIES.contains(&url.scheme());
+        let proxy = Proxy::all(url.as_str()).ok().filter(|_| known).ok_or_else(unusable)?;
         builder = builder.proxy(proxy);
     } else if is_loopback(&settings.base) {
         // A proxy of the environment's could not reach it.
