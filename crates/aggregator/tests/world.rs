@@ -1,5 +1,7 @@
 //! The real aggregator against simulated platforms over HTTP: the board is what the world is.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -213,11 +213,12 @@ proptest! {
     fn a_newer_run_that_is_active_or_no_verdict_never_changes_a_known_outcome(runs in any_runs(), status in any_status()) {
         prop_assume!(!status.is_verdict());
         let before = rolled(&runs);
-        let Some(decided) = before.decided.iter().find(|d| matches!(d.outcome, Outcome::Success | Outcome::Warning | Outcome::Failed)) else {
+        let verdict = |o| matches!(o, Outcome::Success | Outcome::Warning | Outcome::Failed);
+        let Some(decided) = before.decided.iter().find(|d| verdict(d.outcome)) else {
             return Ok(());
         };
         let newest = runs.iter().filter_map(|r| r.created_at).max().unwrap();
-        let mut more = runs.clone();
+        let mut more = runs;
         let mut last = run(&decided.lane, 1_000, 0, status);
         last.created_at = Some(newest);
         more.push(last);

@@ -80,7 +80,7 @@ fn the_example_file_shows_every_key() {
     let settings = Case::yaml(EXAMPLE).env(&[("GITLAB_TOKEN", "t")]).good().settings;
     assert_eq!(settings.sources.len(), 5);
     let events = &settings.sources[0].events;
-    assert!(events.is_match("push") && !events.is_match("schedule") && !events.is_match("web"));
+    assert!(events.lets_in("push") && !events.lets_in("schedule") && !events.lets_in("web"));
     // Its values are the defaults, as it says.
     let head = EXAMPLE.split("# Sources:").next().unwrap();
     assert_eq!(
@@ -163,7 +163,7 @@ fn every_other_key_by_its_long_name() {
     let names: Vec<&str> = settings.sources.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["gitlab-main", "b.c", "third", "azure-devops-main"]);
     assert_eq!(settings.sources[0].logs, config::LogAccess::None);
-    assert_eq!(settings.sources[1].events.patterns(), ["push", "!schedule"]);
+    assert_eq!(settings.sources[1].events.texts(), ["push", "!schedule"]);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn anchors_and_comments_and_emptiness() {
     assert_eq!((settings.server.port, settings.ui.title.as_str()), (8080, "CI/CD Dashboard"));
     assert!(Case::yaml("").good().file.is_some());
     let aliased = "filters: { watched_repos: &w [a, b] }\ngithub: [ { include: *w } ]\n";
-    assert_eq!(Case::yaml(aliased).good().settings.sources[0].include.patterns(), ["a", "b"]);
+    assert_eq!(Case::yaml(aliased).good().settings.sources[0].include.texts(), ["a", "b"]);
 }
 
 #[test]

@@ -202,9 +202,9 @@ fn what_is_loud() {
 fn globs_in_and_out() {
     let file = "github: [ { name: a, events: [\"!schedule\"], branches: [main, \"release/*\", \"!release/old-*\"] } ]";
     let source = Case::yaml(file).good().settings.sources.remove(0);
-    assert!(source.events.is_match("push") && !source.events.is_match("schedule"));
+    assert!(source.events.lets_in("push") && !source.events.lets_in("schedule"));
     for (branch, shown) in [("main", true), ("release/1/x", true), ("release/old-1", false), ("dev", false)] {
-        assert_eq!(source.branches.is_match(branch), shown, "{branch}");
+        assert_eq!(source.branches.lets_in(branch), shown, "{branch}");
     }
-    assert!(source.workflows.is_empty() && source.workflows.is_match("anything"));
+    assert!(source.workflows.is_empty() && source.workflows.lets_in("anything"));
 }
