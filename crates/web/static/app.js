@@ -406,11 +406,10 @@ let stream = null, polling = null, hiding = null, losing = null;
 function listen() {
   if (stream || !("EventSource" in window)) return poll(!stream);
   stream = new EventSource(`${base}/api/v1/events/stream`);
-  stream.addEventListener("open", () => { clearTimeout(losing); poll(false); if (awaySince) refresh(); });
+  stream.addEventListener("open", () => { clearTimeout(losing); losing = null; poll(false); if (awaySince) refresh(); });
   stream.addEventListener("error", () => {
     // A server that was only started again is back before anybody has to know.
-    clearTimeout(losing);
-    losing = setTimeout(() => refresh(), LOST_AFTER);
+    losing ??= setTimeout(() => refresh(), LOST_AFTER);
     poll(true);
     // The browser itself tries again after a broken connection, but not after a refusal.
     if (stream?.readyState === EventSource.CLOSED) {
@@ -433,6 +432,7 @@ function listen() {
 
 /** Asks every `data-refresh` ms, where live events cannot get through. */
 function poll(on) {
+  if (on && polling) return;
   clearInterval(polling);
   polling = on ? setInterval(() => refresh(), Math.max(1000, Number(root.dataset.refresh) || 5000)) : null;
 }

@@ -5,36 +5,183 @@
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "small made-up figures"
+    clippy::unwrap_used,
+    reason = "small made-up figures; what cannot be drawn fails the test"
 )]
 
+#[path = "screens/details.rs"]
+mod details;
 #[path = "screens/kit.rs"]
 mod kit;
 #[path = "screens/overview.rs"]
 mod overview;
-#[path = "screens/details.rs"]
-mod details;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::LazyLock;
 
-fn all() -> Vec<(&'static str, String)> {
+static ALL: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     let mut all = overview::all();
     all.extend(details::all());
     all
+});
+
+fn page(name: &str) -> &'static str {
+    &ALL.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no state {name}")).1
 }
 
-/// Where `tests/browser` finds the pages.
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("screens")
+/// The text between the first `<tag …>` that has `mark` and the end of that tag's element, without markup.
+fn text_of(html: &str, mark: &str, end: &str) -> String {
+    let from = html.find(mark).unwrap_or_else(|| panic!("no {mark}"));
+    let inner = &html[from..from + html[from..].find(end).unwrap()];
+    let mut text = String::new();
+    let mut inside = true;
+    for c in inner.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if !inside => text.push(c),
+            _ => {}
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn headline(name: &str) -> String {
+    text_of(page(name), "id=\"headline\"", "</h1>")
 }
 
 #[test]
 fn every_state_is_written() {
-    let folder = folder();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screens");
     std::fs::create_dir_all(&folder).unwrap();
-    for (name, html) in all() {
+    for (name, html) in ALL.iter() {
         assert!(html.starts_with("<!doctype html>"), "{name}");
         assert!(html.trim_end().ends_with("</html>"), "{name}");
         std::fs::write(folder.join(format!("{name}.html")), html).unwrap();
     }
+}
+
+#[test]
+fn the_headline_tells_the_news() {
+    for (name, want) in [
+        ("overview-60", "3 of 60 projects are broken, the oldest for 9 hours"),
+        ("overview-3", "All 3 projects are broken, the oldest for 9 hours"),
+        ("overview-one", "Green"),
+        ("all-green", "All 60 are green"),
+        ("nothing-broken", "Nothing is broken, 25 of 27 are green"),
+        ("source-away", "46 are green, 14 are not known since 13:55 UTC"),
+        ("reading", "Reading 1,204 projects …"),
+        ("empty-filter", "Nothing matches “legder” in broken"),
+        ("first-start", "Where do your pipelines run?"),
+        ("aggregator-away", "All 12 were green"),
+        ("source-refused", "No projects yet"),
+        ("project", "broken ledger-api"),
+        ("pipeline", "failed Round half even in fees"),
+    ] {
+        assert_eq!(headline(name), want, "{name}");
+    }
+}
+
+#[test]
+fn title_and_favicon_say_the_same() {
+    for (name, title, icon) in [
+        ("overview-60", "3 broken · CI Dashboard", "favicon-red.svg"),
+        ("all-green", "All green · CI Dashboard", "favicon-green.svg"),
+        ("nothing-broken", "Nothing broken · CI Dashboard", "favicon-amber.svg"),
+        ("source-away", "14 not known · CI Dashboard", "favicon-grey.svg"),
+        ("aggregator-away", "Was green · CI Dashboard", "favicon-grey.svg"),
+        ("empty-filter", "Nothing matches · CI Dashboard", "favicon-grey.svg"),
+        ("reading", "Reading … · CI Dashboard", "favicon-grey.svg"),
+        ("project", "ledger-api broken · CI Dashboard", "favicon-red.svg"),
+    ] {
+        let html = page(name);
+        assert_eq!(text_of(html, "<title", "</title>"), title, "{name}");
+        assert!(html.contains(icon), "{name}: {icon}");
+    }
+}
+
+/// Old data, a silent source and half a reading never look green.
+#[test]
+fn joy_is_only_for_what_is_known_now() {
+    for (name, html) in ALL.iter() {
+        assert_eq!(html.contains(" joy\""), ["all-green", "overview-one"].contains(name), "{name}");
+    }
+    let stale = page("source-away-red");
+    let row = stale.split("<li ").find(|row| row.contains("firmware-0<")).unwrap();
+    assert!(
+        row.contains("is-stale") && row.contains("failed when last seen") && !row.contains("is-broken"),
+        "{row}"
+    );
+    assert!(row.contains("data-shape=\"unknown\""), "{row}");
+}
+
+#[test]
+fn what_comes_from_outside_is_text() {
+    let html = page("odd-names");
+    for evil in ["<script>alert", "<img src=x", "<b>mira"] {
+        assert!(!html.contains(evil), "{evil}");
+    }
+    assert!(html.contains("&#60;img src=x onerror=alert(1)&#62;"));
+    let log = page("pipeline");
+    assert!(!log.contains("<script>alert") && !log.contains('\u{1b}'));
+}
+
+/// The policy of the server allows neither.
+#[test]
+fn nothing_is_inline() {
+    for (name, html) in ALL.iter() {
+        assert!(!html.contains(" style=") && !html.contains("<style"), "{name}");
+        assert!(!html.contains(" onclick=") && !html.contains("javascript:"), "{name}");
+        for script in html.split("<script").skip(1) {
+            assert!(script.split('>').next().unwrap().contains("src="), "{name}: {script:.80}");
+        }
+    }
+}
+
+#[test]
+fn people_are_hidden_where_they_are_to_be() {
+    let html = page("no-people");
+    for who in ["mira", "jonas", "ole<"] {
+        assert!(!html.contains(who), "{who}");
+    }
+    assert!(page("overview-3").contains("mira"));
+}
+
+#[test]
+fn every_link_is_below_the_base_path() {
+    let html = page("below-a-path");
+    for attribute in ["href=\"/", "src=\"/", "action=\"/"] {
+        for link in html.split(attribute).skip(1) {
+            assert!(link.starts_with("ci/") || link.starts_with("ci\""), "{attribute}{link:.60}");
+        }
+    }
+}
+
+#[test]
+fn ids_with_anything_in_them_make_one_path_segment() {
+    let html = page("odd-names");
+    assert!(
+        html.contains(
+            "/projects/jenkins-prod/a%20job%20with%20spaces%2F100%25%20of%20it%2Fit%27s%20%22quoted%22\""
+        ) || html.contains(
+            "/projects/jenkins-prod/a%20job%20with%20spaces%2F100%25%20of%20it%2Fit&#39;s%20%22quoted%22\""
+        )
+    );
+}
+
+#[test]
+fn what_is_on_its_way_is_asked_for_again_without_javascript_too() {
+    for name in ["reading", "project-loading", "pipeline-loading", "pipeline-log-loading", "unavailable"] {
+        assert!(page(name).contains("<noscript><meta http-equiv=\"refresh\""), "{name}");
+    }
+    assert!(!page("overview-60").contains("http-equiv=\"refresh\""));
+}
+
+#[test]
+fn a_red_run_says_first_why() {
+    let html = page("pipeline");
+    assert_eq!(text_of(html, "id=\"h-failure\"", "</h2>"), "unit-tests failed: 3 of 1,204 tests");
+    assert!(html.contains("assertion failed: fee(10.005) == 10.00, got 10.01"));
+    let (failure, jobs) = (html.find("id=\"failure\"").unwrap(), html.find("id=\"jobs\"").unwrap());
+    assert!(failure < jobs);
 }

@@ -85,6 +85,7 @@ pub(super) struct Headline {
     facts: Vec<Fact>,
     /// A filter hides broken ones.
     broken_elsewhere: u32,
+    /// The aggregator is away: all of this is how it was then.
     dated: bool,
     warned: bool,
 }
@@ -110,6 +111,8 @@ impl Headline {
     pub(super) fn new(ctx: &Ctx<'_>, said: &Said<'_>) -> Self {
         let Said { answer, summary: s, query, stale_since } = said;
         let narrowed = !(query.q.is_empty() && query.sources.is_empty() && query.platforms.is_empty());
+        let well = |s: &v1::Source| matches!(s.state(), v1::SourceState::Ok | v1::SourceState::Limited);
+        let all_known = answer.sources.iter().all(well);
         let reading = answer.sources.iter().any(|s| s.state() == v1::SourceState::Loading);
         let completed = s.broken + s.warning + s.green + s.waiting;
         let news = if answer.sources.is_empty() && s.everything == 0 {
@@ -122,7 +125,7 @@ impl Headline {
             News::Broken { broken: s.broken, of: s.total, narrowed }
         } else if s.loading > 0 && s.loading + s.nodata >= s.total && completed == 0 {
             News::Reading { expected: expected(answer).or(Some(s.total)) }
-        } else if s.total > 0 && s.green == s.total && !reading {
+        } else if s.total > 0 && s.green == s.total && all_known {
             News::AllGreen { of: s.total, narrowed }
         } else if s.stale > 0 {
             News::NotAllKnown { green: s.green, stale: s.stale, narrowed }
@@ -136,7 +139,7 @@ impl Headline {
             oldest: instant(s.oldest_broken_at).map(|at| When::words(at, ctx.now)),
             unknown_since: stale_since.map(|at| When::clock(at, ctx.now)),
             green_for: instant(s.green_since)
-                .filter(|_| matches!(news, News::AllGreen { .. }))
+                .filter(|_| matches!(news, News::AllGreen { .. }) && !matches!(ctx.live, Live::AsOf(_)))
                 .map(|at| When::lasting(at, ctx.now)),
             facts: facts(&news, answer, s),
             broken_elsewhere: s.everything_broken.saturating_sub(s.broken),
@@ -164,6 +167,11 @@ impl Headline {
         format::count(*n, "project", "projects")
     }
 
+    /// All is green, everywhere, now.
+    const fn is_joy(&self) -> bool {
+        matches!(self.news, News::AllGreen { .. }) && !self.dated && self.broken_elsewhere == 0
+    }
+
     pub(super) const fn is_first_start(&self) -> bool {
         matches!(self.news, News::FirstStart)
     }
@@ -184,6 +192,7 @@ impl Headline {
             News::NoProjects => "No projects".into(),
             News::Nothing { .. } => "Nothing matches".into(),
             News::Broken { broken, .. } => format!("{} broken", format::number(*broken)),
+            News::AllGreen { .. } if self.dated => "Was green".into(),
             News::AllGreen { .. } => "All green".into(),
             News::NotAllKnown { stale, .. } => format!("{} not known", format::number(*stale)),
             News::NothingBroken { .. } => "Nothing broken".into(),

@@ -190,7 +190,8 @@ fn escape(first: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> 
                 }
                 chars.next();
                 if ('@'..='~').contains(&c) {
-                    return (c == 'm' && codes.chars().all(|c| c.is_ascii_digit() || c == ';' || c == ':')).then_some(codes);
+                    return (c == 'm' && codes.chars().all(|c| c.is_ascii_digit() || c == ';' || c == ':'))
+                        .then_some(codes);
                 }
                 codes.push(c);
             }
@@ -220,9 +221,9 @@ fn escape(first: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> 
 
 /// GitLab's marks around sections, which its own pages do not show either.
 fn is_section_mark(plain: &str) -> bool {
-    ["section_start:", "section_end:"]
-        .iter()
-        .any(|mark| plain.strip_prefix(mark).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
+    ["section_start:", "section_end:"].iter().any(|mark| {
+        plain.strip_prefix(mark).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    })
 }
 
 fn finish(number: usize, mut spans: Vec<Span>) -> Line {
@@ -279,12 +280,34 @@ fn take_mark(text: &mut String) -> Option<&'static str> {
 /// Words that lines of a failing log have, and what makes them harmless.
 fn tells_of_failure(line: &str) -> bool {
     const BAD: &[&str] = &[
-        "error", "failed", "failure", "fatal", "panicked", "assert", "exception", "traceback", "timed out",
-        "no space left", "segmentation fault", "cannot find", "exit code", "exit status",
+        "error",
+        "failed",
+        "failure",
+        "fatal",
+        "panicked",
+        "assert",
+        "exception",
+        "traceback",
+        "timed out",
+        "no space left",
+        "segmentation fault",
+        "cannot find",
+        "exit code",
+        "exit status",
     ];
     const FINE: &[&str] = &[
-        "0 failed", "0 errors", "0 error", "no errors", "without error", "0 failures", "exit code 0", "error-free",
-        "-- error", "allow_failure", "continue-on-error", "... ok",
+        "0 failed",
+        "0 errors",
+        "0 error",
+        "no errors",
+        "without error",
+        "0 failures",
+        "exit code 0",
+        "error-free",
+        "-- error",
+        "allow_failure",
+        "continue-on-error",
+        "... ok",
     ];
     let line = line.to_lowercase();
     BAD.iter().any(|word| line.contains(word)) && !FINE.iter().any(|word| line.contains(word))
@@ -292,11 +315,21 @@ fn tells_of_failure(line: &str) -> bool {
 
 /// The lines that say best why it failed: those that name a cause before those that only say that it failed.
 pub(super) fn causes(lines: &[Line], most: usize) -> Vec<&Line> {
-    const CAUSES: &[&str] =
-        &["panicked", "assert", "error:", "error[", "exception", "no space left", "timed out", "fatal", "cannot find"];
+    const CAUSES: &[&str] = &[
+        "panicked",
+        "assert",
+        "error:",
+        "error[",
+        "exception",
+        "no space left",
+        "timed out",
+        "fatal",
+        "cannot find",
+    ];
     let names_cause = |line: &&Line| {
         let plain = line.plain().to_lowercase();
-        CAUSES.iter().any(|word| plain.contains(word)) || line.spans.first().is_some_and(|s| s.class.contains("a-error"))
+        CAUSES.iter().any(|word| plain.contains(word))
+            || line.spans.first().is_some_and(|s| s.class.contains("a-error"))
     };
     let hot = || lines.iter().filter(|l| l.hot);
     let mut causes: Vec<&Line> = hot().filter(names_cause).take(most).collect();
@@ -321,7 +354,8 @@ mod tests {
     #[test]
     fn colours_become_classes_and_last_until_reset() {
         let got = spans("\u{1b}[31;1mred\nstill\u{1b}[0m plain \u{1b}[38;5;10mgreen\u{1b}[39m.");
-        let want = [("a-b a-f1", "red"), ("a-b a-f1", "still"), ("", " plain "), ("a-f10", "green"), ("", ".")];
+        let want =
+            [("a-b a-f1", "red"), ("a-b a-f1", "still"), ("", " plain "), ("a-f10", "green"), ("", ".")];
         assert_eq!(got, want.map(|(c, t)| (c.to_owned(), t.to_owned())));
     }
 
@@ -340,10 +374,12 @@ mod tests {
     fn carriage_returns_overwrite() {
         assert_eq!(lines("10 %\r50 %\r100 %\r\ndone")[0].plain(), "100 %");
         assert_eq!(
-            lines("section_start:1560896352:build\r\u{1b}[0KBuild\nsection_end:1560896353:build\r\u{1b}[0K\nx")
-                .iter()
-                .map(Line::plain)
-                .collect::<Vec<_>>(),
+            lines(
+                "section_start:1560896352:build\r\u{1b}[0KBuild\nsection_end:1560896353:build\r\u{1b}[0K\nx"
+            )
+            .iter()
+            .map(Line::plain)
+            .collect::<Vec<_>>(),
             ["Build", "x"]
         );
     }

@@ -19,6 +19,8 @@ struct Page<'a> {
     headline: Headline,
     banners: Vec<Banner>,
     hours: Option<Hours>,
+    /// Nothing to filter while there is nothing.
+    filters: bool,
     chips: Vec<Chip>,
     menus: Vec<Menu>,
     cards: Vec<Card>,
@@ -188,29 +190,27 @@ pub(super) fn render(
         let key = row.project.as_ref().and_then(|p| p.key.as_ref());
         key.and_then(|k| sources.get(k.source.as_str()).copied())
     };
-    let stale_since = answer
-        .rows
-        .iter()
-        .filter(|row| is_stale(row, source_of(row)))
-        .filter_map(|row| row.as_of.as_ref().and_then(timestamp_back))
-        .chain(
-            answer
-                .sources
-                .iter()
-                .filter(|s| s.state() == v1::SourceState::Down)
-                .filter_map(|s| s.last_success_at.as_ref().and_then(timestamp_back)),
-        )
-        .min();
+    let since = |at: Option<&_>| at.and_then(timestamp_back);
+    let silent = answer.sources.iter().filter(|s| s.state() == v1::SourceState::Down);
+    let seen = answer.rows.iter().filter(|row| is_stale(row, source_of(row)));
+    let stale_since = silent
+        .filter_map(|s| since(s.last_success_at.as_ref()))
+        .min()
+        .or_else(|| seen.filter_map(|row| since(row.as_of.as_ref())).min());
     let headline = Headline::new(ctx, &Said { answer, summary, query, stale_since });
     let rows: Vec<Row> = answer.rows.iter().map(|row| Row::new(ctx, row, source_of(row))).collect();
     let cards = cards(query, summary, answer.total, rows);
     let mut shell =
         Shell::new(ctx, headline.short(), headline.favicon()).of_overview(query, summary.running_runs);
     shell.loading = matches!(ctx.live, Live::Loading);
+    if headline.is_first_start() {
+        shell.running = None;
+    }
     let page = Page {
         banners: Banner::all(ctx, &answer.sources),
         hours: Hours::new(summary),
-        chips: if headline.is_first_start() { Vec::new() } else { chips(ctx, query, summary) },
+        filters: summary.everything + summary.folded > 0 || query.narrows(),
+        chips: chips(ctx, query, summary),
         menus: menus(ctx, query, &answer.sources),
         skeletons: if headline.is_reading() && cards.is_empty() { SKELETONS } else { 0 },
         folded: Folded::new(ctx, query, summary),

@@ -252,7 +252,8 @@ pub(super) struct Activity {
     progress: Option<Progress>,
     /// How long it runs or waits, where nobody knows how long it takes.
     since: Option<When>,
-    href: String,
+    /// The run's page, unless this is it.
+    href: Option<String>,
 }
 
 impl Activity {
@@ -263,7 +264,9 @@ impl Activity {
         let mut runs: Vec<&v1::Pipeline> = state.pipelines.iter().filter(active).collect();
         runs.sort_by_key(|run| run.status() != v1::Status::Running);
         let run = fix.or_else(|| runs.first().copied())?;
+        let key = run.project.clone().unwrap_or_default();
         Some(Self {
+            href: Some(run_href(ctx, &key, &run.id)),
             fix: fix.is_some(),
             by: run.author.as_ref().filter(|_| fix.is_some() && ctx.show_people).map(|a| a.name.clone()),
             more: runs.iter().filter(|r| r.id != run.id).count(),
@@ -271,7 +274,7 @@ impl Activity {
         })
     }
 
-    /// Of one run that is active.
+    /// Of one run that is active, on its own page.
     pub(super) fn of_run(ctx: &Ctx<'_>, run: &v1::Pipeline, word: &str) -> Self {
         let instant = |at: Option<_>| at.as_ref().and_then(api::timestamp_back);
         let running = run.status() == v1::Status::Running;
@@ -288,7 +291,6 @@ impl Activity {
                 text: format::left(elapsed, expected),
             }
         });
-        let key = run.project.clone().unwrap_or_default();
         Self {
             running,
             fix: false,
@@ -297,7 +299,7 @@ impl Activity {
             more: 0,
             since: began.filter(|_| progress.is_none()).map(|at| When::lasting(at, ctx.now)),
             progress,
-            href: run_href(ctx, &key, &run.id),
+            href: None,
         }
     }
 }

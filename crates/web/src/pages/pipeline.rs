@@ -214,7 +214,7 @@ pub(super) fn render(
         stages: stages(clocked.as_ref(), ctx, &answer.jobs, shown, &href),
         jobs_loading: answer.loading && answer.jobs.is_empty(),
         no_jobs: !answer.loading && answer.jobs.is_empty(),
-        fetched: at!(answer.fetched_at).map(|at| When::ago(at, ctx.now)),
+        fetched: at!(answer.fetched_at).map(|at| When::clock(at, ctx.now)),
         facts: facts(ctx, &run, answer),
         project_href: here,
         number,
@@ -236,11 +236,15 @@ fn facts(ctx: &Ctx<'_>, run: &v1::Pipeline, answer: &v1::GetPipelineResponse) ->
     let text = |label, text: Option<String>| text.filter(|t| !t.is_empty()).map(|t| Fact::Text(label, t));
     let when = |label, at: Option<Timestamp>| at.map(|at| Fact::When(label, When::clock(at, ctx.now)));
     let ended = !matches!(run.status(), v1::Status::Running | v1::Status::Queued);
-    let compared = span!(run.duration).filter(|_| ended).zip(span!(answer.median_green)).and_then(|(took, median)| {
-        let (more, by) =
-            if took > median { ("longer", took.saturating_sub(median)) } else { ("shorter", median.saturating_sub(took)) };
-        (by >= Duration::from_secs(1)).then(|| format!("{} {more}", format::duration(by)))
-    });
+    let compared =
+        span!(run.duration).filter(|_| ended).zip(span!(answer.median_green)).and_then(|(took, median)| {
+            let (more, by) = if took > median {
+                ("longer", took.saturating_sub(median))
+            } else {
+                ("shorter", median.saturating_sub(took))
+            };
+            (by >= Duration::from_secs(1)).then(|| format!("{} {more}", format::duration(by)))
+        });
     let author = run.author.as_ref().filter(|_| ctx.show_people).map(|a| a.name.clone());
     [
         text("Status", Some(status_words(run))),
@@ -267,7 +271,10 @@ fn facts(ctx: &Ctx<'_>, run: &v1::Pipeline, answer: &v1::GetPipelineResponse) ->
 fn status_words(run: &v1::Pipeline) -> String {
     let ours = status_label(run.status());
     let theirs = run.native_status.replace('_', " ");
-    if theirs.is_empty() || theirs.eq_ignore_ascii_case(ours) || theirs.eq_ignore_ascii_case(status_word(run.status())) {
+    if theirs.is_empty()
+        || theirs.eq_ignore_ascii_case(ours)
+        || theirs.eq_ignore_ascii_case(status_word(run.status()))
+    {
         ours.to_owned()
     } else {
         format!("{ours} (“{theirs}”)")
@@ -361,13 +368,19 @@ impl<'a> Clocked<'a> {
         let x = from(started);
         let width = (from(end) - x).max(0.4);
         let waited = at!(job.created_at).map_or(x, from).min(x);
-        let queued = span!(job.queued).map(|q| format!(" after {} in the queue", format::duration(q))).unwrap_or_default();
+        let queued = span!(job.queued)
+            .map(|q| format!(" after {} in the queue", format::duration(q)))
+            .unwrap_or_default();
         Some(Bar {
             class: bar_class(job),
             waited,
             x,
             width: (width * 100.0).round() / 100.0,
-            title: format!("{} for {}{queued}", status_label(job.status()), format::duration(format::since(started, end))),
+            title: format!(
+                "{} for {}{queued}",
+                status_label(job.status()),
+                format::duration(format::since(started, end))
+            ),
         })
     }
 }
@@ -380,7 +393,13 @@ fn bar_class(job: &v1::Job) -> &'static str {
 }
 
 /// Jobs by stage, both in the order in which they come.
-fn stages(clocked: Option<&Clocked<'_>>, ctx: &Ctx<'_>, jobs: &[v1::Job], shown: Option<&str>, href: &str) -> Vec<Stage> {
+fn stages(
+    clocked: Option<&Clocked<'_>>,
+    ctx: &Ctx<'_>,
+    jobs: &[v1::Job],
+    shown: Option<&str>,
+    href: &str,
+) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     for job in jobs {
         let name = job.stage.clone().unwrap_or_default();
@@ -394,12 +413,22 @@ fn stages(clocked: Option<&Clocked<'_>>, ctx: &Ctx<'_>, jobs: &[v1::Job], shown:
 }
 
 impl JobLine {
-    fn new(clocked: Option<&Clocked<'_>>, ctx: &Ctx<'_>, job: &v1::Job, shown: Option<&str>, href: &str) -> Self {
+    fn new(
+        clocked: Option<&Clocked<'_>>,
+        ctx: &Ctx<'_>,
+        job: &v1::Job,
+        shown: Option<&str>,
+        href: &str,
+    ) -> Self {
         let allowed = job.allow_failure && job.status() == v1::Status::Failed;
         let running = job.status() == v1::Status::Running;
         Self {
             dom_id: format!("job-{}", domain::encode_segment(&job.id)),
-            status: if allowed { Icon::saying("warning", "failed, allowed to") } else { Icon::status(job.status()) },
+            status: if allowed {
+                Icon::saying("warning", "failed, allowed to")
+            } else {
+                Icon::status(job.status())
+            },
             name: job.name.clone(),
             href: job_href(href, &job.id),
             selected: shown == Some(job.id.as_str()),
@@ -430,7 +459,7 @@ impl Log {
             note: answer.note.clone().filter(|n| !n.is_empty()),
             loading: answer.loading,
             outside: web_link(job.url.as_deref()),
-            fetched: at!(answer.fetched_at).map(|at| When::ago(at, ctx.now)),
+            fetched: at!(answer.fetched_at).map(|at| When::clock(at, ctx.now)),
         }
     }
 }

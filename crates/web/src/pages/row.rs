@@ -27,7 +27,7 @@ pub(super) struct Row {
     /// Why it is as it is, in plain words.
     pub(super) why: String,
     pub(super) why_href: Option<String>,
-    pub(super) more: More,
+    pub(super) more: SecondLine,
     pub(super) activity: Option<Activity>,
     pub(super) strip: Option<Strip>,
     pub(super) median: Known,
@@ -44,12 +44,18 @@ pub(super) struct Row {
 }
 
 impl HtmlSafe for Row {}
-impl HtmlSafe for More {}
+impl HtmlSafe for SecondLine {}
 
-/// The second line.
+/// Under the reason: since when, whose commit.
 #[derive(Debug, Template)]
 #[template(path = "parts/more.html")]
-pub(super) enum More {
+pub(super) struct SecondLine {
+    more: More,
+}
+
+/// What the second line says.
+#[derive(Debug)]
+enum More {
     Nothing,
     /// Since when it is broken, and whose commit began it.
     Broken {
@@ -100,7 +106,7 @@ impl Row {
             branch: branch.map(|b| b.name.clone()).filter(|b| !b.is_empty()),
             why: face.why,
             why_href: face.why_href,
-            more: face.more,
+            more: SecondLine { more: face.more },
             activity: Activity::of(ctx, &state, word).filter(|_| !stale),
             strip: Strip::new(ctx, &key, &state.strip, Strip::RUNS),
             median: Known::or(

@@ -38,11 +38,37 @@ fn branches(l: &Line) -> v1::ListBranchesResponse {
     };
     let list = vec![
         v1::Branch { protected: Some(true), ..l.branch() },
-        v1::Branch { default: false, ..other("release/2.8", line(l.source, &l.name, "release/2.8").commit("c1d2e3f0", "ida", "Back-port the rounding fix").changed(3 * HOUR)) },
-        v1::Branch { default: false, ..other("fix/half-even", line(l.source, &l.name, "fix/half-even").red("unit-tests failed", 40 * MIN, 1).running(240).typical(372).changed(10)) },
         v1::Branch {
             default: false,
-            ..other("feat/multi-currency", Line { outcome: v1::Outcome::Warning, failure: Some("lint-sql".into()), ..line(l.source, &l.name, "feat/multi-currency") }.changed(DAY))
+            ..other(
+                "release/2.8",
+                line(l.source, &l.name, "release/2.8")
+                    .commit("c1d2e3f0", "ida", "Back-port the rounding fix")
+                    .changed(3 * HOUR),
+            )
+        },
+        v1::Branch {
+            default: false,
+            ..other(
+                "fix/half-even",
+                line(l.source, &l.name, "fix/half-even")
+                    .red("unit-tests failed", 40 * MIN, 1)
+                    .running(240)
+                    .typical(372)
+                    .changed(10),
+            )
+        },
+        v1::Branch {
+            default: false,
+            ..other(
+                "feat/multi-currency",
+                Line {
+                    outcome: v1::Outcome::Warning,
+                    failure: Some("lint-sql".into()),
+                    ..line(l.source, &l.name, "feat/multi-currency")
+                }
+                .changed(DAY),
+            )
         },
     ];
     v1::ListBranchesResponse { total: 4, branches: list, page: 1, per_page: 100, ..Default::default() }
@@ -50,7 +76,10 @@ fn branches(l: &Line) -> v1::ListBranchesResponse {
 
 fn runs(l: &Line, n: u64) -> v1::ListPipelinesResponse {
     use v1::Status::{Canceled, Failed, Manual, Queued, Running, Skipped, Success, Warning};
-    let statuses = [Running, Failed, Failed, Success, Canceled, Success, Warning, Success, Queued, Skipped, Manual, Success];
+    let statuses = [
+        Running, Failed, Failed, Success, Canceled, Success, Warning, Success, Queued, Skipped, Manual,
+        Success,
+    ];
     let mut dice = Dice::new(5);
     let pipelines = (0..n)
         .map(|i| {
@@ -69,7 +98,11 @@ fn runs(l: &Line, n: u64) -> v1::ListPipelinesResponse {
                 native_status: format!("{status:?}"),
                 event: Some("push".into()),
                 author: Some(person(["mira", "ida", "noor"][i as usize % 3])),
-                message: Some(["Round half even in fees", "Test the rounding", "Back-port the rounding fix\n\nLong."][i as usize % 3].into()),
+                message: Some(
+                    ["Round half even in fees", "Test the rounding", "Back-port the rounding fix\n\nLong."]
+                        [i as usize % 3]
+                        .into(),
+                ),
                 created_at: Some(timestamp(began)),
                 started_at: (status != Queued).then(|| timestamp(began)),
                 duration: (!matches!(status, Running | Queued)).then(|| duration(secs(took))),
@@ -106,7 +139,11 @@ fn failed_run() -> v1::GetPipelineResponse {
         job("compile", "build", Success, 0, 78),
         job("image", "build", Success, 0, 96),
         job("lint", "test", Success, 104, 34),
-        v1::Job { failure_reason: Some("script_failure".into()), url: Some("https://gitlab.example.com/job/3".into()), ..job("unit-tests", "test", Failed, 104, 175) },
+        v1::Job {
+            failure_reason: Some("script_failure".into()),
+            url: Some("https://gitlab.example.com/job/3".into()),
+            ..job("unit-tests", "test", Failed, 104, 175)
+        },
         job("contract", "test", Success, 112, 141),
         v1::Job { allow_failure: true, ..job("lint-sql", "test", Failed, 112, 20) },
         job("e2e", "test", Success, 112, 257),
@@ -145,7 +182,9 @@ fn failed_run() -> v1::GetPipelineResponse {
 
 /// A log with everything that logs have.
 fn log_text() -> String {
-    let mut text = String::from("\u{1b}[0KRunning with gitlab-runner 17.4\u{1b}[0;m\n\u{1b}[32;1m$ cargo test\u{1b}[0;m\n");
+    let mut text = String::from(
+        "\u{1b}[0KRunning with gitlab-runner 17.4\u{1b}[0;m\n\u{1b}[32;1m$ cargo test\u{1b}[0;m\n",
+    );
     for i in 0..40 {
         text.push_str(&format!("test fees::case_{i} ... \u{1b}[32mok\u{1b}[0m\n"));
     }
@@ -160,16 +199,24 @@ fn log_text() -> String {
 }
 
 /// Name and page of every state.
-pub fn all() -> Vec<(&'static str, String)> {
+pub(crate) fn all() -> Vec<(&'static str, String)> {
     let base = ctx();
     let l = ledger();
     let none = ListQuery::default();
-    let draw = |ctx: &Ctx<'_>, query: &ListQuery, l: &Line, b: &v1::ListBranchesResponse, r: &v1::ListPipelinesResponse| {
+    let draw = |ctx: &Ctx<'_>,
+                query: &ListQuery,
+                l: &Line,
+                b: &v1::ListBranchesResponse,
+                r: &v1::ListPipelinesResponse| {
         pages::project(ctx, query, &project_answer(l), b, r).unwrap()
     };
     let nothing = v1::ListPipelinesResponse::default();
     let cold = v1::ListBranchesResponse { loading: true, ..Default::default() };
-    let failed_filter = ListQuery { statuses: vec!["canceled".into()], branch: Some("fix/half-even".into()), ..ListQuery::default() };
+    let failed_filter = ListQuery {
+        statuses: vec!["canceled".into()],
+        branch: Some("fix/half-even".into()),
+        ..ListQuery::default()
+    };
     let away = Line { as_of: Some(14 * MIN), ..l.clone() };
     let mut away_answer = project_answer(&away);
     away_answer.source = Some(v1::Source {
@@ -179,10 +226,19 @@ pub fn all() -> Vec<(&'static str, String)> {
         next_try_at: Some(timestamp(ago(-20))),
         ..gitlab()
     });
-    let problem = Line { problem: Some(("forbidden", "GitLab answered 403: the token needs the scope `read_api`".into())), no_runs: true, ..line("gitlab-main", "acme/private", "") };
+    let problem = Line {
+        problem: Some(("forbidden", "GitLab answered 403: the token needs the scope `read_api`".into())),
+        no_runs: true,
+        ..line("gitlab-main", "acme/private", "")
+    };
 
     let run = failed_run();
-    let log = v1::GetJobLogResponse { text: log_text(), fetched_at: Some(timestamp(ago(20))), truncated: true, ..Default::default() };
+    let log = v1::GetJobLogResponse {
+        text: log_text(),
+        fetched_at: Some(timestamp(ago(20))),
+        truncated: true,
+        ..Default::default()
+    };
     let running = {
         use v1::Status::{Queued, Running, Success};
         let mut r = failed_run();
@@ -201,20 +257,37 @@ pub fn all() -> Vec<(&'static str, String)> {
     let cold_run = v1::GetPipelineResponse { jobs: vec![], loading: true, ..failed_run() };
     let no_jobs = v1::GetPipelineResponse {
         jobs: vec![],
-        problems: vec![v1::Problem { kind: "partial".into(), text: "The jobs could not be read: 502".into() }],
+        problems: vec![v1::Problem {
+            kind: "partial".into(),
+            text: "The jobs could not be read: 502".into(),
+        }],
         ..failed_run()
     };
-    let draw_run = |answer: &v1::GetPipelineResponse, job: Option<&str>, log: Option<&v1::GetJobLogResponse>| {
-        pages::pipeline(&base, answer, job, log).unwrap()
-    };
+    let draw_run =
+        |answer: &v1::GetPipelineResponse, job: Option<&str>, log: Option<&v1::GetJobLogResponse>| {
+            pages::pipeline(&base, answer, job, log).unwrap()
+        };
     let waiting_log = v1::GetJobLogResponse { loading: true, ..Default::default() };
-    let no_log = v1::GetJobLogResponse { note: Some("The log was deleted after 90 days.".into()), ..Default::default() };
+    let no_log = v1::GetJobLogResponse {
+        note: Some("The log was deleted after 90 days.".into()),
+        ..Default::default()
+    };
     vec![
         ("project", draw(&base, &none, &l, &branches(&l), &runs(&l, 20))),
         ("project-loading", draw(&base, &none, &l, &cold, &runs(&l, 3))),
         ("project-empty-filter", draw(&base, &failed_filter, &l, &branches(&l), &nothing)),
         ("project-problem", draw(&base, &none, &problem, &v1::ListBranchesResponse::default(), &nothing)),
-        ("project-away", pages::project(&Ctx { live: Live::Partly { live: 0, of: 1 }, ..base.clone() }, &none, &away_answer, &branches(&away), &runs(&l, 5)).unwrap()),
+        (
+            "project-away",
+            pages::project(
+                &Ctx { live: Live::Partly { live: 0, of: 1 }, ..base.clone() },
+                &none,
+                &away_answer,
+                &branches(&away),
+                &runs(&l, 5),
+            )
+            .unwrap(),
+        ),
         ("pipeline", draw_run(&run, Some("unit-tests"), Some(&log))),
         ("pipeline-running", draw_run(&running, None, None)),
         ("pipeline-loading", draw_run(&cold_run, None, None)),

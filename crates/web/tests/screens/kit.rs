@@ -7,19 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 use web::pages::{Ctx, Live};
 
 /// The moment at which every fixture is drawn.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-24T14:10:00Z".parse().unwrap()
 }
 
-pub fn ago(seconds: i64) -> Timestamp {
+pub(crate) fn ago(seconds: i64) -> Timestamp {
     now().checked_sub(SignedDuration::from_secs(seconds)).unwrap()
 }
 
-pub const MIN: i64 = 60;
-pub const HOUR: i64 = 60 * MIN;
-pub const DAY: i64 = 24 * HOUR;
+pub(crate) const MIN: i64 = 60;
+pub(crate) const HOUR: i64 = 60 * MIN;
+pub(crate) const DAY: i64 = 24 * HOUR;
 
-pub fn ctx<'a>() -> Ctx<'a> {
+pub(crate) fn ctx<'a>() -> Ctx<'a> {
     Ctx {
         now: now(),
         base_path: "",
@@ -32,15 +32,15 @@ pub fn ctx<'a>() -> Ctx<'a> {
 }
 
 /// Numbers that look random and are the same each time.
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
     /// Below `n`.
-    pub fn roll(&mut self, n: u64) -> u64 {
+    pub(crate) fn roll(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -48,11 +48,11 @@ impl Dice {
     }
 }
 
-pub fn key(source: &str, id: &str) -> v1::ProjectKey {
+pub(crate) fn key(source: &str, id: &str) -> v1::ProjectKey {
     v1::ProjectKey { source: source.into(), id: id.into() }
 }
 
-pub fn source(name: &str, platform: &str, title: &str) -> v1::Source {
+pub(crate) fn source(name: &str, platform: &str, title: &str) -> v1::Source {
     v1::Source {
         name: name.into(),
         platform: platform.into(),
@@ -71,7 +71,7 @@ pub fn source(name: &str, platform: &str, title: &str) -> v1::Source {
     }
 }
 
-pub fn sources() -> Vec<v1::Source> {
+pub(crate) fn sources() -> Vec<v1::Source> {
     vec![
         source("gitlab-main", "gitlab", "GitLab"),
         source("github-main", "github", "GitHub"),
@@ -80,39 +80,39 @@ pub fn sources() -> Vec<v1::Source> {
     ]
 }
 
-pub fn person(name: &str) -> v1::Person {
+pub(crate) fn person(name: &str) -> v1::Person {
     v1::Person { name: name.into(), ..Default::default() }
 }
 
 /// A row in the making.
 #[derive(Clone)]
-pub struct Line {
-    pub source: &'static str,
-    pub name: String,
-    pub branch: String,
-    pub outcome: v1::Outcome,
-    pub typical: u64,
-    pub reds: Vec<usize>,
-    pub changed: i64,
-    pub sha: String,
-    pub who: String,
-    pub title: String,
-    pub failure: Option<String>,
-    pub broken_for: Option<i64>,
+pub(crate) struct Line {
+    pub(crate) source: &'static str,
+    pub(crate) name: String,
+    pub(crate) branch: String,
+    pub(crate) outcome: v1::Outcome,
+    pub(crate) typical: u64,
+    pub(crate) reds: Vec<usize>,
+    pub(crate) changed: i64,
+    pub(crate) sha: String,
+    pub(crate) who: String,
+    pub(crate) title: String,
+    pub(crate) failure: Option<String>,
+    pub(crate) broken_for: Option<i64>,
     /// Seconds since a run began that goes on.
-    pub running: Option<i64>,
-    pub fix: bool,
-    pub waiting: Option<i64>,
-    pub canceled_last: bool,
-    pub problem: Option<(&'static str, String)>,
-    pub loading: bool,
-    pub as_of: Option<i64>,
-    pub folded: Option<&'static str>,
-    pub no_runs: bool,
-    pub seed: u64,
+    pub(crate) running: Option<i64>,
+    pub(crate) fix: bool,
+    pub(crate) waiting: Option<i64>,
+    pub(crate) canceled_last: bool,
+    pub(crate) problem: Option<(&'static str, String)>,
+    pub(crate) loading: bool,
+    pub(crate) as_of: Option<i64>,
+    pub(crate) folded: Option<&'static str>,
+    pub(crate) no_runs: bool,
+    pub(crate) seed: u64,
 }
 
-pub fn line(source: &'static str, name: &str, branch: &str) -> Line {
+pub(crate) fn line(source: &'static str, name: &str, branch: &str) -> Line {
     Line {
         source,
         name: name.into(),
@@ -140,12 +140,12 @@ pub fn line(source: &'static str, name: &str, branch: &str) -> Line {
 }
 
 impl Line {
-    pub fn commit(mut self, sha: &str, who: &str, title: &str) -> Self {
+    pub(crate) fn commit(mut self, sha: &str, who: &str, title: &str) -> Self {
         (self.sha, self.who, self.title) = (sha.into(), who.into(), title.into());
         self
     }
 
-    pub fn red(mut self, failure: &str, for_seconds: i64, last: usize) -> Self {
+    pub(crate) fn red(mut self, failure: &str, for_seconds: i64, last: usize) -> Self {
         self.outcome = v1::Outcome::Failed;
         self.failure = Some(failure.into());
         self.broken_for = Some(for_seconds);
@@ -153,17 +153,17 @@ impl Line {
         self
     }
 
-    pub fn typical(mut self, seconds: u64) -> Self {
+    pub(crate) fn typical(mut self, seconds: u64) -> Self {
         self.typical = seconds;
         self
     }
 
-    pub fn changed(mut self, seconds: i64) -> Self {
+    pub(crate) fn changed(mut self, seconds: i64) -> Self {
         self.changed = seconds;
         self
     }
 
-    pub fn running(mut self, since: i64) -> Self {
+    pub(crate) fn running(mut self, since: i64) -> Self {
         self.running = Some(since);
         self
     }
@@ -228,7 +228,7 @@ impl Line {
         runs
     }
 
-    pub fn state(&self) -> v1::BranchState {
+    pub(crate) fn state(&self) -> v1::BranchState {
         if self.no_runs {
             return v1::BranchState::default();
         }
@@ -286,11 +286,10 @@ impl Line {
                 },
             ],
             deciding: Some(deciding),
-            ..Default::default()
         }
     }
 
-    pub fn project(&self) -> v1::Project {
+    pub(crate) fn project(&self) -> v1::Project {
         v1::Project {
             key: Some(self.key()),
             platform: "gitlab".into(),
@@ -303,7 +302,7 @@ impl Line {
         }
     }
 
-    pub fn branch(&self) -> v1::Branch {
+    pub(crate) fn branch(&self) -> v1::Branch {
         v1::Branch {
             project: Some(self.key()),
             name: self.branch.clone(),
@@ -317,7 +316,7 @@ impl Line {
         }
     }
 
-    pub fn row(&self) -> v1::Row {
+    pub(crate) fn row(&self) -> v1::Row {
         v1::Row {
             project: Some(self.project()),
             branch: (!self.loading && !self.branch.is_empty()).then(|| self.branch()),
@@ -333,7 +332,7 @@ impl Line {
 }
 
 /// A day of runs.
-pub fn hours() -> Vec<v1::HourOfRuns> {
+pub(crate) fn hours() -> Vec<v1::HourOfRuns> {
     let mut dice = Dice::new(7);
     (0..24)
         .map(|h| v1::HourOfRuns {
@@ -346,7 +345,7 @@ pub fn hours() -> Vec<v1::HourOfRuns> {
 }
 
 /// The overview's answer, its figures counted from the lines as the aggregator would.
-pub fn answer(lines: &[Line], sources: Vec<v1::Source>) -> v1::ListProjectsResponse {
+pub(crate) fn answer(lines: &[Line], sources: Vec<v1::Source>) -> v1::ListProjectsResponse {
     let mut s = v1::Summary { hours: hours(), ..Default::default() };
     let mut oldest: Option<i64> = None;
     for l in lines {

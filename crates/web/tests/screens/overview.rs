@@ -38,7 +38,7 @@ const TITLES: &[&str] = &[
 const PEOPLE: &[&str] = &["mira", "jonas", "lee", "ida", "noor", "tomas"];
 const SOURCES: &[&str] = &["gitlab-main", "github-main", "gitlab-main", "bitbucket"];
 
-pub fn broken_three() -> Vec<Line> {
+pub(crate) fn broken_three() -> Vec<Line> {
     vec![
         line("jenkins-prod", "embedded/firmware-nightly", "release/4.2")
             .red("Package: no space left on device", 9 * HOUR + 2 * MIN, 4)
@@ -59,7 +59,7 @@ pub fn broken_three() -> Vec<Line> {
     ]
 }
 
-pub fn odd_ones() -> Vec<Line> {
+pub(crate) fn odd_ones() -> Vec<Line> {
     vec![
         Line {
             outcome: v1::Outcome::Warning,
@@ -90,7 +90,7 @@ pub fn odd_ones() -> Vec<Line> {
 }
 
 /// So many lines: the three broken ones and the odd ones first.
-pub fn company(n: usize) -> Vec<Line> {
+pub(crate) fn company(n: usize) -> Vec<Line> {
     let mut lines = broken_three();
     lines.extend(odd_ones());
     lines.truncate(n);
@@ -107,7 +107,7 @@ pub fn company(n: usize) -> Vec<Line> {
     lines
 }
 
-pub fn all_green(n: usize) -> Vec<Line> {
+pub(crate) fn all_green(n: usize) -> Vec<Line> {
     let mut lines = company(n + 9);
     lines.drain(..9);
     lines
@@ -250,7 +250,7 @@ fn one_source_away(with_red: bool) -> v1::ListProjectsResponse {
 }
 
 /// Name and page of every state.
-pub fn all() -> Vec<(&'static str, String)> {
+pub(crate) fn all() -> Vec<(&'static str, String)> {
     let base = ctx();
     let with = |live| Ctx { live, ..base.clone() };
     let reading = vec![
@@ -335,7 +335,7 @@ pub fn all() -> Vec<(&'static str, String)> {
     let first_start =
         v1::ListProjectsResponse { summary: Some(v1::Summary::default()), ..Default::default() };
     let still_reading = v1::ListProjectsResponse {
-        sources: reading.clone(),
+        sources: reading,
         summary: Some(v1::Summary::default()),
         ..Default::default()
     };
