@@ -42,7 +42,10 @@ fn board(projects: usize) -> Option<Board> {
     for n in 0..projects {
         let key = key(n)?;
         let name = format!("group-{}/project-{n}", n % 40);
-        let project = Project { default_branch: Some("main".into()), ..Project::named(key.clone(), PlatformId::new("forge"), name) };
+        let project = Project {
+            default_branch: Some("main".into()),
+            ..Project::named(key.clone(), PlatformId::new("forge"), name)
+        };
         board.apply(Observation { asked_at: at(1), seen: Seen::Projects(vec![project]) });
         board.apply(Observation { asked_at: at(2), seen: Seen::Heads(key, Box::new(heads(n % 20 == 0))) });
     }
@@ -87,7 +90,9 @@ fn refresh(changed: bool) -> Option<Duration> {
                 state.pipelines[0].native_status = state.pipelines[0].status.as_str().to_owned();
                 state.pipelines[0].updated_at = Some(at(1_000_000 + round));
             }
-            black_box(board.apply(Observation { asked_at: at(round), seen: Seen::Heads(key, Box::new(state)) }));
+            black_box(
+                board.apply(Observation { asked_at: at(round), seen: Seen::Heads(key, Box::new(state)) }),
+            );
         }
     }))
 }
@@ -101,7 +106,10 @@ fn main() {
         return;
     };
     println!("overview, 100 rows of  1,000 projects: {small:?}");
-    println!("overview, 100 rows of 10,000 projects: {large:?}  ratio {:.1} (linear: 10)", ratio(large, small));
+    println!(
+        "overview, 100 rows of 10,000 projects: {large:?}  ratio {:.1} (linear: 10)",
+        ratio(large, small)
+    );
     println!("refresh of 1,000 projects, nothing new: {still:?}");
     println!("refresh of 1,000 projects, all changed: {moving:?}  ratio {:.1}", ratio(moving, still));
 }

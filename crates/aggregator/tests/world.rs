@@ -43,6 +43,14 @@ struct Rig {
 
 impl Rig {
     async fn start(sim: forge_sim::SimBuilder, more: &[(&str, &str)]) -> Self {
+        Self::with_faults(sim, more, []).await
+    }
+
+    async fn with_faults(
+        sim: forge_sim::SimBuilder,
+        more: &[(&str, &str)],
+        faults: impl IntoIterator<Item = forge_sim::Fault>,
+    ) -> Self {
         // The limits are not what these tests are about, and they refresh as fast as they can.
         let limits = forge_sim::Limits {
             github_hourly: Some(10_000_000),
@@ -50,6 +58,9 @@ impl Rig {
             ..forge_sim::Limits::default()
         };
         let sim = sim.limits(limits).start().await.unwrap();
+        for fault in faults {
+            sim.faults().add(fault);
+        }
         let life = Lifecycle::new();
         let aggregator =
             Aggregator::new(&settings(&sim, more), Arc::new(SystemClock), &life.tasks()).unwrap();
@@ -210,8 +221,8 @@ async fn what_moves_in_the_world_moves_on_the_board() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_source_that_hangs_does_not_delay_the_other() {
-    let rig = Rig::start(Sim::builder().projects(6).seed(5), &[("GITHUB_TOKEN", "wrong")]).await;
+async fn a_refused_token_says_what_it_needs_and_the_other_source_goes_on() {
+    let rig = Rig::start(Sim::builder().projects(6).seed(5), &[("GITHUB_TOKEN", "canary-7f3a")]).await;
     let sources = rig
         .until("GitLab is read, GitHub says why not", |rows, answer| {
             let gitlab = rows.iter().filter(|(n, r)| n.starts_with("gitlab") && !r.loading).count();
@@ -222,7 +233,50 @@ async fn one_source_that_hangs_does_not_delay_the_other() {
     let github = sources.iter().find(|s| s.platform == "github").unwrap();
     let error = github.error.as_deref().unwrap();
     assert!(error.contains("token") && error.contains("repo"), "names the scope: {error}");
-    assert!(!error.contains("wrong"), "but not the token: {error}");
+    assert!(!error.contains("canary"), "but not the token: {error}");
     assert!(github.next_try_at.is_some() && github.failing_since.is_some());
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_source_that_hangs_does_not_delay_the_other() {
+    let hang = forge_sim::Fault::on("*", forge_sim::Effect::Hang).face(forge_sim::github::FACE);
+    let rig = Rig::with_faults(Sim::builder().projects(6).seed(5), &[], [hang]).await;
+    rig.until("GitLab is read while GitHub says nothing", |rows, answer| {
+        let state = |platform| answer.sources.iter().find(|s| s.platform == platform).map(|s| s.state());
+        let read = rows.iter().any(|(name, row)| name.starts_with("gitlab") && !row.loading);
+        let waits = state("github") == Some(v1::SourceState::Loading);
+        (read && waits && state("gitlab") == Some(v1::SourceState::Ok)).then_some(())
+    })
+    .await;
+    rig.sim.shutdown().await;
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_project_that_fails_spoils_nothing_else() {
+    use forge_sim::{Effect, Fault};
+    let faults = [
+        Fault::on("/repos/*/*/actions/runs", Effect::InvalidJson).face(forge_sim::github::FACE).times(1),
+        Fault::on("*/projects/*/pipelines", Effect::Unavailable451).face(forge_sim::gitlab::FACE).times(1),
+    ];
+    // Long enough that the one bad answer is still on the board when it is looked at.
+    let slow = [("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "1h")];
+    let rig = Rig::with_faults(Sim::builder().projects(12).seed(5), &slow, faults).await;
+    let rows = rig
+        .until("everything is read", |rows, answer| {
+            let done = answer.sources.iter().all(|s| s.state() != v1::SourceState::Loading);
+            (done && !rows.is_empty() && rows.values().all(|r| !r.loading)).then(|| rows.clone())
+        })
+        .await;
+    for (platform, kind) in [("github", "garbage"), ("gitlab", "legal")] {
+        let hit: Vec<_> = rows
+            .iter()
+            .filter(|(n, r)| n.starts_with(platform) && r.problem.as_ref().is_some_and(|p| p.kind == kind))
+            .collect();
+        assert_eq!(hit.len(), 1, "{platform}: one row with the reason: {hit:?}");
+        let others = rows.iter().filter(|(n, r)| n.starts_with(platform) && outcome(r).is_some()).count();
+        assert!(others > 2, "{platform}: the others are there");
+    }
     rig.life.stop().await;
 }
