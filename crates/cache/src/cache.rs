@@ -1,19 +1,17 @@
 //! The cache.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Clock, Patterns, Timestamp};
 use jiff::SignedDuration;
 use moka::sync::Cache as Store;
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::{Entry, Freshness, Times};
+use crate::flight::{Arrival, Flights, Landed, Number};
+use crate::{Entry, Freshness, Key, Times};
 
 /// After a failed fetch, the next one is not tried before this has passed.
 pub const MIN_RETRY: Duration = Duration::from_secs(5);
@@ -44,13 +42,10 @@ pub enum Read<V, E> {
     Failed(E),
 }
 
-/// One fetch under way.
-type Flight<E> = watch::Receiver<Option<Result<(), E>>>;
-
 struct Inner<K, V, E> {
     store: Store<K, Entry<V>>,
     failures: Store<K, (E, Timestamp)>,
-    flights: Mutex<HashMap<K, Flight<E>>>,
+    flights: Flights<K, V, E>,
     times: Times,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
@@ -73,7 +68,7 @@ impl<K, V, E> fmt::Debug for Cache<K, V, E> {
 
 impl<K, V, E> Cache<K, V, E>
 where
-    K: Hash + Eq + Clone + fmt::Display + Send + Sync + 'static,
+    K: Key,
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
@@ -85,39 +80,40 @@ where
             .weigher(|_, entry: &Entry<V>| entry.bytes.saturating_add(OVERHEAD))
             .build();
         let failures = Store::new(MAX_FAILURES);
-        Self(Arc::new(Inner { store, failures, flights: Mutex::default(), times, clock, tasks }))
+        Self(Arc::new(Inner { store, failures, flights: Flights::default(), times, clock, tasks }))
     }
 
     /// What is there and of use, fresh or stale. Starts nothing.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<(Entry<V>, Freshness)> {
         let entry = self.0.store.get(key)?;
-        match entry.freshness(self.0.clock.now()) {
-            Freshness::Expired => {
-                self.0.store.invalidate(key);
-                None
-            }
-            freshness => Some((entry, freshness)),
-        }
+        let freshness = entry.freshness(self.0.clock.now());
+        (freshness != Freshness::Expired).then_some((entry, freshness))
     }
 
-    /// Puts a value there, as fetched now.
+    /// Puts a value there, as fetched now. A fetch that is under way is older than this and does not replace it.
     pub fn set(&self, key: K, loaded: Loaded<V>) {
-        self.0.put(key, loaded, self.0.clock.now());
+        let entry = self.0.entry(loaded, self.0.clock.now());
+        self.0.flights.abandon(&key, || self.0.put(key.clone(), entry));
     }
 
-    /// Makes an entry stale, so that the next reader has it fetched anew but need not wait. Forgets a failure.
+    /// Makes an entry stale, so that the next reader has it fetched anew but need not wait. What a fetch under way
+    /// brings may be from before the reason for this, so it lands stale. A failure stays remembered: news of a key is
+    /// no reason to hammer.
     pub fn expire(&self, key: &K) {
-        self.0.failures.invalidate(key);
-        if let Some(entry) = self.0.store.get(key) {
-            self.0.store.insert(key.clone(), Entry { fresh_until: entry.fetched_at, ..entry });
-        }
+        self.0.flights.outdate(key, || {
+            if let Some(entry) = self.0.store.get(key) {
+                self.0.store.insert(key.clone(), entry.expired());
+            }
+        });
     }
 
-    /// Removes an entry.
+    /// Removes an entry, and forgets a failure. What a fetch under way brings is not kept.
     pub fn invalidate(&self, key: &K) {
-        self.0.failures.invalidate(key);
-        self.0.store.invalidate(key);
+        self.0.flights.abandon(key, || {
+            self.0.failures.invalidate(key);
+            self.0.store.invalidate(key);
+        });
     }
 
     /// Removes every entry whose key's text form matches.
@@ -127,10 +123,17 @@ where
         }
     }
 
-    /// The keys whose text form matches.
+    /// The keys of entries that are of use, where the key's text form matches. In no order.
     #[must_use]
     pub fn keys(&self, pattern: &Patterns) -> Vec<K> {
-        self.0.store.iter().map(|(k, _)| (*k).clone()).filter(|k| pattern.lets_in(&k.to_string())).collect()
+        let now = self.0.clock.now();
+        let of_use = |entry: &Entry<V>| entry.freshness(now) != Freshness::Expired;
+        self.0
+            .store
+            .iter()
+            .filter(|(key, entry)| of_use(entry) && pattern.lets_in(&key.to_string()))
+            .map(|(key, _)| (*key).clone())
+            .collect()
     }
 
     /// Bytes held, as weighed.
@@ -141,7 +144,8 @@ where
     }
 
     /// The value: at once if there is a fresh or a stale one, else after at most `wait`. Fetches by `load` where the
-    /// value is not fresh, once at a time per key.
+    /// value is not fresh, once at a time per key. `load` is called at once or never, and
+    /// must not come back to this cache before its future runs.
     pub async fn read<F>(&self, key: &K, wait: Duration, load: impl FnOnce() -> F + Send) -> Read<V, E>
     where
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
@@ -150,88 +154,112 @@ where
         if let Some((entry, Freshness::Fresh)) = there {
             return Read::Here(entry, None);
         }
-        let failed = self.0.failures.get(key).filter(|(_, retry_at)| self.0.clock.now() < *retry_at);
-        let flight = match &failed {
-            Some(_) => None,
-            None => Some(self.0.fly(key, load)),
-        };
+        // A failure that is due to be tried again is still the newest word on it.
+        let failure = self.0.failures.get(key);
+        let too_soon = failure.as_ref().is_some_and(|(_, retry_at)| self.0.too_soon(*retry_at));
+        let failure = failure.map(|(error, _)| error);
+        let flight = (!too_soon).then(|| self.0.fly(key, load));
         if let Some((entry, _)) = there {
-            // A failure that is due to be tried again is still the newest word on it.
-            return Read::Here(entry, failed.or_else(|| self.0.failures.get(key)).map(|(e, _)| e));
+            return Read::Here(entry, failure);
         }
         let Some(mut flight) = flight else {
-            return failed.map_or(Read::Loading, |(error, _)| Read::Failed(error));
+            return failure.map_or(Read::Loading, Read::Failed);
         };
         let landed = tokio::time::timeout(wait, flight.wait_for(Option::is_some)).await;
-        let outcome = match landed {
-            Ok(Ok(outcome)) => outcome.clone(),
-            // Too slow, or the fetch was dropped at the end of the process.
-            Ok(Err(_)) | Err(_) => None,
-        };
-        match outcome {
-            Some(Err(error)) => Read::Failed(error),
-            // An entry larger than the cache is not kept: then the answer never comes this way.
-            Some(Ok(())) => self.get(key).map_or(Read::Loading, |(entry, _)| Read::Here(entry, None)),
-            None => Read::Loading,
+        match landed.as_ref().map(|outcome| outcome.as_deref()) {
+            Ok(Ok(Some(Ok(entry)))) => Read::Here(entry.clone(), None),
+            Ok(Ok(Some(Err(error)))) => Read::Failed(error.clone()),
+            // Too slow, or the fetch was dropped at the end of the process, or it panicked.
+            Ok(Ok(None) | Err(_)) | Err(_) => Read::Loading,
         }
     }
 }
 
 impl<K, V, E> Inner<K, V, E>
 where
-    K: Hash + Eq + Clone + fmt::Display + Send + Sync + 'static,
+    K: Key,
     V: Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    fn put(&self, key: K, loaded: Loaded<V>, at: Timestamp) {
+    fn entry(&self, loaded: Loaded<V>, at: Timestamp) -> Entry<V> {
         let bytes = u32::try_from(loaded.bytes).unwrap_or(u32::MAX);
+        Entry::new(Arc::new(loaded.value), bytes, at, self.times, loaded.fresh_for)
+    }
+
+    fn put(&self, key: K, entry: Entry<V>) {
         self.failures.invalidate(&key);
-        self.store.insert(key, Entry::new(Arc::new(loaded.value), bytes, at, self.times, loaded.fresh_for));
+        self.store.insert(key, entry);
+    }
+
+    /// Whether a failed key has to rest. Never for longer than it was meant to, whatever the clock does.
+    fn too_soon(&self, retry_at: Timestamp) -> bool {
+        let left = retry_at.duration_since(self.clock.now());
+        left.is_positive() && left <= min_retry()
     }
 
     /// The fetch of this key that is under way, or a new one.
-    fn fly<F>(self: &Arc<Self>, key: &K, load: impl FnOnce() -> F) -> Flight<E>
+    fn fly<F>(
+        self: &Arc<Self>,
+        key: &K,
+        load: impl FnOnce() -> F,
+    ) -> tokio::sync::watch::Receiver<Landed<V, E>>
     where
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights.get(key) {
-            return flight.clone();
-        }
-        let (land, flight) = watch::channel(None);
-        flights.insert(key.clone(), flight.clone());
-        let fetch = load();
-        let seat = Seat { inner: Arc::clone(self), key: key.clone() };
-        self.tasks.spawn(async move {
-            let asked_at = seat.inner.clock.now();
-            let outcome = match fetch.await {
-                Ok(loaded) => {
-                    seat.inner.put(seat.key.clone(), loaded, asked_at);
-                    Ok(())
-                }
-                Err(error) => {
-                    let wait = SignedDuration::try_from(MIN_RETRY).unwrap_or(SignedDuration::ZERO);
-                    let retry_at = seat.inner.clock.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-                    seat.inner.failures.insert(seat.key.clone(), (error.clone(), retry_at));
-                    Err(error)
-                }
-            };
-            // First the seat is free, then the waiters wake: one that asks again finds what has landed.
-            drop(seat);
-            let _ = land.send(Some(outcome));
-        });
-        flight
+        self.flights.join(key, |number, land| {
+            let fetch = load();
+            let seat = Seat { inner: Arc::clone(self), key: key.clone(), number, taken: true };
+            self.tasks.spawn(async move {
+                let asked_at = seat.inner.clock.now();
+                let outcome = fetch.await;
+                let outcome = seat.land(asked_at, outcome);
+                // First the seat is free, then the waiters wake: one that asks again finds what has landed.
+                let _ = land.send(Some(outcome));
+            });
+        })
     }
 }
 
-/// Frees the key when the fetch is over, however it ends: one that panics must not block the key for ever.
-struct Seat<K: Hash + Eq, V, E> {
-    inner: Arc<Inner<K, V, E>>,
-    key: K,
+fn min_retry() -> SignedDuration {
+    SignedDuration::try_from(MIN_RETRY).unwrap_or(SignedDuration::ZERO)
 }
 
-impl<K: Hash + Eq, V, E> Drop for Seat<K, V, E> {
+/// Frees the key when the fetch is over, however it ends: one that panics must not block the key for ever.
+struct Seat<K: Key, V, E> {
+    inner: Arc<Inner<K, V, E>>,
+    key: K,
+    number: Number,
+    taken: bool,
+}
+
+impl<K, V, E> Seat<K, V, E>
+where
+    K: Key,
+    V: Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Keeps what came, and tells what the waiters get: they asked before whatever made it stale.
+    fn land(mut self, asked_at: Timestamp, outcome: Result<Loaded<V>, E>) -> Result<Entry<V>, E> {
+        let inner = &self.inner;
+        let outcome = outcome.map(|loaded| inner.entry(loaded, asked_at));
+        inner.flights.land(&self.key, self.number, |arrival| match (&outcome, arrival) {
+            (_, Arrival::Abandoned) => {}
+            (Ok(entry), Arrival::Expected) => inner.put(self.key.clone(), entry.clone()),
+            (Ok(entry), Arrival::Outdated) => inner.put(self.key.clone(), entry.clone().expired()),
+            (Err(error), _) => {
+                let retry_at = inner.clock.now().saturating_add(min_retry()).unwrap_or(Timestamp::MAX);
+                inner.failures.insert(self.key.clone(), (error.clone(), retry_at));
+            }
+        });
+        self.taken = false;
+        outcome
+    }
+}
+
+impl<K: Key, V, E> Drop for Seat<K, V, E> {
     fn drop(&mut self) {
-        self.inner.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        if self.taken {
+            self.inner.flights.land(&self.key, self.number, |_| {});
+        }
     }
 }

@@ -60,10 +60,19 @@ impl<V> Entry<V> {
         Self { value, fetched_at: at, fresh_until, stale_until: after(stale_ttl), bytes }
     }
 
-    /// What it is good for at `now`. A clock that went back makes nothing older.
+    /// The same, no longer fresh.
+    #[must_use]
+    pub fn expired(self) -> Self {
+        Self { fresh_until: self.fetched_at, ..self }
+    }
+
+    /// What it is good for at `now`. When the clock was put back behind the fetch, nobody knows how old it is: stale, so
+    /// that it is fetched anew.
     #[must_use]
     pub fn freshness(&self, now: Timestamp) -> Freshness {
-        if now < self.fresh_until {
+        if now < self.fetched_at {
+            Freshness::Stale
+        } else if now < self.fresh_until {
             Freshness::Fresh
         } else if now < self.stale_until {
             Freshness::Stale

@@ -11,6 +11,9 @@
 
 mod cache;
 mod entry;
+mod flight;
+mod key;
 
 pub use cache::{Cache, Loaded, MIN_RETRY, Read};
 pub use entry::{Entry, Freshness, Times};
+pub use key::Key;
