@@ -367,7 +367,9 @@ impl<'a> Clocked<'a> {
         let from = |at: Timestamp| axis::percent(format::since(self.zero, at), self.span);
         let x = from(started);
         let width = (from(end) - x).max(0.4);
-        let waited = at!(job.created_at).map_or(x, from).min(x);
+        // A platform creates all jobs at once: it is its time in the queue that a job waited, where that is known.
+        let queue = span!(job.queued);
+        let waited = queue.and_then(|q| started.checked_sub(q).ok()).map_or(x, from).min(x);
         let queued = span!(job.queued)
             .map(|q| format!(" after {} in the queue", format::duration(q)))
             .unwrap_or_default();

@@ -21,6 +21,12 @@ for (const name of (await pages()).filter((n) => wanted.length === 0 || wanted.i
     const page = await context.newPage();
     await page.clock.setFixedTime(new Date("2026-11-24T14:10:00Z"));
     await page.goto(`${server.url}/as/${name}`);
+    // A picture of the whole page needs all of its rows laid out.
+    await page.evaluate(() => {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(".row { content-visibility: visible !important; }");
+      document.adoptedStyleSheets = [sheet];
+    });
     await page.screenshot({ path: `${out}/${name}-${look}.png`, fullPage: name !== "overview-100-rows" });
     await context.close();
   }
