@@ -42,7 +42,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const COMMIT: &str = lifecycle::COMMIT;
 
 /// The overview is asked for at most this often when nobody looks, so that it is at hand when the aggregator goes.
-const KEEP_WARM: Duration = Duration::from_secs(5);
+const KEEP_WARM: Duration = Duration::from_secs(1);
 
 /// What the web daemon goes by.
 #[derive(Debug, Clone)]

@@ -197,6 +197,10 @@ fn either_may_die_at_any_time_in_any_order() {
 
     for _ in 0..2 {
         // The aggregator: the page stays, with what was last known and its date.
+        eventually("somebody looks at the page", || {
+            let page = house.web.ok("/")?;
+            page.body.contains(&name).then_some(()).ok_or_else(|| format!("no {name} yet"))
+        });
         aggregator.kill();
         assert!(house.socket.exists(), "a killed process leaves its socket");
         eventually("the loss is noticed", || match house.web.link()?.as_str() {
