@@ -2,6 +2,7 @@
 import { readFile, readdir } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -10,6 +11,8 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const crate = path.resolve(here, "../..");
 const folder = process.env.CI_DASHBOARD_SCREENS ?? path.resolve(crate, "../../target/tmp/screens");
 const executablePath = process.env.CI_DASHBOARD_CHROMIUM ?? "/usr/bin/chromium";
+
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const TYPES = { ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html; charset=utf-8", ".png": "image/png" };
 
@@ -42,6 +45,10 @@ export async function serve() {
       response.end(body);
     };
     try {
+      if (url.pathname === "/axe.js") {
+        response.writeHead(200, { "content-type": TYPES[".js"], "cache-control": "max-age=3600" });
+        return response.end(axe);
+      }
       const asset = url.pathname.match(/^(?:\/ci)?\/static\/[^/]+\/([\w.-]+)$/) ?? url.pathname.match(/^(?:\/ci)?\/static\/([\w.-]+)$/);
       if (asset) {
         const body = await readFile(path.join(crate, "static", asset[1]));
