@@ -184,6 +184,24 @@ fn text_from_outside_is_bounded_before_it_is_kept() {
     assert!(name.chars().count() <= domain::text::MAX_NAME + 1 && !name.contains(['\u{202E}', '\0']));
 }
 
+#[test]
+fn a_source_shows_the_branches_that_it_names() {
+    let mut b = Board::new(7);
+    let branches = domain::Patterns::new(["main", "release/*"]).unwrap();
+    b.configure(source(), Rules { branches, ..Rules::default() });
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    let on = |id: u64, branch: &str, status| Pipeline { branch: Some(branch.into()), ..run(id, status, 1) };
+    let runs = vec![
+        on(3, "feature/x", Status::Failed),
+        on(2, "release/4.2", Status::Failed),
+        on(1, "main", Status::Success),
+    ];
+    see(&mut b, 2, Seen::Heads(key("a"), heads(runs)));
+    let shown: Vec<_> =
+        b.get(&key("a")).unwrap().shown().iter().map(|s| (&*s.name, s.rollup.outcome)).collect();
+    assert_eq!(shown, [("main", Some(Outcome::Success)), ("release/4.2", Some(Outcome::Failed))]);
+}
+
 #[derive(Debug, Clone)]
 struct Step(i64, Seen);
 

@@ -48,7 +48,8 @@ pub(crate) async fn warm_overview(app: &App) {
 }
 
 async fn ask_overview(app: App, query: ListQuery, patience: Patience) -> Result<Material, AskFailure> {
-    let request = v1::ListProjectsRequest { fold: !query.folded, ..asks::projects(&query) };
+    // A source may show several branches of a project: each is a row of its own here, and one project in the JSON.
+    let request = v1::ListProjectsRequest { fold: !query.folded, per_branch: true, ..asks::projects(&query) };
     let answer = app.aggregator.list_projects(patience, request).await?;
     app.saw_sources(&answer.sources);
     let version = answer.version.map(Version::from);
