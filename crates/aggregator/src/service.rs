@@ -299,5 +299,6 @@ fn status_of(error: &connector::Error) -> Status {
         | connector::Error::Server(_)
         | connector::Error::Garbage(_)
         | connector::Error::Redirect(_) => Status::unavailable(text),
+        connector::Error::Refused(_) => Status::failed_precondition(text),
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    Branch, Job, JobId, Log, Person, Pipeline, PlatformId, Problem, Project, ProjectKey, RunId, SourceName,
-    Timestamp, WebUrl, WhichWorkflows,
+    Branch, Job, JobId, Log, Pipeline, PlatformId, Problem, Project, ProjectKey, RunId, SourceName,
+    Timestamp, WhichWorkflows,
 };
 use futures::stream::BoxStream;
 
-use crate::Result;
 use crate::http::{Budget, Traffic};
+use crate::{Actions, CurrentUser, Issues, MergeRequests, Result, Webhooks};
 
 /// What a platform calls things, singular, lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct Heads {
     pub pipelines: Vec<Pipeline>,
     /// Which workflows the platform still has, when that was asked anew; `None` leaves what is known.
     pub workflows: Option<WhichWorkflows>,
+    /// How many runs the platform has of it in all, where that came along.
+    pub total_runs: Option<u64>,
     /// What could not be read. The rest stands.
     pub problems: Vec<Problem>,
 }
@@ -101,6 +103,8 @@ pub struct PipelineQuery {
 pub struct Pipelines {
     /// Newest first.
     pub items: Vec<Pipeline>,
+    /// How many the platform has that the query fits, where that came along.
+    pub total: Option<u64>,
     /// Why it is not all.
     pub problems: Vec<Problem>,
 }
@@ -182,98 +186,14 @@ pub trait Connector: Debug + Send + Sync {
     fn current_user(&self) -> Option<&dyn CurrentUser> {
         None
     }
-}
 
-/// A merge or pull request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MergeRequest {
-    /// The platform's id.
-    pub id: String,
-    /// The number that people see.
-    pub number: u64,
-    /// Title.
-    pub title: String,
-    /// Open or how it ended.
-    pub state: MergeRequestState,
-    /// Not ready for review.
-    pub draft: bool,
-    /// Who opened it.
-    pub author: Option<Person>,
-    /// Who is asked to review it.
-    pub reviewers: Vec<Person>,
-    /// Labels.
-    pub labels: Vec<String>,
-    /// From.
-    pub source_branch: String,
-    /// Into.
-    pub target_branch: String,
-    /// Its newest commit.
-    pub sha: Option<String>,
-    /// Opened.
-    pub created_at: Option<Timestamp>,
-    /// Last touched.
-    pub updated_at: Option<Timestamp>,
-    /// Its page.
-    pub url: Option<WebUrl>,
-}
+    /// Retrying and canceling, where the platform's API has it.
+    fn actions(&self) -> Option<&dyn Actions> {
+        None
+    }
 
-/// Where a merge request stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MergeRequestState {
-    /// Open.
-    Open,
-    /// Merged.
-    Merged,
-    /// Closed without a merge.
-    Closed,
-}
-
-/// An issue.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Issue {
-    /// The platform's id.
-    pub id: String,
-    /// The number that people see.
-    pub number: u64,
-    /// Title.
-    pub title: String,
-    /// Whether it is open.
-    pub open: bool,
-    /// Who opened it.
-    pub author: Option<Person>,
-    /// Whose it is.
-    pub assignees: Vec<Person>,
-    /// Labels.
-    pub labels: Vec<String>,
-    /// Opened.
-    pub created_at: Option<Timestamp>,
-    /// Last touched.
-    pub updated_at: Option<Timestamp>,
-    /// Its page.
-    pub url: Option<WebUrl>,
-}
-
-/// A platform with merge requests.
-#[async_trait]
-pub trait MergeRequests: Send + Sync {
-    /// The open ones of a project, last touched first, page by page.
-    async fn open_merge_requests(
-        &self,
-        project: &Project,
-        page: Option<PageToken>,
-    ) -> Result<Page<MergeRequest>>;
-}
-
-/// A platform with issues.
-#[async_trait]
-pub trait Issues: Send + Sync {
-    /// The open ones of a project, last touched first, page by page.
-    async fn open_issues(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Issue>>;
-}
-
-/// A platform that tells whose the token is.
-#[async_trait]
-pub trait CurrentUser: Send + Sync {
-    /// The token's owner; `None` for anonymous access and tokens that belong to nobody.
-    async fn current_user(&self) -> Result<Option<Person>>;
+    /// Reading the platform's webhooks, where it sends any.
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
+        None
+    }
 }

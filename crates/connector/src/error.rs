@@ -36,6 +36,9 @@ pub enum Error {
     /// The answer is none of the platform's: not JSON, cut, of another shape, too large, an HTML page.
     #[error("{0}")]
     Garbage(String),
+    /// The platform understood and said no: not in this state, not with these values (400, 409, 422).
+    #[error("{0}")]
+    Refused(String),
     /// A redirect that would carry the token elsewhere; refused.
     #[error("{0}")]
     Redirect(String),
@@ -55,7 +58,7 @@ impl Error {
             Self::Unauthorized(_) | Self::Forbidden(_) => ProblemKind::Forbidden,
             Self::NotFound(_) => ProblemKind::NotFound,
             Self::Legal(_) => ProblemKind::Legal,
-            Self::Garbage(_) | Self::Redirect(_) => ProblemKind::Garbage,
+            Self::Garbage(_) | Self::Redirect(_) | Self::Refused(_) => ProblemKind::Garbage,
             Self::RateLimited { .. } | Self::Unreachable(_) | Self::Server(_) => ProblemKind::Unreachable,
         };
         Problem::new(kind, self.to_string())

@@ -9,13 +9,17 @@
 
 mod contract;
 mod error;
+mod extended;
 pub mod http;
 mod registry;
 pub mod wire;
 
 pub use contract::{
-    Connector, CurrentUser, Descriptor, Heads, HeadsAsk, Issue, Issues, MergeRequest, MergeRequestState,
-    MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, Words,
+    Connector, Descriptor, Heads, HeadsAsk, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, Words,
 };
 pub use error::{Error, Result};
+pub use extended::{
+    Actions, CurrentUser, Delivery, Event, Issue, Issues, MergeRequest, MergeRequestState, MergeRequests,
+    News, Refused, Webhooks,
+};
 pub use registry::{Build, BuildError, Platform, Registry};

@@ -1,12 +1,13 @@
 //! Requests and replies as faces see them: plain data, so that a face can be tried without a socket.
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// A request. The body is not kept: no simulated endpoint needs it.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Method; HEAD arrives as GET.
@@ -17,6 +18,8 @@ pub struct Request {
     pub raw_query: String,
     /// Headers.
     pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
     /// `http://host:port` as the client sees it.
     pub origin: String,
     /// The world's present.

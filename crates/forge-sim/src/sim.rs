@@ -316,8 +316,8 @@ async fn handle(
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    // Read it, so that the connection can be used again; nothing simulated looks into it.
-    let _ = http_body_util::Limited::new(body, MAX_REQUEST_BODY).collect().await;
+    // Read in any case, so that the connection can be used again; a larger one is as good as none.
+    let body = http_body_util::Limited::new(body, MAX_REQUEST_BODY).collect().await;
     let now = shared.clock.now();
     let host = parts
         .headers
@@ -330,6 +330,7 @@ async fn handle(
         path: parts.uri.path().to_owned(),
         raw_query: parts.uri.query().unwrap_or("").to_owned(),
         headers: parts.headers,
+        body: body.map(http_body_util::Collected::to_bytes).unwrap_or_default(),
         origin: format!("http://{host}"),
         now,
     };
@@ -340,7 +341,7 @@ async fn handle(
         path: parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
         template: "(unanswered)",
         status: 0,
-        authorized: ["authorization", "private-token", "job-token"]
+        authorized: ["authorization", "private-token", "job-token", "circle-token"]
             .iter()
             .any(|name| request.headers.contains_key(*name)),
         if_none_match: request.header("if-none-match").map(str::to_owned),

@@ -19,6 +19,7 @@ use super::failure::{
     Asked, Failure, Then, Try, broken_off, of_status, of_transport, place, stalled, too_large, too_slow,
 };
 use super::gate::{Gate, PATIENCE};
+use super::post::Post;
 use super::redirect::{MAX_REDIRECTS, may_carry_token, target};
 use super::response::Response;
 use super::settings::{ClientSettings, Limits};
@@ -125,7 +126,12 @@ impl Client {
     /// What is left of the rate limit, as last told.
     #[must_use]
     pub fn budget(&self) -> Option<Budget> {
-        self.0.meter.budget(self.now())
+        let now = self.now();
+        self.0.meter.budget(now).or_else(|| {
+            let limit = self.0.settings.dialect.hourly?;
+            let remaining = limit.saturating_sub(self.0.traffic.traffic(now).last_hour);
+            Some(Budget { limit, remaining, reset_at: self.0.traffic.spent_until(limit, now) })
+        })
     }
 
     /// Requests so far.
@@ -158,6 +164,43 @@ impl Client {
     pub async fn get(&self, endpoint: &'static str, url: Url) -> Result<Response> {
         let (url, total) = (&url, self.0.limits.timeouts.total);
         self.tries(endpoint, url, total, || self.once(endpoint, url)).await
+    }
+
+    /// POSTs. A redirect is not followed: 302 and 303, with which some platforms end a form, come back as they are, any
+    /// other is an error.
+    ///
+    /// # Errors
+    /// See [`Error`]; 400, 409 and 422 are [`Error::Refused`].
+    pub async fn post(&self, endpoint: &'static str, url: Url, post: Post) -> Result<Response> {
+        let (url, post, total) = (&url, &post, self.0.limits.timeouts.total);
+        self.tries(endpoint, url, total, || async move {
+            let outcome = self.post_once(endpoint, url, post).await;
+            // What may have been done must not be done twice.
+            let once_only = |failure: Failure| match failure.then {
+                Then::Again if !post.repeatable => Failure::last(failure.error),
+                _ => failure,
+            };
+            outcome.map_err(once_only)
+        })
+        .await
+    }
+
+    async fn post_once(&self, endpoint: &'static str, url: &Url, post: &Post) -> Try<Response> {
+        let asked = self.asked(endpoint);
+        let answer = self.send_post(endpoint, url, post).await?;
+        let status = answer.status();
+        if status.is_redirection() && !matches!(status, StatusCode::FOUND | StatusCode::SEE_OTHER) {
+            let (title, at, code) = (self.0.settings.dialect.title, place(url), status.as_u16());
+            let words = format!("{title} at {at} redirects {} ({code}): not followed", asked.path());
+            return Err(Failure::last(Error::Redirect(words)));
+        }
+        if !status.is_success() && !status.is_redirection() {
+            return Err(self.refusal(endpoint, answer, url).await);
+        }
+        let headers = answer.headers().clone();
+        let body = self.body(answer, self.0.limits.body_bytes, url, &asked).await?;
+        let (url, settings) = (url.clone(), Arc::clone(&self.0.settings));
+        Ok(Response { status, headers, body, not_modified: false, url, endpoint, settings })
     }
 
     /// Tries until it works or is of no more use. A try has a permit and at most `total`.
@@ -209,7 +252,11 @@ impl Client {
         let shut = || {
             let now = self.now();
             self.0.gate.closed(now).or_else(|| {
-                let until = self.0.meter.spent_until(now)?;
+                let until = self
+                    .0
+                    .meter
+                    .spent_until(now)
+                    .or_else(|| self.0.traffic.spent_until(self.0.settings.dialect.hourly?, now))?;
                 let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
                 Some((left, Error::RateLimited { until: Some(until) }))
             })
@@ -279,16 +326,30 @@ impl Client {
         headers
     }
 
-    /// One request to the platform, up to the head of its answer. Counted, and its rate limit read.
+    /// One GET to the platform, up to the head of its answer. Counted, and its rate limit read.
     pub(super) async fn send(
         &self,
         endpoint: &'static str,
         url: &Url,
         headers: HeaderMap,
     ) -> Try<reqwest::Response> {
+        self.counted(endpoint, self.send_bare(endpoint, url, headers)).await
+    }
+
+    /// One POST to the platform, likewise.
+    async fn send_post(&self, endpoint: &'static str, url: &Url, post: &Post) -> Try<reqwest::Response> {
+        let request = self.0.http.post(url.clone()).headers(self.with_own(&post.headers));
+        self.counted(endpoint, self.head_of(endpoint, url, request.body(post.body.clone()))).await
+    }
+
+    async fn counted(
+        &self,
+        endpoint: &'static str,
+        sent: impl Future<Output = Try<reqwest::Response>>,
+    ) -> Try<reqwest::Response> {
         self.0.traffic.sent(endpoint, self.now());
         let began = Instant::now();
-        let outcome = self.send_bare(endpoint, url, headers).await;
+        let outcome = sent.await;
         let ended = match &outcome {
             Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => Ended::NotModified,
             Ok(answer) if answer.status().as_u16() < 400 => Ended::Well,
@@ -308,16 +369,26 @@ impl Client {
         Ok(answer)
     }
 
-    /// One request to wherever, with these headers alone.
+    /// One GET to wherever, with these headers alone.
     pub(super) async fn send_bare(
         &self,
         endpoint: &'static str,
         url: &Url,
         headers: HeaderMap,
     ) -> Try<reqwest::Response> {
+        self.head_of(endpoint, url, self.0.http.get(url.clone()).headers(headers)).await
+    }
+
+    /// Sends it and waits for the head of its answer.
+    async fn head_of(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+    ) -> Try<reqwest::Response> {
         let timeouts = self.0.limits.timeouts;
         let began = Instant::now();
-        let answer = timeout(timeouts.answer, self.0.http.get(url.clone()).headers(headers).send()).await;
+        let answer = timeout(timeouts.answer, request.send()).await;
         let answer = answer
             .map_err(|_| too_slow(timeouts.answer, url))?
             .map_err(|e| of_transport(e, url, timeouts.connect, &self.asked(endpoint)))?;

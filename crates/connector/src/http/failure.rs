@@ -76,7 +76,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn path(&self) -> &'static str {
+    pub(super) fn path(&self) -> &'static str {
         path_of(self.endpoint)
     }
 }
@@ -127,8 +127,9 @@ pub(super) fn of_status(
             asked.source
         )),
         403 => Error::Forbidden(format!(
-            "{title} at {at} does not let the token of source {} read {path} (403{said}); it may need: {scope}",
-            asked.source
+            "{title} at {at} does not let the token of source {} {} {path} (403{said}); it may need: {scope}",
+            asked.source,
+            if asked.endpoint.starts_with("POST") { "use" } else { "read" },
         )),
         404 | 410 => Error::NotFound(format!(
             "{title} at {at} has no such {path} ({code}), or does not show it to this token"
@@ -149,6 +150,9 @@ pub(super) fn of_status(
                 asked,
                 format!("{title} at {at} failed on {path} ({code}{said})"),
             );
+        }
+        400 | 409 | 422 if asked.endpoint.starts_with("POST") => {
+            Error::Refused(format!("{title} at {at} refuses {path} ({code}{said})"))
         }
         _ => Error::Garbage(format!("{title} at {at} answered {path} with {code}{said}")),
     })

@@ -6,7 +6,7 @@
 //!
 //! | room | keeps |
 //! | --- | --- |
-//! | `client` | a request's way: permit, gate, try, try again |
+//! | `client`, `post` | a request's way: permit, gate, try, try again |
 //! | `transport` | TLS, certificates, proxy; no credential |
 //! | `auth`, `redirect` | the token, and where it may go |
 //! | `gate`, `budget` | when to ask, when to leave the platform alone |
@@ -23,6 +23,7 @@ mod etag;
 mod failure;
 mod gate;
 mod link;
+mod post;
 mod redirect;
 mod response;
 mod settings;
@@ -33,6 +34,7 @@ mod transport;
 pub use auth::Auth;
 pub use budget::Budget;
 pub use client::Client;
+pub use post::Post;
 pub use response::Response;
 pub use settings::{BudgetHeaders, Classify, ClientSettings, Dialect, Limits, Timeouts};
 pub use tail::Tail;

@@ -83,6 +83,21 @@ impl Counter {
         line.waited = line.waited.saturating_add(waited);
     }
 
+    /// Until when `hourly` requests have been made within an hour, if they have: when the oldest of them are an hour old.
+    pub(super) fn spent_until(&self, hourly: u64, now: Timestamp) -> Option<Timestamp> {
+        let books = self.books();
+        let since = minute(now) - WINDOW;
+        let mut later: u64 = 0;
+        // From the newest back: the minute whose requests have to leave the window before there is room again.
+        let full = books.minutes.iter().rev().filter(|(m, _)| **m > since).find(|(_, n)| {
+            later += **n;
+            later >= hourly
+        });
+        let (minute, _) = full?;
+        // A whole minute later than its first request may be: never one too many.
+        Timestamp::from_second((minute + WINDOW + 1) * 60).ok()
+    }
+
     pub(super) fn traffic(&self, now: Timestamp) -> Traffic {
         let books = self.books();
         let since = minute(now) - WINDOW;
@@ -117,6 +132,20 @@ mod tests {
         assert_eq!(counter.traffic(at(119 + 60)).last_hour, 0);
         counter.sent(A, at(0));
         assert_eq!(counter.traffic(at(0)).last_hour, 1, "the clock was put back");
+    }
+
+    #[test]
+    fn never_more_than_the_hourly_limit_in_any_hour() {
+        let counter = Counter::default();
+        for minute in 0..10 {
+            counter.sent(A, at(minute));
+            assert_eq!(counter.spent_until(11, at(minute)), None);
+        }
+        assert_eq!(counter.spent_until(10, at(9)), Some(at(61)), "the first leaves the window");
+        assert_eq!(counter.spent_until(9, at(9)), Some(at(62)));
+        assert_eq!(counter.spent_until(10, at(60)), None);
+        assert_eq!(counter.spent_until(1, at(9)), Some(at(70)));
+        assert_eq!(counter.spent_until(1, at(70)), None);
     }
 
     #[test]

@@ -255,6 +255,7 @@ pub(crate) const DIALECT: Dialect = Dialect {
     scope: "read_things",
     headers: &[("accept", "application/json"), ("x-dialect", "1")],
     budget: Some(BudgetHeaders { limit: "x-limit", remaining: "x-remaining", reset: "x-reset" }),
+    hourly: None,
     classify: |_, _, _| None,
 };
 

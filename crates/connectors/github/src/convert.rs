@@ -259,6 +259,9 @@ pub(crate) fn pull(row: wire::Pull) -> MergeRequest {
         source_branch: source,
         target_branch: target,
         sha: row.head.and_then(|h| text(h.sha)),
+        // The list tells neither.
+        head_status: None,
+        mergeable: None,
         created_at: row.created_at,
         updated_at: row.updated_at,
         url: link(row.html_url.as_deref()),

@@ -22,6 +22,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
         remaining: "x-ratelimit-remaining",
         reset: "x-ratelimit-reset",
     }),
+    hourly: None,
     classify,
 };
 

@@ -184,6 +184,12 @@ pub(crate) fn merge_request(row: &wire::MergeRequest) -> MergeRequest {
         source_branch: row.source_branch.clone().unwrap_or_default(),
         target_branch: row.target_branch.clone().unwrap_or_default(),
         sha: text(row.sha.as_deref()),
+        // Lists do not carry the head pipeline.
+        head_status: None,
+        mergeable: match row.detailed_merge_status.as_deref() {
+            None | Some("unchecked" | "checking" | "preparing" | "approvals_syncing") => None,
+            Some(word) => Some(word == "mergeable"),
+        },
         created_at: row.created_at,
         updated_at: row.updated_at,
         url: link(row.web_url.as_deref()),

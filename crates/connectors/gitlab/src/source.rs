@@ -102,6 +102,7 @@ const DIALECT: Dialect = Dialect {
         reset: "ratelimit-reset",
     }),
     // 429 is always a limit, and 403 never one: the general rule.
+    hourly: None,
     classify: |_, _, _| None,
 };
 

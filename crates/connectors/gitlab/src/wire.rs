@@ -205,6 +205,8 @@ pub(crate) struct MergeRequest {
     pub(crate) target_branch: Option<String>,
     #[serde(default, deserialize_with = "lenient_string")]
     pub(crate) sha: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) detailed_merge_status: Option<String>,
     #[serde(default, deserialize_with = "lenient_time")]
     pub(crate) created_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "lenient_time")]

@@ -1,0 +1,189 @@
+//! The optional parts of the contract: what only some platforms have. A connector declares one by returning it.
+
+use async_trait::async_trait;
+use domain::{Person, Pipeline, Project, RunId, Status, Timestamp, WebUrl};
+use http::HeaderMap;
+
+use crate::{Page, PageToken, Result};
+
+/// A merge or pull request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MergeRequest {
+    /// The platform's id.
+    pub id: String,
+    /// The number that people see.
+    pub number: u64,
+    /// Title.
+    pub title: String,
+    /// Open or how it ended.
+    pub state: MergeRequestState,
+    /// Not ready for review.
+    pub draft: bool,
+    /// Who opened it.
+    pub author: Option<Person>,
+    /// Who is asked to review it.
+    pub reviewers: Vec<Person>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// From.
+    pub source_branch: String,
+    /// Into.
+    pub target_branch: String,
+    /// Its newest commit.
+    pub sha: Option<String>,
+    /// How its newest run is, where the platform says so beside it. Without it the board is asked for runs of `sha`.
+    pub head_status: Option<Status>,
+    /// Whether it could be merged now; `None` where the platform does not tell, or has not found out yet.
+    pub mergeable: Option<bool>,
+    /// Opened.
+    pub created_at: Option<Timestamp>,
+    /// Last touched.
+    pub updated_at: Option<Timestamp>,
+    /// Its page.
+    pub url: Option<WebUrl>,
+}
+
+/// Where a merge request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeRequestState {
+    /// Open.
+    Open,
+    /// Merged.
+    Merged,
+    /// Closed without a merge.
+    Closed,
+}
+
+/// An issue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Issue {
+    /// The platform's id.
+    pub id: String,
+    /// The number that people see.
+    pub number: u64,
+    /// Title.
+    pub title: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// Who opened it.
+    pub author: Option<Person>,
+    /// Whose it is.
+    pub assignees: Vec<Person>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// Opened.
+    pub created_at: Option<Timestamp>,
+    /// Last touched.
+    pub updated_at: Option<Timestamp>,
+    /// Its page.
+    pub url: Option<WebUrl>,
+}
+
+/// A platform with merge requests.
+#[async_trait]
+pub trait MergeRequests: Send + Sync {
+    /// The open ones of a project, last touched first, page by page.
+    async fn open_merge_requests(
+        &self,
+        project: &Project,
+        page: Option<PageToken>,
+    ) -> Result<Page<MergeRequest>>;
+}
+
+/// A platform with issues.
+#[async_trait]
+pub trait Issues: Send + Sync {
+    /// The open ones of a project, last touched first, page by page.
+    async fn open_issues(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Issue>>;
+}
+
+/// A platform that tells whose the token is.
+#[async_trait]
+pub trait CurrentUser: Send + Sync {
+    /// The token's owner; `None` for anonymous access and tokens that belong to nobody.
+    async fn current_user(&self) -> Result<Option<Person>>;
+}
+
+/// A platform on which runs can be started over and stopped. Both take effect later: the run is to be read again.
+#[async_trait]
+pub trait Actions: Send + Sync {
+    /// Runs again what failed of a run (or all of it, where the platform cannot tell the two apart).
+    ///
+    /// # Errors
+    /// [`crate::Error::Forbidden`] when the token may not, [`crate::Error::Refused`] when the run is not in a state for it.
+    async fn retry(&self, project: &Project, run: &RunId) -> Result<()>;
+
+    /// Stops a run. One that has ended already is no error where the platform does not make it one.
+    ///
+    /// # Errors
+    /// As [`Actions::retry`].
+    async fn cancel(&self, project: &Project, run: &RunId) -> Result<()>;
+}
+
+/// A webhook as it came in, not yet believed.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// Headers.
+    pub headers: &'a HeaderMap,
+    /// Body, byte for byte as sent: signatures are over these bytes.
+    pub body: &'a [u8],
+}
+
+impl Delivery<'_> {
+    /// A header's value, where it is there and readable.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Why a delivery is not taken. The words are for the log and for `/sources`; they hold no secret and nothing of the
+/// signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The source has no `webhook_secret`: nothing that comes in can be believed.
+    #[error("the source has no webhook_secret")]
+    NoSecret,
+    /// Not signed with the secret, or not at all.
+    #[error("{0}")]
+    Forged(String),
+    /// Signed, but not what the platform sends.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// A delivery that was verified and read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The platform's id of the delivery, by which a second one of the same is known.
+    pub id: Option<String>,
+    /// The platform's word for what happened: `workflow_run`, `Pipeline Hook`.
+    pub kind: String,
+    /// What follows from it.
+    pub news: News,
+}
+
+/// What a webhook tells. A hint in any case: what it says is read again from the platform.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A project's runs as they are now. Rows: they lack what the payload lacks.
+    Runs {
+        /// The project as the payload tells it.
+        project: Box<Project>,
+        /// The runs.
+        pipelines: Vec<Pipeline>,
+    },
+    /// Something of a project changed that the payload does not tell enough of: it is to be read anew.
+    Touched(Box<Project>),
+    /// Nothing that concerns a dashboard, or of a kind that is not known.
+    Nothing,
+}
+
+/// A platform that sends webhooks. No I/O.
+pub trait Webhooks: Send + Sync {
+    /// Verifies a delivery with the source's secret, in constant time, and reads it.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing of a refused delivery may be used, its id included.
+    fn receive(&self, delivery: &Delivery<'_>) -> std::result::Result<Event, Refused>;
+}
