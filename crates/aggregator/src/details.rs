@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cache::{Cache, Loaded, Times};
 use config::Settings;
-use connector::{Connector, Error, PipelineDetail, Registry};
-use domain::{Branch, Clock, Job, JobId, Log, ProjectKey, RunId, Status, Timestamp};
+use connector::{Connector, Error, PipelineDetail, PipelineQuery, Pipelines, Registry};
+use domain::{Branch, Clock, Job, JobId, Log, Pipeline, ProjectKey, RunId, Status, Timestamp};
 use lifecycle::Tasks;
 
 use crate::hub::Hub;
@@ -20,6 +20,10 @@ const ACTIVE_TTL: Duration = Duration::from_secs(5);
 pub const MAX_LOG_BYTES: usize = 512 * 1024;
 /// How many pages of branches are read: 2,000 branches.
 const MAX_BRANCH_PAGES: usize = 20;
+/// Older runs are read by so many: a page of the largest size that platforms give, whatever page a reader looks at.
+const RUNS_AT_ONCE: usize = 100;
+/// How far back runs are paged from the platform. What is further back is looked at there.
+pub const MAX_OLDER_RUNS: usize = 5_000;
 /// What all details together may weigh.
 const MAX_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -71,6 +75,16 @@ impl fmt::Display for JobKey {
     }
 }
 
+/// The newest so many runs of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct RunsKey(ProjectKey, usize);
+
+impl fmt::Display for RunsKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/pipelines?newest={}", self.0, self.1)
+    }
+}
+
 /// The caches of details.
 #[derive(Debug, Clone)]
 pub struct Details {
@@ -79,6 +93,7 @@ pub struct Details {
     pipelines: Cache<RunKey, PipelineDetail, Error>,
     logs: Cache<JobKey, Log, Error>,
     branches: Cache<ProjectKey, Vec<Branch>, Error>,
+    runs: Cache<RunsKey, Pipelines, Error>,
     logs_off: Arc<std::collections::BTreeSet<String>>,
 }
 
@@ -100,7 +115,8 @@ impl Details {
             connectors,
             pipelines: Cache::new(MAX_CACHE_BYTES / 2, times, Arc::clone(&clock), tracker.clone()),
             logs: Cache::new(MAX_CACHE_BYTES / 4, times, Arc::clone(&clock), tracker.clone()),
-            branches: Cache::new(MAX_CACHE_BYTES / 4, times, clock, tracker),
+            branches: Cache::new(MAX_CACHE_BYTES / 8, times, Arc::clone(&clock), tracker.clone()),
+            runs: Cache::new(MAX_CACHE_BYTES / 8, times, clock, tracker),
             logs_off: Arc::new(settings.sources.iter().filter(off).map(|s| s.name.clone()).collect()),
         }
     }
@@ -161,6 +177,25 @@ impl Details {
             Ok(Loaded { value: log, bytes, fresh_for: (!done).then_some(ACTIVE_TTL) })
         };
         self.logs.read(&key, COLD_WAIT, load).await.into()
+    }
+
+    /// The newest runs of a project, at least `reach` of them as far as there are so many and at most
+    /// [`MAX_OLDER_RUNS`].
+    pub async fn runs(&self, project: &ProjectKey, reach: usize) -> Read<Pipelines> {
+        let (connector, about) = match self.parts(project) {
+            Ok(parts) => parts,
+            Err(error) => return Read::Failed(error),
+        };
+        let limit = reach.div_ceil(RUNS_AT_ONCE).saturating_mul(RUNS_AT_ONCE).min(MAX_OLDER_RUNS);
+        let key = RunsKey(project.clone(), limit);
+        let load = || async move {
+            let query = PipelineQuery { branch: None, since: None, limit };
+            let mut runs = connector.pipelines(&about, &query).await?;
+            runs.items = runs.items.into_iter().map(Pipeline::bounded).collect();
+            let bytes = 512 + runs.items.len() * 1024;
+            Ok(Loaded { value: runs, bytes, fresh_for: None })
+        };
+        self.runs.read(&key, COLD_WAIT, load).await.into()
     }
 
     /// All branches of a project.

@@ -1,5 +1,6 @@
 //! Questions to the board: filter, sort, page, sum up. Pure, from one state of the board.
 
+mod cause;
 mod rows;
 mod runs;
 mod wire;

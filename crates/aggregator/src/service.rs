@@ -6,13 +6,13 @@ use std::sync::Arc;
 use api::v1;
 use api::v1::dashboard_service_server::DashboardService;
 use connector::Registry;
-use domain::{JobId, ProjectKey, RunId};
+use domain::{JobId, Problem, ProblemKind, ProjectKey, RunId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::board::{Change, Observation, Seen};
-use crate::details::{Details, Read};
+use crate::details::{Details, MAX_OLDER_RUNS, Read};
 use crate::hub::{Hub, Present};
 use crate::query;
 use crate::watched::Watched;
@@ -58,6 +58,15 @@ impl Service {
         self.hub
             .read(|p| p.board.find(&asked.source, asked.id.as_str()).map(|e| e.project.key.clone()))
             .ok_or_else(|| self.no_project(asked))
+    }
+
+    /// The platform's runs, when the question goes on beyond what the board holds.
+    async fn older_runs(&self, query: &query::PipelineQuery) -> Option<Read<connector::Pipelines>> {
+        let (project, reach) = query.reaches()?;
+        let beyond =
+            |e: &crate::board::Entry| reach > e.runs().len() && e.total_runs() > e.runs().len() as u64;
+        let there_are = self.hub.read(|p| p.board.get(project).is_some_and(beyond));
+        if there_are { Some(self.details.runs(project, reach).await) } else { None }
     }
 
     fn no_project(&self, asked: &ProjectKey) -> Status {
@@ -117,7 +126,24 @@ impl DashboardService for Service {
             request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
         }
         let query = query::PipelineQuery::try_from(request)?;
-        Ok(Response::new(self.hub.read(|p| query::list_pipelines(&query, p))))
+        let read = self.older_runs(&query).await;
+        let older = if let Some(Read::Here { value, .. }) = &read { Some(value.as_ref()) } else { None };
+        let mut answer = self.hub.read(|p| query::list_pipelines(&query, p, older));
+        answer.problems.extend(older.into_iter().flat_map(|o| &o.problems).map(Into::into));
+        match &read {
+            Some(Read::Loading) => answer.loading = true,
+            Some(Read::Failed(error) | Read::Here { error: Some(error), .. }) => {
+                answer.problems.push((&error.to_partial("older runs")).into());
+            }
+            Some(Read::Here { value, error: None, .. })
+                if answer.pipelines.is_empty() && value.items.len() >= MAX_OLDER_RUNS =>
+            {
+                let text = format!("older ones than the newest {MAX_OLDER_RUNS} are on the platform itself");
+                answer.problems.push((&Problem::new(ProblemKind::Partial, text)).into());
+            }
+            Some(Read::Here { error: None, .. }) | None => {}
+        }
+        Ok(Response::new(answer))
     }
 
     async fn get_pipeline(

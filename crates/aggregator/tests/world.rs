@@ -280,3 +280,59 @@ async fn one_project_that_fails_spoils_nothing_else() {
     }
     rig.life.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_older_than_the_board_holds_come_from_the_platform() {
+    let rig = Rig::start(Sim::builder().projects(6).seed(5).broken(0), &[]).await;
+    let rows = rig.read().await;
+    for face in ["gitlab", "github"] {
+        let (id, name) = rig.sim.world().with(|w| {
+            let p = w.projects().find(|p| p.face.0 == face && p.shape == Shape::Green).unwrap();
+            let (id, name, branch) = (p.id, name(p), p.default_branch.clone().unwrap());
+            for _ in 0..230 {
+                let run = w.start_pipeline(id, &branch, 0, true).unwrap();
+                w.finish_pipeline(id, run, RunStatus::Success).unwrap();
+            }
+            (id, name)
+        });
+        let key = rows[&name].project.as_ref().unwrap().key.clone();
+        let ask = |page| {
+            let key = key.clone();
+            let mut client = rig.client.clone();
+            async move {
+                let request =
+                    v1::ListPipelinesRequest { project: key, page, per_page: 100, ..Default::default() };
+                client.list_pipelines(request).await.unwrap().into_inner()
+            }
+        };
+        let there = rig.sim.world().with(|w| w.get(id).unwrap().pipelines().len());
+        let wait = async {
+            // The board hears of them with its next refresh; then the pages beyond it are read when asked for.
+            loop {
+                let (mut listed, mut page) = (Vec::new(), 1);
+                let complete = loop {
+                    let answer = ask(page).await;
+                    assert!(answer.problems.is_empty(), "{:?}", answer.problems);
+                    listed.extend(answer.pipelines.iter().map(|r| r.id.clone()));
+                    // Pages from before and after a refresh do not make one list.
+                    if answer.loading || answer.total as usize != there || answer.pipelines.is_empty() {
+                        break false;
+                    }
+                    if listed.len() >= there {
+                        break true;
+                    }
+                    page += 1;
+                };
+                if complete {
+                    return listed;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let listed = tokio::time::timeout(PATIENCE, wait).await.expect("all pages are there");
+        let distinct: std::collections::BTreeSet<_> = listed.iter().collect();
+        assert_eq!((listed.len(), distinct.len()), (there, there), "{name}: each run once");
+        assert!(there > 230, "more than the board holds");
+    }
+    rig.life.stop().await;
+}

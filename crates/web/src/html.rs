@@ -104,7 +104,7 @@ async fn ask_project(
     let version = versions.into_iter().flatten().map(Version::from).min();
     Ok(Material {
         version,
-        reuse: if branches.loading { Reuse::Never } else { Reuse::Briefly },
+        reuse: if branches.loading || pipelines.loading { Reuse::Never } else { Reuse::Briefly },
         wire_bytes: project.encoded_len() + branches.encoded_len() + pipelines.encoded_len(),
         draw: Box::new(move |moment| {
             let ctx = app.ctx(moment, project.source.as_slice(), version.map(|v| v.to_string()));

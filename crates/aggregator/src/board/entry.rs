@@ -52,6 +52,7 @@ pub struct Entry {
     head: Option<(Branch, Option<Timestamp>)>,
     workflows: Option<(WhichWorkflows, Timestamp)>,
     runs: Vec<Arc<Pipeline>>,
+    total_runs: Option<u64>,
     problem: Option<Problem>,
     shown: Vec<Shown>,
 }
@@ -66,6 +67,7 @@ impl Entry {
             head: None,
             workflows: None,
             runs: Vec::new(),
+            total_runs: None,
             problem,
             shown: Vec::new(),
         }
@@ -93,6 +95,18 @@ impl Entry {
     #[must_use]
     pub fn runs(&self) -> &[Arc<Pipeline>] {
         &self.runs
+    }
+
+    /// How many runs the platform has of it, as far as that is known; the board holds the newest of them. At least one
+    /// more than these when it may have more and does not say how many.
+    #[must_use]
+    pub fn total_runs(&self) -> u64 {
+        let held = self.runs.len() as u64;
+        match self.total_runs {
+            Some(total) => total.max(held),
+            None if self.runs.len() >= MAX_RUNS => held + 1,
+            None => held,
+        }
     }
 
     /// Why it has no data, or not all.
@@ -213,6 +227,7 @@ impl Entry {
             if let Some(branch) = heads.default_branch {
                 self.head = Some((branch.bounded(), self.project.last_activity_at));
             }
+            self.total_runs = heads.total_runs;
             if let Some(workflows) = heads.workflows {
                 self.workflows = Some((workflows, asked_at));
             }

@@ -7,6 +7,7 @@ use api::v1;
 use domain::{Outcome, Status, Timestamp};
 use jiff::SignedDuration;
 
+use super::cause::{Causes, GROUPED_FROM, Place};
 use super::wire::{branch_of, state_of};
 use super::{BadQuery, Paging, Terms, Wanted, direction};
 use crate::board::{Entry, Shown};
@@ -95,6 +96,16 @@ impl<'a> Row<'a> {
 
     fn is_broken(&self) -> bool {
         self.outcome() == Some(Outcome::Failed)
+    }
+
+    /// Broken, and known to be so now.
+    fn is_red(&self) -> bool {
+        self.is_broken() && !self.is_stale() && !self.entry.is_loading()
+    }
+
+    /// The run that decides its colour.
+    fn deciding(&self) -> Option<&'a domain::Pipeline> {
+        self.shown.and_then(deciding).map(AsRef::as_ref)
     }
 
     fn is_waiting(&self) -> bool {
@@ -199,6 +210,7 @@ fn write(row: &Row<'_>) -> v1::Row {
         folded: row.folded.map(str::to_owned),
         loading: row.entry.is_loading(),
         as_of: row.as_of.map(api::timestamp),
+        cause: None,
     }
 }
 
@@ -240,7 +252,12 @@ pub fn list_projects(
     let suggestion =
         if rows.is_empty() && !query.terms.is_empty() { suggest(&query.q, present) } else { None };
     rows.sort_by(|a, b| if query.reverse { order(query.sort, b, a) } else { order(query.sort, a, b) });
+    let causes = (query.sort == Sort::Worst && !query.reverse).then(|| group(&mut rows)).flatten();
     let (total, page) = query.paging.cut(rows);
+    let write = |row: &Row<'_>| v1::Row {
+        cause: causes.as_ref().filter(|_| row.is_red()).map(|causes| causes.group(row.deciding())),
+        ..write(row)
+    };
     v1::ListProjectsResponse {
         rows: page.iter().map(write).collect(),
         total,
@@ -251,6 +268,24 @@ pub fn list_projects(
         sources,
         suggestion,
     }
+}
+
+/// Puts rows that are broken for the same reason together, if there are many.
+fn group(rows: &mut [Row<'_>]) -> Option<Causes> {
+    let mut causes = Causes::default();
+    let mut red = 0;
+    for row in rows.iter().filter(|r| r.is_red()) {
+        causes.count(row.deciding(), row.broken_at());
+        red += 1;
+    }
+    if red < GROUPED_FROM {
+        return None;
+    }
+    // Stable: within a group the order stays, oldest first.
+    rows.sort_by_cached_key(|row| -> (u8, Option<Place>) {
+        if row.is_red() { (0, Some(causes.place(row.deciding()))) } else { (1, None) }
+    });
+    Some(causes)
 }
 
 fn order(sort: Sort, a: &Row<'_>, b: &Row<'_>) -> Ordering {

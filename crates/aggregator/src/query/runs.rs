@@ -1,9 +1,11 @@
 //! Runs and branches, of one project or of all.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use api::v1;
-use domain::{Branch, ProjectKey, Status, Timestamp};
+use domain::{Branch, Pipeline, ProjectKey, RunId, Status, Timestamp};
 
 use super::wire::{branch, branch_of, pipeline_with_estimate, state_of};
 use super::{BadQuery, Paging, Terms, Wanted, direction, run_statuses};
@@ -66,14 +68,42 @@ fn is_of(entry: &Entry, project: Option<&ProjectKey>, sources: &[String], platfo
         && (platforms.is_empty() || platforms.iter().any(|x| x == p.platform.as_str()))
 }
 
-/// Answers the question from one state of the board.
+impl PipelineQuery {
+    /// The newest how many of which project it asks for, when it goes through all of its runs, newest first: such a list
+    /// goes on beyond what the board holds.
+    #[must_use]
+    pub fn reaches(&self) -> Option<(&ProjectKey, usize)> {
+        let project = self.project.as_ref()?;
+        let all = self.terms.is_empty()
+            && self.statuses.is_empty()
+            && self.branch.is_none()
+            && self.sources.is_empty()
+            && self.platforms.is_empty();
+        let newest_first = self.sort == RunSort::Newest && !self.reverse;
+        let reach = (self.paging.page as usize).saturating_mul(self.paging.per_page as usize);
+        (all && newest_first).then_some((project, reach))
+    }
+}
+
+/// Answers the question from one state of the board. `older` is what was read from the platform because the question
+/// goes on beyond the board; of a run that is in both the board knows more.
 #[must_use]
-pub fn list_pipelines(query: &PipelineQuery, present: &Present) -> v1::ListPipelinesResponse {
+pub fn list_pipelines(
+    query: &PipelineQuery,
+    present: &Present,
+    older: Option<&connector::Pipelines>,
+) -> v1::ListPipelinesResponse {
+    let older: Vec<Arc<Pipeline>> =
+        older.into_iter().flat_map(|o| &o.items).map(|r| Arc::new(r.clone())).collect();
+    let all_of = |e: &Entry| -> Vec<Arc<Pipeline>> {
+        let held: HashSet<&RunId> = e.runs().iter().map(|r| &r.id).collect();
+        e.runs().iter().chain(older.iter().filter(|r| !held.contains(&r.id))).map(Arc::clone).collect()
+    };
     let mut runs: Vec<_> = present
         .board
         .entries()
         .filter(|e| is_of(e, query.project.as_ref(), &query.sources, &query.platforms))
-        .flat_map(|e| e.runs().iter().map(move |r| (e, r)))
+        .flat_map(|e| all_of(e).into_iter().map(move |r| (e, r)))
         .filter(|(e, r)| {
             let texts = [
                 Some(e.project.name.as_str()),
@@ -98,13 +128,17 @@ pub fn list_pipelines(query: &PipelineQuery, present: &Present) -> v1::ListPipel
     if query.reverse {
         runs.reverse();
     }
-    let (total, page) = query.paging.cut(runs);
+    let (listed, page) = query.paging.cut(runs);
+    let of_platform =
+        query.reaches().and_then(|(key, _)| present.board.get(key)).map_or(0, Entry::total_runs);
     v1::ListPipelinesResponse {
-        pipelines: page.into_iter().map(|(e, r)| pipeline_with_estimate(e, r)).collect(),
-        total,
+        pipelines: page.into_iter().map(|(e, r)| pipeline_with_estimate(e, &r)).collect(),
+        total: listed.max(u32::try_from(of_platform).unwrap_or(u32::MAX)),
         page: query.paging.page,
         per_page: query.paging.per_page,
         version: Some(present.board.version().into()),
+        loading: false,
+        problems: Vec::new(),
     }
 }
 

@@ -53,6 +53,7 @@ async fn heads(github: &GitHub, ask: &HeadsAsk) -> Result<Heads> {
         Err(Error::NotFound(why)) => return without_actions(github, project, why).await,
         Err(e) => return Err(e),
     };
+    let total = first.total_count;
     let none_at_all = first.total_count == Some(0) && first.workflow_runs.items.is_empty();
     let broken = first.workflow_runs.broken;
     out.problems.extend(first.workflow_runs.problem("runs"));
@@ -87,6 +88,7 @@ async fn heads(github: &GitHub, ask: &HeadsAsk) -> Result<Heads> {
     if !github.anonymous {
         jobs(github, ask, &shown, &mut read.runs, &mut out).await?;
     }
+    out.total_runs = total;
     out.pipelines = read.runs;
     Ok(out)
 }

@@ -72,6 +72,10 @@ pub(crate) async fn pipelines(
                 break;
             }
         };
+        if pages == 1 && !narrowed {
+            // Of a branch GitHub counts the forks' runs in.
+            out.total = runs.total_count;
+        }
         out.problems.extend(runs.workflow_runs.problem("runs"));
         let rows = runs.workflow_runs.items;
         in_window += rows.len();

@@ -45,6 +45,7 @@ pub(crate) async fn read(gitlab: &GitLab, ask: &HeadsAsk) -> Result<Heads> {
         }
     };
     heads.problems.extend(broken_rows("pipelines", &listed));
+    heads.total_runs = listed.total;
     let mut runs: Vec<Pipeline> = listed.items.iter().map(convert::pipeline).collect();
 
     let shown = shown_branches(ask);

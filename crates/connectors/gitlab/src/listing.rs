@@ -154,6 +154,7 @@ impl GitLab {
                     break;
                 }
             };
+            out.total = out.total.or(listed.total);
             out.problems.extend(broken_rows("pipelines", &listed));
             // Pages shift while new pipelines come: a row may come twice.
             let rows = listed.items.iter().map(convert::pipeline);

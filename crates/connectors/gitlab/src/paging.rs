@@ -19,6 +19,8 @@ pub(crate) struct Listed<T> {
     pub(crate) broken: usize,
     /// The query of the next page, with the same path. `None` on the last one.
     pub(crate) next: Option<String>,
+    /// How many rows all pages have; GitLab leaves it out above 10,000.
+    pub(crate) total: Option<u64>,
 }
 
 impl<T> Listed<T> {
@@ -48,7 +50,8 @@ pub(crate) async fn list<T: DeserializeOwned>(
         // Not one row of it is GitLab's: some other list.
         return Err(Error::Garbage(format!("{endpoint}: none of {} rows could be read", rows.broken)));
     }
-    Ok(Listed { next: next(&answer, &url)?, items: rows.items, broken: rows.broken })
+    let total = answer.header("x-total").and_then(|total| total.trim().parse().ok());
+    Ok(Listed { next: next(&answer, &url)?, items: rows.items, broken: rows.broken, total })
 }
 
 /// The query of the next page. Only the query is taken from the answer, so that a page can lead nowhere else.

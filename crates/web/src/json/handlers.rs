@@ -101,9 +101,9 @@ fn pipeline_list(a: &v1::ListPipelinesResponse) -> Result<Material, AskFailure> 
         page: a.page,
         per_page: a.per_page,
         version: items::version(a.version),
-        loading: false,
+        loading: a.loading,
     };
-    material(a.version, Reuse::Briefly, a.encoded_len(), &list)
+    material(a.version, if a.loading { Reuse::Never } else { Reuse::Briefly }, a.encoded_len(), &list)
 }
 
 pub(super) async fn project_pipelines(

@@ -65,7 +65,50 @@ struct Card {
     id: &'static str,
     title: &'static str,
     note: String,
+    groups: Vec<Group>,
+}
+
+/// Rows of a card, under a reason that they share when there are many.
+#[derive(Debug)]
+struct Group {
+    /// Identity and words of the reason; `None` where rows are not grouped.
+    cause: Option<Cause>,
     rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Cause {
+    dom_id: String,
+    text: String,
+    n: String,
+}
+
+impl Group {
+    /// Rows of one cause follow each other.
+    fn split(rows: Vec<Row>) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        let mut last: Option<v1::CauseGroup> = None;
+        for row in rows {
+            let cause = row.cause().cloned();
+            match groups.last_mut() {
+                Some(group) if last == cause => group.rows.push(row),
+                _ => groups.push(Self { cause: cause.as_ref().map(Cause::of), rows: vec![row] }),
+            }
+            last = cause;
+        }
+        groups
+    }
+}
+
+impl Cause {
+    fn of(group: &v1::CauseGroup) -> Self {
+        let alone = group.text.is_empty();
+        Self {
+            dom_id: format!("cause-{}", domain::encode_segment(&group.text)),
+            text: if alone { "each for a reason of its own".to_owned() } else { group.text.clone() },
+            n: format::count(group.rows, "project", "projects"),
+        }
+    }
 }
 
 /// The runs of a day.
@@ -234,7 +277,8 @@ fn cards(query: &ListQuery, summary: &v1::Summary, total: u32, rows: Vec<Row>) -
         return Vec::new();
     }
     if !matches!(query.sort.as_str(), "" | "worst") {
-        return vec![Card { id: "all", title: "Projects", note: format::number(total), rows }];
+        let groups = Group::split(rows);
+        return vec![Card { id: "all", title: "Projects", note: format::number(total), groups }];
     }
     let (broken, rest): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::broken);
     let (stale, rest): (Vec<Row>, Vec<Row>) = rest.into_iter().partition(Row::stale);
@@ -269,7 +313,7 @@ fn cards(query: &ListQuery, summary: &v1::Summary, total: u32, rows: Vec<Row>) -
         ("rest", title, note, rest),
     ] {
         if !rows.is_empty() {
-            cards.push(Card { id, title, note, rows });
+            cards.push(Card { id, title, note, groups: Group::split(rows) });
         }
     }
     cards

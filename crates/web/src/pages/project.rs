@@ -40,6 +40,9 @@ struct Page<'a> {
     branches: Vec<BranchLine>,
     branches_total: u32,
     branches_loading: bool,
+    runs_loading: bool,
+    /// Why older runs than the board holds are not all there.
+    runs_problem: Option<String>,
     problems: Vec<String>,
 }
 
@@ -190,7 +193,7 @@ pub(super) fn render(
     };
     let title = if news.is_empty() { name.to_owned() } else { format!("{name} {news}") };
     let mut shell = Shell::new(ctx, title, favicon);
-    shell.loading = line.loading || branches.loading;
+    shell.loading = line.loading || branches.loading || pipelines.loading;
     let word = source.and_then(|s| s.words.as_ref()).map_or("pipeline", |w| w.pipeline.as_str());
     let page = Page {
         banners: source.and_then(|s| Banner::of(ctx, s)).into_iter().collect(),
@@ -220,6 +223,8 @@ pub(super) fn render(
             .map(|branch| BranchLine::new(ctx, query, &project, &line, source, branch, &here))
             .collect(),
         branches_total: branches.total,
+        runs_loading: pipelines.loading,
+        runs_problem: pipelines.problems.first().map(|p| p.text.clone()),
         branches_loading: branches.loading && branches.branches.is_empty(),
         problems: branches.problems.iter().map(|p| p.text.clone()).collect(),
         here,

@@ -41,6 +41,8 @@ pub(super) struct Row {
     loading: bool,
     broken: bool,
     folded: Option<&'static str>,
+    /// The rows that are broken for the same reason, where they are grouped.
+    cause: Option<v1::CauseGroup>,
 }
 
 impl HtmlSafe for Row {}
@@ -132,7 +134,12 @@ impl Row {
                 Some(_) => Some("quiet"),
             },
             full_name: project.name,
+            cause: row.cause.clone(),
         }
+    }
+
+    pub(super) const fn cause(&self) -> Option<&v1::CauseGroup> {
+        self.cause.as_ref()
     }
 
     pub(super) const fn broken(&self) -> bool {

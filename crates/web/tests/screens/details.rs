@@ -112,7 +112,14 @@ fn runs(l: &Line, n: u64) -> v1::ListPipelinesResponse {
             }
         })
         .collect();
-    v1::ListPipelinesResponse { pipelines, total: 120, page: 1, per_page: 50, version: None }
+    v1::ListPipelinesResponse {
+        pipelines,
+        total: 120,
+        page: 1,
+        per_page: 50,
+        version: None,
+        ..Default::default()
+    }
 }
 
 fn job(id: &str, stage: &str, status: v1::Status, from: i64, took: u64) -> v1::Job {

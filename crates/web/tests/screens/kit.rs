@@ -98,6 +98,7 @@ pub(crate) struct Line {
     pub(crate) who: String,
     pub(crate) title: String,
     pub(crate) failure: Option<String>,
+    pub(crate) cause: Option<v1::CauseGroup>,
     pub(crate) broken_for: Option<i64>,
     /// Seconds since a run began that goes on.
     pub(crate) running: Option<i64>,
@@ -125,6 +126,7 @@ pub(crate) fn line(source: &'static str, name: &str, branch: &str) -> Line {
         who: "mira".into(),
         title: "Tighten velocity rule for new cards".into(),
         failure: None,
+        cause: None,
         broken_for: None,
         running: None,
         fix: false,
@@ -327,6 +329,7 @@ impl Line {
             folded: self.folded.map(str::to_owned),
             loading: self.loading,
             as_of: self.as_of.map(|s| timestamp(ago(s))),
+            cause: self.cause.clone(),
         }
     }
 }

@@ -147,6 +147,20 @@ fn forty_broken() -> Vec<Line> {
         );
     }
     lines.sort_by_key(|l| (l.outcome != v1::Outcome::Failed, -l.broken_for.unwrap_or(0)));
+    // As the aggregator gives them: the largest group first, those with a reason of their own last.
+    let red = lines.iter().filter(|l| l.outcome == v1::Outcome::Failed);
+    let reasons: Vec<String> = red.filter_map(|l| l.failure.clone()).collect();
+    let count = |of: &str| reasons.iter().filter(|r| *r == of).count() as u32;
+    let alone = reasons.iter().filter(|r| count(r) == 1).count() as u32;
+    for l in lines.iter_mut().filter(|l| l.outcome == v1::Outcome::Failed) {
+        let (text, rows) = match l.failure.as_deref().map(|f| (f, count(f))) {
+            Some((text, rows)) if rows > 1 => (text.to_owned(), rows),
+            _ => (String::new(), alone),
+        };
+        l.cause = Some(v1::CauseGroup { text, rows });
+    }
+    let place = |c: &v1::CauseGroup| (c.text.is_empty(), -i64::from(c.rows), c.text.clone());
+    lines.sort_by_cached_key(|l| (l.cause.is_none(), l.cause.as_ref().map(place)));
     lines
 }
 

@@ -238,6 +238,7 @@ impl DashboardService for Service {
             page: request.page,
             per_page: request.per_page,
             version,
+            ..v1::ListPipelinesResponse::default()
         }))
     }
 
