@@ -6,6 +6,7 @@
 pub mod board;
 pub mod details;
 pub mod hub;
+pub mod metrics;
 mod platforms;
 pub mod query;
 pub mod refresh;

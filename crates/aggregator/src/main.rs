@@ -56,6 +56,9 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let aggregator = aggregator::Aggregator::new(settings, Arc::new(SystemClock), &life.tasks())?;
     let endpoint = aggregator::endpoint(&settings.aggregator.listen);
     let listener = endpoint.listen().await?;
+    if let Some(address) = settings.aggregator.metrics {
+        aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &life.tasks());
+    }
     tracing::info!(address = %endpoint, sources = settings.sources.len(), "aggregator listens");
     aggregator.start(listener, &life.tasks());
     Ok(life.until_stopped().await.exit_code())

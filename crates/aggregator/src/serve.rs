@@ -13,6 +13,7 @@ use tonic::transport::Server;
 use crate::board::Rules;
 use crate::details::Details;
 use crate::hub::Hub;
+use crate::metrics::Metrics;
 use crate::platforms::platform;
 use crate::refresh::{Plan, Refresher};
 use crate::service::Service;
@@ -89,6 +90,12 @@ impl Aggregator {
     #[must_use]
     pub const fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// Its figures.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::new(Arc::clone(&self.hub), Arc::clone(&self.connectors))
     }
 
     /// Starts to refresh and to answer, each as a task of the process.

@@ -39,6 +39,7 @@ struct Rig {
     sim: Sim,
     life: Lifecycle,
     client: api::Client,
+    metrics: aggregator::metrics::Metrics,
 }
 
 impl Rig {
@@ -64,10 +65,11 @@ impl Rig {
         let life = Lifecycle::new();
         let aggregator =
             Aggregator::new(&settings(&sim, more), Arc::new(SystemClock), &life.tasks()).unwrap();
+        let metrics = aggregator.metrics();
         let endpoint = api::Endpoint::InProcess(api::InProcess::default());
         aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
         let client = endpoint.client().unwrap();
-        Self { sim, life, client }
+        Self { sim, life, client, metrics }
     }
 
     async fn rows(&self) -> (BTreeMap<String, v1::Row>, v1::ListProjectsResponse) {
@@ -334,5 +336,37 @@ async fn runs_older_than_the_board_holds_come_from_the_platform() {
         assert_eq!((listed.len(), distinct.len()), (there, there), "{name}: each run once");
         assert!(there > 230, "more than the board holds");
     }
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_count_what_the_platforms_were_asked() {
+    let slow = [("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "1h")];
+    let rig = Rig::start(Sim::builder().projects(6).seed(5), &slow).await;
+    rig.read().await;
+    let text = rig.metrics.text().unwrap();
+    let value = |line: &str| {
+        let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse::<f64>().ok());
+        found.unwrap_or_else(|| panic!("no {line} in\n{text}"))
+    };
+    for (source, face, endpoint) in [
+        ("gitlab-main", forge_sim::gitlab::FACE, "GET /projects/:id/pipelines"),
+        ("github-main", forge_sim::github::FACE, "GET /repos/:owner/:repo/actions/runs"),
+    ] {
+        assert_eq!(value(&format!("ci_dashboard_source_up{{source=\"{source}\"}}")), 1.0);
+        let counted = value(&format!(
+            "ci_dashboard_platform_requests_total{{source=\"{source}\",endpoint=\"{endpoint}\"}}"
+        ));
+        assert!(counted >= 1.0, "{source}: {counted}");
+        let all: f64 = text
+            .lines()
+            .filter(|l| l.starts_with(&format!("ci_dashboard_platform_requests_total{{source=\"{source}\"")))
+            .map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum();
+        let seen = usize::try_from(rig.sim.requests().total_of(face)).unwrap();
+        assert_eq!(all as usize, seen, "{source}: what we count is what arrived");
+    }
+    assert!(text.ends_with("# EOF\n"));
+    assert!(!text.contains(rig.sim.token()), "no token");
     rig.life.stop().await;
 }

@@ -28,6 +28,8 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Listen(#[from] api::ListenError),
     #[error(transparent)]
+    Metrics(#[from] aggregator::metrics::ListenError),
+    #[error(transparent)]
     Web(#[from] web::StartError),
 }
 
@@ -38,7 +40,7 @@ impl StartError {
         match self {
             Self::Web(error) if error.is_configuration() => ExitCode::from(2),
             Self::SetUp(_) => ExitCode::from(2),
-            Self::Web(_) | Self::Listen(_) => ExitCode::FAILURE,
+            Self::Web(_) | Self::Listen(_) | Self::Metrics(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -52,6 +54,9 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
     let endpoint = api::Endpoint::InProcess(api::InProcess::default());
     let aggregator = Aggregator::new(settings, Arc::clone(&clock) as _, &tasks)?;
     let hub = Arc::clone(aggregator.hub());
+    if let Some(address) = settings.aggregator.metrics {
+        aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &tasks);
+    }
     aggregator.start(endpoint.listen().await?, &tasks);
     let address = web::serve(settings.into(), &endpoint, clock, listener, &tasks)?;
     let url = format!("http://{address}{}", settings.server.base_path.trim_end_matches('/'));

@@ -266,11 +266,12 @@ impl Pipeline {
         self.created_at.or(self.started_at).or(self.updated_at).or(self.finished_at)
     }
 
-    /// Orders runs from oldest to newest: by creation, then by number, then by id (as a number where it is one).
+    /// Orders runs from oldest to newest: by creation, then by id where it is a number, then by number, then by id as
+    /// text. The number comes after the id because some platforms count it per workflow.
     #[must_use]
     pub fn age_key(&self) -> impl Ord + use<> {
         let numeric = self.id.as_str().parse::<u64>().ok();
-        (self.began(), self.number, numeric, self.id.clone())
+        (self.began(), numeric, self.number, self.id.clone())
     }
 
     /// Whether this report is older than `known`, so that it must not overwrite it. A re-run counts by its attempt

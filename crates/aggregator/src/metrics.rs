@@ -1,0 +1,198 @@
+//! What the aggregator tells a Prometheus: how each source is and what was asked of it, per endpoint template.
+//!
+//! Nothing is counted here. A scrape reads what the connectors' clients and the board know at that moment, so that the
+//! figures are those of the pages.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use connector::Registry;
+use connector::http::{EndpointTraffic, Traffic};
+use lifecycle::Tasks;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use tokio::net::TcpListener;
+
+use crate::hub::Hub;
+use crate::sources::State as SourceState;
+
+/// The media type of the OpenMetrics text format.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Why metrics cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for metrics (aggregator.metrics): {error}")]
+pub struct ListenError {
+    address: SocketAddr,
+    error: std::io::Error,
+}
+
+/// Takes the port.
+///
+/// # Errors
+/// When it is in use, or not to be had.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|error| ListenError { address, error })
+}
+
+/// Writes the figures of this moment.
+#[derive(Clone)]
+pub struct Metrics {
+    hub: Arc<Hub>,
+    connectors: Arc<Registry>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    pub(crate) const fn new(hub: Arc<Hub>, connectors: Arc<Registry>) -> Self {
+        Self { hub, connectors }
+    }
+
+    /// In the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// Never in practice: the text is written to memory.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut registry = prometheus_client::registry::Registry::default();
+        registry.register_collector(Box::new(self.clone()));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    /// Answers `/metrics` until the process stops.
+    pub fn serve(self, listener: TcpListener, tasks: &Tasks) {
+        let stopping = tasks.clone();
+        let router = Router::new().route("/metrics", get(answer)).with_state(self);
+        tasks.run("metrics", async move {
+            let stop = async move { stopping.stopping().await };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+                tracing::error!(%error, "the metrics server failed");
+            }
+        });
+    }
+
+    fn traffic(&self) -> Vec<(String, Traffic)> {
+        self.connectors.iter().map(|(name, c)| (name.to_string(), c.traffic())).collect()
+    }
+}
+
+async fn answer(State(metrics): State<Metrics>) -> Response {
+    match metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A gauge of a source.
+type OfSource = fn(&crate::sources::Source) -> Option<f64>;
+
+/// `name, help, value`.
+const SOURCES: [(&str, &str, OfSource); 2] = [
+    (
+        "ci_dashboard_source_up",
+        "1 when the source's last reading worked in full, 0 when it did not, absent before the first one",
+        |s| match s.state {
+            SourceState::Loading => None,
+            SourceState::Ok => Some(1.0),
+            SourceState::Limited | SourceState::Failing | SourceState::Down => Some(0.0),
+        },
+    ),
+    ("ci_dashboard_source_last_success_timestamp_seconds", "When the source last answered", |s| {
+        s.last_success_at.map(|at| at.as_duration().as_secs_f64())
+    }),
+];
+
+/// A count of an endpoint.
+type OfEndpoint = fn(&EndpointTraffic) -> u64;
+
+/// `name, help, value`.
+const ENDPOINTS: [(&str, &str, OfEndpoint); 3] = [
+    ("ci_dashboard_platform_requests", "Requests sent to the platform, retries included", |e| e.requests),
+    (
+        "ci_dashboard_platform_not_modified",
+        "Requests that the platform answered with 304: nothing new",
+        |e| e.not_modified,
+    ),
+    ("ci_dashboard_platform_failed", "Requests without an answer, or with a 4xx or 5xx one", |e| e.failed),
+];
+
+fn gauge(of: &mut MetricEncoder<'_>, source: &str, value: f64) -> fmt::Result {
+    ConstGauge::new(value).encode(of.encode_family(&[("source", source)])?)
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        let (sources, version) = self.hub.read(|p| {
+            let with_projects = p.sources.values().map(|s| (s.clone(), p.board.of_source(&s.name).count()));
+            (with_projects.collect::<Vec<_>>(), p.board.version().sequence)
+        });
+        for (name, help, value) in SOURCES {
+            let mut of = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (source, _) in &sources {
+                if let Some(value) = value(source) {
+                    gauge(&mut of, source.name.as_str(), value)?;
+                }
+            }
+        }
+        let projects = "Projects on the board";
+        let mut of = out.encode_descriptor("ci_dashboard_projects", projects, None, MetricType::Gauge)?;
+        for (source, projects) in &sources {
+            #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 projects")]
+            gauge(&mut of, source.name.as_str(), *projects as f64)?;
+        }
+        let changes = "Changes of the board since the start";
+        let of = out.encode_descriptor("ci_dashboard_board_changes", changes, None, MetricType::Counter)?;
+        ConstCounter::new(version).encode(of)?;
+
+        #[expect(clippy::cast_precision_loss, reason = "limits are thousands")]
+        for (name, help, left) in [
+            ("ci_dashboard_platform_budget_limit", "Requests that the platform allows in a window", false),
+            ("ci_dashboard_platform_budget_remaining", "Requests left of them", true),
+        ] {
+            let mut of = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (source, connector) in self.connectors.iter() {
+                if let Some(budget) = connector.budget() {
+                    let value = if left { budget.remaining } else { budget.limit };
+                    gauge(&mut of, source.as_str(), value as f64)?;
+                }
+            }
+        }
+        let traffic = self.traffic();
+        let lines = || traffic.iter().flat_map(|(s, t)| t.endpoints.iter().map(move |e| (s.as_str(), e)));
+        for (name, help, value) in ENDPOINTS {
+            let mut of = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (source, line) in lines() {
+                let labels = [("source", source), ("endpoint", line.endpoint)];
+                ConstCounter::new(value(line)).encode(of.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Time from requests to the heads of their answers, summed up";
+        let mut of = out.encode_descriptor(
+            "ci_dashboard_platform_waited",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Counter,
+        )?;
+        for (source, line) in lines() {
+            let labels = [("source", source), ("endpoint", line.endpoint)];
+            ConstCounter::new(line.waited.as_secs_f64()).encode(of.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
