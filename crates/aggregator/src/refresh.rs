@@ -4,12 +4,12 @@
 //! board before the next is fetched, and its states are read while the listing goes on. The *active* one reads the
 //! projects with a run going on in between. Both keep to the platform's budget.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use connector::http::Budget;
-use connector::{Connector, Error};
+use connector::{Connector, Error, Heads, HeadsAsk};
 use domain::{NativeId, Patterns, Problem, ProblemKind, Project, ProjectKey, SourceName, Timestamp};
 use futures::StreamExt as _;
 use jiff::SignedDuration;
@@ -61,6 +61,9 @@ pub struct Refresher {
     plan: Plan,
     wake: Arc<Notify>,
 }
+
+/// Projects whose state is to be read, with what the listing told of it.
+type ToRead = Vec<(ProjectKey, Option<Heads>)>;
 
 /// What a full reading came to.
 struct Reading {
@@ -137,7 +140,7 @@ impl Refresher {
     }
 
     /// Puts the projects on the board, page by page, and passes their keys on.
-    async fn list(&self, pages: mpsc::UnboundedSender<Vec<ProjectKey>>) -> Result<(), Error> {
+    async fn list(&self, pages: mpsc::UnboundedSender<ToRead>) -> Result<(), Error> {
         let mut missing: BTreeSet<String> = BTreeSet::new();
         let names: Vec<String> =
             self.plan.watched.names().filter(|n| self.connector.could_hold(n)).map(str::to_owned).collect();
@@ -153,7 +156,7 @@ impl Refresher {
                 let answer = self.connector.projects(page.take()).await?;
                 let projects: Vec<_> = answer.items.into_iter().filter(|p| self.plan.lets_in(p)).collect();
                 named.extend(projects.iter().map(|p| p.key.id.clone()));
-                self.put(projects, asked_at, &pages);
+                self.put(projects, answer.told, asked_at, &pages);
                 match answer.next {
                     Some(next) => page = Some(next),
                     None => break,
@@ -186,7 +189,7 @@ impl Refresher {
                 Ok(project) => {
                     self.plan.watched.found(self.source(), &name, &project.key);
                     let id = project.key.id.clone();
-                    self.put(vec![project], asked_at, &pages);
+                    self.put(vec![project], BTreeMap::new(), asked_at, &pages);
                     Ok(Some(id))
                 }
                 Err(error) if error.concerns_source() => Err(error),
@@ -211,13 +214,14 @@ impl Refresher {
     fn put(
         &self,
         projects: Vec<Project>,
+        mut told: BTreeMap<NativeId, Heads>,
         asked_at: Timestamp,
-        pages: &mpsc::UnboundedSender<Vec<ProjectKey>>,
+        pages: &mpsc::UnboundedSender<ToRead>,
     ) {
-        let keys: Vec<_> = projects.iter().map(|p| p.key.clone()).collect();
+        let to_read = projects.iter().map(|p| (p.key.clone(), told.remove(&p.key.id))).collect();
         self.hub.observe(Observation { asked_at, seen: Seen::Projects(projects) });
         // The reader is gone only when it failed, and then the listing's result does not matter.
-        let _ = pages.send(keys);
+        let _ = pages.send(to_read);
     }
 
     /// Rows for watched names that nobody has; gives back those of this source.
@@ -236,27 +240,28 @@ impl Refresher {
     }
 
     /// Reads the state of the projects that come in; gives back what failed beyond single projects.
-    async fn read_pages(
-        &self,
-        mut pages: mpsc::UnboundedReceiver<Vec<ProjectKey>>,
-    ) -> Result<Option<String>, Error> {
+    async fn read_pages(&self, mut pages: mpsc::UnboundedReceiver<ToRead>) -> Result<Option<String>, Error> {
         let (mut all, mut failed) = (0_usize, 0_usize);
-        while let Some(keys) = pages.recv().await {
-            all += keys.len();
-            failed += self.read_states(keys).await?;
+        while let Some(to_read) = pages.recv().await {
+            all += to_read.len();
+            failed += self.read_states(to_read).await?;
         }
         // Every project failing alike is the source's trouble, not theirs.
         Ok((all > 2 && failed == all).then(|| format!("none of its {all} projects could be read")))
     }
 
     /// Reads the state of these projects, each onto the board as it comes. Gives back how many failed.
-    async fn read_states(&self, keys: Vec<ProjectKey>) -> Result<usize, Error> {
+    async fn read_states(&self, to_read: ToRead) -> Result<usize, Error> {
         let asks: Vec<_> = self.hub.read(|p| {
             let wanted =
                 |key: &ProjectKey| p.board.get(key).filter(|e| !e.project.archived && !e.project.ci_disabled);
-            keys.iter().filter(|key| wanted(key).is_some()).filter_map(|key| p.board.ask(key)).collect()
+            let ask = |(key, told): &(ProjectKey, Option<Heads>)| {
+                wanted(key)?;
+                Some(HeadsAsk { told: told.clone(), ..p.board.ask(key)? })
+            };
+            to_read.iter().filter_map(ask).collect()
         });
-        self.skip_unread(&keys);
+        self.skip_unread(to_read.iter().map(|(key, _)| key));
         let asked_at = self.now();
         let mut failed = 0;
         let mut states = self.connector.branch_heads(asks);
@@ -280,15 +285,11 @@ impl Refresher {
     }
 
     /// Archived projects and those without CI are not asked about; their rows say why.
-    fn skip_unread(&self, keys: &[ProjectKey]) {
+    fn skip_unread<'a>(&self, keys: impl Iterator<Item = &'a ProjectKey>) {
         let skipped: Vec<_> = self.hub.read(|p| {
             let skipped =
                 |e: &&crate::board::Entry| e.is_loading() && (e.project.archived || e.project.ci_disabled);
-            keys.iter()
-                .filter_map(|key| p.board.get(key))
-                .filter(skipped)
-                .map(|e| Arc::clone(&e.project))
-                .collect()
+            keys.filter_map(|key| p.board.get(key)).filter(skipped).map(|e| Arc::clone(&e.project)).collect()
         });
         for project in skipped {
             let text = if project.archived { "archived" } else { "CI is switched off" };
@@ -311,7 +312,7 @@ impl Refresher {
                 |p: &crate::hub::Present| p.sources.get(self.source()).is_some_and(|s| s.error.is_none());
             let active: Vec<_> = self.hub.read(|p| {
                 let running = p.board.of_source(self.source()).filter(|e| e.is_active());
-                if usable(p) { running.map(|e| e.project.key.clone()).collect() } else { Vec::new() }
+                if usable(p) { running.map(|e| (e.project.key.clone(), None)).collect() } else { Vec::new() }
             });
             if active.is_empty() {
                 continue;

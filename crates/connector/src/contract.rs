@@ -1,11 +1,12 @@
 //! What a connector can do.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    Branch, Job, JobId, Log, Pipeline, PlatformId, Problem, Project, ProjectKey, RunId, SourceName,
+    Branch, Job, JobId, Log, NativeId, Pipeline, PlatformId, Problem, Project, ProjectKey, RunId, SourceName,
     Timestamp, WhichWorkflows,
 };
 use futures::stream::BoxStream;
@@ -52,6 +53,18 @@ pub struct Page<T> {
     pub next: Option<PageToken>,
 }
 
+/// A page of the listing of projects.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectPage {
+    /// The projects on it.
+    pub items: Vec<Project>,
+    /// What the listing tells of their state as well, where it does: comes back in [`HeadsAsk::told`], so that a platform
+    /// that answers everything at once is asked once.
+    pub told: BTreeMap<NativeId, Heads>,
+    /// `None` on the last page.
+    pub next: Option<PageToken>,
+}
+
 /// Asks for the state of one project.
 #[derive(Debug, Clone)]
 pub struct HeadsAsk {
@@ -65,6 +78,23 @@ pub struct HeadsAsk {
     pub known_head: Option<(Branch, Option<Timestamp>)>,
     /// Which workflows there were when last asked, and when that was: they change rarely.
     pub known_workflows: Option<(WhichWorkflows, Timestamp)>,
+    /// What the listing told a moment ago ([`ProjectPage::told`]); `None` when nobody listed, or it told nothing.
+    pub told: Option<Heads>,
+}
+
+impl HeadsAsk {
+    /// About a project of which nothing is known.
+    #[must_use]
+    pub const fn about(project: Arc<Project>) -> Self {
+        Self {
+            project,
+            branches: Vec::new(),
+            known: Vec::new(),
+            known_head: None,
+            known_workflows: None,
+            told: None,
+        }
+    }
 }
 
 /// The state of one project: its default branch and its newest runs on all branches.
@@ -142,7 +172,7 @@ pub trait Connector: Debug + Send + Sync {
     fn traffic(&self) -> Traffic;
 
     /// The projects that the token can see (narrowed by the source's groups / organizations), page by page.
-    async fn projects(&self, page: Option<PageToken>) -> Result<Page<Project>>;
+    async fn projects(&self, page: Option<PageToken>) -> Result<ProjectPage>;
 
     /// One project by native id or full name. The key of the answer is canonical: a renamed project answers with its
     /// current name.

@@ -12,10 +12,12 @@ mod error;
 mod extended;
 pub mod http;
 mod registry;
+pub mod signature;
 pub mod wire;
 
 pub use contract::{
-    Connector, Descriptor, Heads, HeadsAsk, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, Words,
+    Connector, Descriptor, Heads, HeadsAsk, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines,
+    ProjectPage, Words,
 };
 pub use error::{Error, Result};
 pub use extended::{

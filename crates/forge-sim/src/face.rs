@@ -1,5 +1,5 @@
 //! What a simulated platform has to be able to do. To add one: a module with a type that implements [`Face`], and a line
-//! in [`crate::sim::make_face`].
+//! in [`crate::sim::FACES`] and [`crate::sim::make_face`].
 
 use std::fmt;
 

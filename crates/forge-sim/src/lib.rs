@@ -29,5 +29,5 @@ pub use access::{EXPIRED_TOKEN, FULL_TOKEN, Limits, NARROW_TOKEN, Power, Sees, T
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use faults::{Effect, Fault, Faults};
 pub use replay::Replay;
-pub use sim::{Sim, SimBuilder};
+pub use sim::{FACES, Sim, SimBuilder};
 pub use world::{Pace, ProjectId, RunStatus, SharedWorld, World};

@@ -39,7 +39,10 @@ const HUGE_CHUNK: usize = 64 * 1024;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Makes the face of an id; the one table of all faces.
+/// The ids of all faces that there are; [`make_face`] makes each.
+pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE];
+
+/// Makes the face of an id.
 #[must_use]
 pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
     match id {
@@ -204,7 +207,7 @@ impl Sim {
             seed: 1,
             projects: 60,
             clock: Arc::new(SystemClock),
-            faces: vec![gitlab::FACE, github::FACE],
+            faces: FACES.to_vec(),
             access: Access::default(),
             pace: Pace::STILL,
             broken: None,

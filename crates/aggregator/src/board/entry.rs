@@ -171,6 +171,7 @@ impl Entry {
             known: self.runs.clone(),
             known_head: self.head.clone(),
             known_workflows: self.workflows.clone(),
+            told: None,
         }
     }
 
@@ -302,7 +303,7 @@ impl Entry {
     }
 
     fn shown_names(&self, rules: &Rules) -> Vec<String> {
-        let default = self.project.default_branch.as_deref();
+        let default = self.project.default_branch.as_deref().or_else(|| self.branchless());
         if rules.branches.is_empty() {
             return default.map(str::to_owned).into_iter().collect();
         }
@@ -315,13 +316,18 @@ impl Entry {
         names
     }
 
+    /// A job of a platform without repositories has runs but no branch: they are shown as those of one without a name.
+    fn branchless(&self) -> Option<&'static str> {
+        self.runs.iter().any(|r| r.branch.is_none()).then_some("")
+    }
+
     fn compute(&mut self, rules: &Rules) {
         self.shown = self.shown_names(rules).iter().map(|name| self.show(name, rules)).collect();
     }
 
     fn show(&self, name: &str, rules: &Rules) -> Shown {
         let of_branch: Vec<_> =
-            self.runs.iter().filter(|r| r.branch.as_deref() == Some(name)).cloned().collect();
+            self.runs.iter().filter(|r| r.branch.as_deref().unwrap_or_default() == name).cloned().collect();
         let all = WhichWorkflows::Unknown;
         let workflows = self.workflows.as_ref().map_or(&all, |(w, _)| w);
         let rollup = roll_up(of_branch.iter().map(AsRef::as_ref), &rules.narrowing, workflows);

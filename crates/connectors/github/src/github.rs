@@ -7,13 +7,14 @@ use config::{LogAccess, SourceSettings};
 use connector::http::{Auth, Budget, Client, ClientSettings, Traffic};
 use connector::wire::Rows;
 use connector::{
-    BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues, MergeRequests, Page, PageToken,
-    PipelineDetail, PipelineQuery, Pipelines, Result,
+    Actions, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues, MergeRequests, Page,
+    PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result, Webhooks,
 };
 use domain::{
     Branch, Clock, JobId, Log, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
 };
 use futures::stream::BoxStream;
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -36,6 +37,7 @@ pub(crate) struct GitHub {
     pub(crate) anonymous: bool,
     pub(crate) organizations: Vec<String>,
     pub(crate) logs: LogAccess,
+    pub(crate) webhook_secret: Option<SecretString>,
 }
 
 impl GitHub {
@@ -82,6 +84,7 @@ impl GitHub {
             anonymous: settings.token.is_none(),
             organizations: settings.organizations.clone(),
             logs: settings.logs,
+            webhook_secret: settings.webhook_secret.as_ref().map(|s| s.secret_string().clone()),
         }))
     }
 
@@ -170,7 +173,7 @@ impl Connector for GitHub {
         self.client.traffic()
     }
 
-    async fn projects(&self, page: Option<PageToken>) -> Result<Page<Project>> {
+    async fn projects(&self, page: Option<PageToken>) -> Result<ProjectPage> {
         lists::projects(self, page).await
     }
 
@@ -222,6 +225,15 @@ impl Connector for GitHub {
     }
 
     fn current_user(&self) -> Option<&dyn CurrentUser> {
+        Some(self)
+    }
+
+    fn actions(&self) -> Option<&dyn Actions> {
+        // Without a token nothing can be done.
+        if self.anonymous { None } else { Some(self) }
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
         Some(self)
     }
 }

@@ -9,6 +9,7 @@
 //! A refresh of a repository in which nothing happened is one conditional request, answered 304, which is free with a
 //! token. Without one GitHub allows 60 requests an hour: then only what runs list and branch tell is read.
 
+mod actions;
 mod base;
 mod convert;
 mod details;
@@ -19,6 +20,7 @@ mod lists;
 mod log;
 mod runs;
 mod status;
+mod webhook;
 mod wire;
 
 use connector::{Descriptor, Platform, Words};

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use connector::http::Response;
 use connector::wire::Rows;
-use connector::{CurrentUser, Error, Issue, Issues, MergeRequest, MergeRequests, Page, PageToken, Result};
+use connector::{
+    CurrentUser, Error, Issue, Issues, MergeRequest, MergeRequests, Page, PageToken, ProjectPage, Result,
+};
 use domain::{Branch, Person, Project};
 use url::Url;
 
@@ -19,7 +21,7 @@ const NEWEST_FIRST: [(&str, &str); 2] = [("sort", "pushed"), ("direction", "desc
 
 /// The repositories of the token, or of the organizations one after the other. Archived and disabled ones are among
 /// them. A page's token is the organization's index and the page's URL.
-pub(crate) async fn projects(github: &GitHub, page: Option<PageToken>) -> Result<Page<Project>> {
+pub(crate) async fn projects(github: &GitHub, page: Option<PageToken>) -> Result<ProjectPage> {
     let orgs = &github.organizations;
     let (index, url) = match page {
         Some(PageToken(text)) => {
@@ -45,7 +47,8 @@ pub(crate) async fn projects(github: &GitHub, page: Option<PageToken>) -> Result
         Some(url) => Some(PageToken(format!("{index} {url}"))),
         None => orgs.get(index + 1).map(|_| PageToken(format!("{} ", index + 1))),
     };
-    Ok(Page { items: rows.into_iter().map(|r| convert::project(&github.source, r)).collect(), next })
+    let items = rows.into_iter().map(|r| convert::project(&github.source, r)).collect();
+    Ok(ProjectPage { items, next, ..ProjectPage::default() })
 }
 
 type Repositories = (Vec<wire::Repository>, Option<Url>);

@@ -5,6 +5,7 @@
 //! * GitLab's list of pipelines lacks author, message, times of work, warnings and reasons. `heads.rs` says how these
 //!   are added without asking for every pipeline.
 
+mod actions;
 mod base;
 mod convert;
 mod details;
@@ -16,6 +17,7 @@ mod log;
 mod paging;
 mod source;
 mod status;
+mod webhook;
 mod wire;
 
 use std::sync::Arc;

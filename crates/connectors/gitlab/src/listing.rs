@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use connector::{Error, Page, PageToken, PipelineQuery, Pipelines, Result};
+use connector::{Error, PageToken, PipelineQuery, Pipelines, ProjectPage, Result};
 use domain::{Pipeline, Project};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl AtGroup {
 
 impl GitLab {
     /// Projects: of the groups in the settings, else those that the token's owner is a member of. Archived ones too.
-    pub(crate) async fn list_projects(&self, page: Option<PageToken>) -> Result<Page<Project>> {
+    pub(crate) async fn list_projects(&self, page: Option<PageToken>) -> Result<ProjectPage> {
         if !self.groups.is_empty() {
             return self.list_of_groups(page).await;
         }
@@ -64,15 +64,15 @@ impl GitLab {
         Ok(self.projects_of(&listed, listed.token()))
     }
 
-    fn projects_of(&self, listed: &Listed<wire::Project>, next: Option<PageToken>) -> Page<Project> {
+    fn projects_of(&self, listed: &Listed<wire::Project>, next: Option<PageToken>) -> ProjectPage {
         if listed.broken > 0 {
             tracing::warn!(source = %self.name, rows = listed.broken, "projects that could not be read are left out");
         }
         let items = listed.items.iter().map(|row| convert::project(&self.name, row)).collect();
-        Page { items, next }
+        ProjectPage { items, next, ..ProjectPage::default() }
     }
 
-    async fn list_of_groups(&self, page: Option<PageToken>) -> Result<Page<Project>> {
+    async fn list_of_groups(&self, page: Option<PageToken>) -> Result<ProjectPage> {
         let mut at: AtGroup = match page {
             None => AtGroup::default(),
             Some(token) => serde_json::from_str(&token.0)

@@ -6,14 +6,16 @@ use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
 use connector::http::{Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Traffic};
 use connector::{
-    BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues, MergeRequest,
-    MergeRequestState, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, Result,
+    Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
+    MergeRequest, MergeRequestState, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery,
+    Pipelines, ProjectPage, Result, Webhooks,
 };
 use domain::{
     Branch, Clock, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use secrecy::SecretString;
 use url::Url;
 
 use crate::paging::{Listed, PER_PAGE, PER_PAGE_TEXT, list, page_url};
@@ -30,6 +32,9 @@ pub(crate) struct GitLab {
     pub(crate) anonymous: bool,
     pub(crate) groups: Vec<String>,
     logs: LogAccess,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) webhook_secret: Option<SecretString>,
+    pub(crate) signing_token: Option<SecretString>,
 }
 
 impl GitLab {
@@ -65,13 +70,16 @@ impl GitLab {
                 proxy,
                 insecure_skip_verify: settings.insecure_skip_verify,
             },
-            clock,
+            Arc::clone(&clock),
         )
         .map_err(&fail)?;
         Ok(Self {
             anonymous: settings.token.is_none(),
             groups: settings.groups.iter().map(|g| g.trim().trim_matches('/').to_owned()).collect(),
             logs: settings.logs,
+            clock,
+            webhook_secret: settings.webhook_secret.as_ref().map(|s| s.secret_string().clone()),
+            signing_token: settings.extra_secret("signing_token").map(|s| s.secret_string().clone()),
             name,
             client,
         })
@@ -134,7 +142,7 @@ impl Connector for GitLab {
         self.client.traffic()
     }
 
-    async fn projects(&self, page: Option<PageToken>) -> Result<Page<Project>> {
+    async fn projects(&self, page: Option<PageToken>) -> Result<ProjectPage> {
         self.list_projects(page).await
     }
 
@@ -222,6 +230,15 @@ impl Connector for GitLab {
     }
 
     fn current_user(&self) -> Option<&dyn CurrentUser> {
+        Some(self)
+    }
+
+    fn actions(&self) -> Option<&dyn Actions> {
+        // Without a token nothing can be done.
+        if self.anonymous { None } else { Some(self) }
+    }
+
+    fn webhooks(&self) -> Option<&dyn Webhooks> {
         Some(self)
     }
 }

@@ -58,7 +58,7 @@ impl Icon {
 
     /// A platform's glyph, by the name that its connector gives it; a plain one for a platform that we drew none for.
     pub(super) fn platform(source: Option<&v1::Source>) -> Self {
-        const GLYPHS: &[&str] = &["github", "gitlab", "jenkins", "bitbucket"];
+        const GLYPHS: &[&str] = &["github", "gitlab", "jenkins", "bitbucket", "circleci", "gitea", "feed"];
         let Some(source) = source else { return Self::plain("platform") };
         let name = GLYPHS.iter().find(|g| **g == source.icon).copied().unwrap_or("platform");
         let title = if source.title.is_empty() { &source.platform } else { &source.title };

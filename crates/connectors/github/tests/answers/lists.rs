@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::forge::{Forge, REPO, at, branch, repository};
 use crate::support;
 
-fn names(page: &connector::Page<domain::Project>) -> Vec<&str> {
+fn names(page: &connector::ProjectPage) -> Vec<&str> {
     page.items.iter().map(|p| p.name.as_str()).collect()
 }
 

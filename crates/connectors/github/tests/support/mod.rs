@@ -44,11 +44,5 @@ pub(crate) fn source(settings: &SourceSettings, clock: Arc<dyn Clock>) -> Arc<dy
 
 /// Asks about a project of which nothing is known.
 pub(crate) fn ask(project: &Project) -> HeadsAsk {
-    HeadsAsk {
-        project: Arc::new(project.clone()),
-        branches: Vec::new(),
-        known: Vec::new(),
-        known_head: None,
-        known_workflows: None,
-    }
+    HeadsAsk::about(Arc::new(project.clone()))
 }

@@ -42,13 +42,7 @@ pub(crate) fn source(settings: &SourceSettings) -> Arc<dyn Connector> {
 
 /// Asks about a project of which nothing is known.
 pub(crate) fn ask(project: &Project) -> HeadsAsk {
-    HeadsAsk {
-        project: Arc::new(project.clone()),
-        branches: Vec::new(),
-        known: Vec::new(),
-        known_head: None,
-        known_workflows: None,
-    }
+    HeadsAsk::about(Arc::new(project.clone()))
 }
 
 /// Asks again, knowing what was answered, bounded as the board keeps it.

@@ -1,0 +1,144 @@
+//! GitLab's webhooks: a plain token or a Standard Webhooks signature; the whole pipeline inside of a `Pipeline Hook`.
+
+use connector::signature::{same_secret, standard_webhook};
+use connector::wire::{lenient_string, lenient_u64};
+use connector::{Delivery, Event, News, Refused, Webhooks};
+use domain::{Person, Project};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+
+use crate::source::GitLab;
+use crate::{convert, wire};
+
+/// A signed delivery may be this old, in seconds, or as far in the future: clocks differ, and what is older was recorded.
+const MAX_AGE: u64 = 300;
+/// What GitLab calls a pipeline that passed although a job failed that may. The hook has the text, the API the group.
+const PASSED_WITH_WARNINGS: &str = "passed with warnings";
+
+/// Events after which a project is to be read anew, though they do not carry its pipelines.
+const TOUCHING: [&str; 4] = ["Job Hook", "Merge Request Hook", "Push Hook", "Tag Push Hook"];
+
+#[derive(Debug, Deserialize)]
+struct Payload {
+    #[serde(default)]
+    object_attributes: Option<serde_json::Value>,
+    #[serde(default)]
+    project: Option<wire::Project>,
+    /// Job and push hooks name the project so.
+    #[serde(default, deserialize_with = "lenient_u64")]
+    project_id: Option<u64>,
+    #[serde(default)]
+    commit: Option<Commit>,
+}
+
+/// What the hook's pipeline has beyond the API's, or otherwise.
+#[derive(Debug, Default, Deserialize)]
+struct OfHook {
+    #[serde(default, deserialize_with = "lenient_string")]
+    detailed_status: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    url: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Commit {
+    #[serde(default, deserialize_with = "lenient_string")]
+    message: Option<String>,
+    #[serde(default)]
+    author: Option<Author>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Author {
+    #[serde(default, deserialize_with = "lenient_string")]
+    name: Option<String>,
+}
+
+fn malformed(why: &str) -> Refused {
+    Refused::Malformed(domain::text::line(why, domain::text::MAX_TITLE))
+}
+
+impl GitLab {
+    /// A signature has to fit where there is one; the plain token counts only where there is none.
+    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
+        let forged = |why: &str| Err(Refused::Forged(why.to_owned()));
+        if let (Some(key), Some(signature)) = (&self.signing_token, delivery.header("webhook-signature")) {
+            let (id, at) = (delivery.header("webhook-id"), delivery.header("webhook-timestamp"));
+            let (Some(id), Some(at)) = (id, at) else {
+                return forged("webhook-signature without webhook-id or webhook-timestamp");
+            };
+            let age = at.parse::<i64>().map(|at| self.clock.now().as_second().abs_diff(at));
+            if age.is_ok_and(|age| age <= MAX_AGE)
+                && standard_webhook(key.expose_secret(), id, at, delivery.body, signature)
+            {
+                return Ok(());
+            }
+            return forged(
+                "webhook-signature does not fit: another signing token, changed on the way, or sent again later",
+            );
+        }
+        match (&self.webhook_secret, delivery.header("x-gitlab-token")) {
+            (None, _) if self.signing_token.is_some() => {
+                forged("no webhook-signature: the webhook has no signing token")
+            }
+            (None, _) => Err(Refused::NoSecret),
+            (Some(_), None) => forged("no X-Gitlab-Token: the webhook has no secret token"),
+            (Some(secret), Some(token)) if same_secret(secret.expose_secret(), token) => Ok(()),
+            (Some(_), Some(_)) => forged("X-Gitlab-Token is another than webhook_secret"),
+        }
+    }
+
+    fn project_of(&self, payload: &Payload) -> Option<Box<Project>> {
+        let mut project = payload.project.as_ref().map(|row| convert::project(&self.name, row));
+        if project.is_none() {
+            let row = serde_json::json!({ "id": payload.project_id? });
+            project = serde_json::from_value(row).ok().map(|row| convert::project(&self.name, &row));
+        }
+        project.map(|project| Box::new(project.bounded()))
+    }
+}
+
+fn pipeline(attributes: serde_json::Value, commit: Option<&Commit>) -> Result<domain::Pipeline, Refused> {
+    let of_hook: OfHook = serde_json::from_value(attributes.clone()).unwrap_or_default();
+    let mut row = attributes;
+    if let Some(fields) = row.as_object_mut() {
+        // Text here, an object in the API.
+        fields.remove("detailed_status");
+        let warned = of_hook.detailed_status.as_deref() == Some(PASSED_WITH_WARNINGS);
+        if warned {
+            fields.insert("detailed_status".into(), serde_json::json!({ "group": "success-with-warnings" }));
+        }
+    }
+    let row: wire::Pipeline = serde_json::from_value(row)
+        .map_err(|e| malformed(&format!("Pipeline Hook: object_attributes: {e}")))?;
+    let mut run = convert::pipeline(&row);
+    run.url = run.url.or_else(|| of_hook.url.as_deref().and_then(domain::WebUrl::parse));
+    run.message = commit.and_then(|c| c.message.clone());
+    let author = commit.and_then(|c| c.author.as_ref()).and_then(|a| a.name.clone());
+    run.author = author.map(Person::named).or(run.author);
+    Ok(run.bounded())
+}
+
+impl Webhooks for GitLab {
+    fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
+        self.verify(delivery)?;
+        let kind = delivery.header("x-gitlab-event").unwrap_or_default().to_owned();
+        let mut payload: Payload = serde_json::from_slice(delivery.body).map_err(|e| {
+            malformed(&format!("no JSON of GitLab's (a custom webhook template has to be off): {e}"))
+        })?;
+        let project = self.project_of(&payload);
+        let news = match (kind.as_str(), project, payload.object_attributes.take()) {
+            ("Pipeline Hook", Some(project), Some(attributes)) => {
+                News::Runs { project, pipelines: vec![pipeline(attributes, payload.commit.as_ref())?] }
+            }
+            ("Pipeline Hook", ..) => {
+                return Err(malformed("Pipeline Hook without its pipeline or its project"));
+            }
+            (kind, Some(project), _) if TOUCHING.contains(&kind) => News::Touched(project),
+            _ => News::Nothing,
+        };
+        let ids = ["idempotency-key", "webhook-id", "x-gitlab-event-uuid"];
+        let id = ids.into_iter().find_map(|name| delivery.header(name)).map(str::to_owned);
+        Ok(Event { id, kind, news })
+    }
+}
