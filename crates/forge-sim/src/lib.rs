@@ -13,6 +13,7 @@
 #![recursion_limit = "256"]
 
 pub mod access;
+pub mod cctray;
 pub mod clock;
 pub mod face;
 pub mod faults;

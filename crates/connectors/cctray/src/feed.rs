@@ -188,3 +188,53 @@ impl Walk {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces of feeds, put together at random.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "<Projects>",
+            "</Projects>",
+            "<Project ",
+            "name=\"p\"",
+            "name='&amp;&x;&#0;&#xD800;'",
+            " activity=",
+            "\"Building\"",
+            "/>",
+            ">",
+            "</Project>",
+            "<messages>",
+            "<message kind='Breakers' text='x'/>",
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "<?xml version='1.0'?>",
+            "<!DOCTYPE x [",
+            "<!ENTITY a '&a;'>",
+            "&a;",
+            "\u{0}",
+            "é",
+            "=",
+            "'",
+            "\"",
+            " ",
+        ]);
+        prop::collection::vec(prop_oneof![4 => piece.prop_map(str::to_owned), 1 => ".{0,8}"], 0..40)
+            .prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_every_row_has_a_bounded_name(text in pieces()) {
+            if let Ok(feed) = read(&text) {
+                prop_assert!(feed.rows.iter().all(|r| !r.name.is_empty() && r.name.chars().count() <= MAX_NAME + 1));
+            }
+        }
+    }
+}
