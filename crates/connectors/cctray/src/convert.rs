@@ -87,7 +87,9 @@ fn going_on(row: &Row) -> Option<Pipeline> {
         None if last == Status::Queued => (last, &row.last_status),
         None => return None,
     };
-    let id = format!("{AFTER}{}", last_id(row, time(&row.last_time)));
+    // Without the time of what has a label: this id need not differ from those of earlier builds, since it does not stay.
+    let at = time(&row.last_time).filter(|_| row.last_label.is_empty());
+    let id = format!("{AFTER}{}", last_id(row, at));
     Some(Pipeline {
         url: WebUrl::parse(&row.web_url),
         completeness: Completeness::Full,
