@@ -3,8 +3,12 @@
 use connector::Platform;
 
 /// All of them.
-pub static PLATFORMS: [&Platform; 3] =
-    [&connector_gitlab::PLATFORM, &connector_github::PLATFORM, &connector_cctray::PLATFORM];
+pub static PLATFORMS: [&Platform; 4] = [
+    &connector_gitlab::PLATFORM,
+    &connector_github::PLATFORM,
+    &connector_circleci::PLATFORM,
+    &connector_cctray::PLATFORM,
+];
 
 /// The platform with this key in the configuration.
 #[must_use]

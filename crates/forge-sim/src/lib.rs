@@ -14,6 +14,7 @@
 
 pub mod access;
 pub mod cctray;
+pub mod circleci;
 pub mod clock;
 pub mod face;
 pub mod faults;

@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{cctray, github, gitlab, store};
+use crate::{cctray, circleci, github, gitlab, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ const HUGE_CHUNK: usize = 64 * 1024;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The ids of all faces that there are; [`make_face`] makes each.
-pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, cctray::FACE];
+pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, circleci::FACE, cctray::FACE];
 
 /// Makes the face of an id.
 #[must_use]
@@ -48,6 +48,7 @@ pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
     match id {
         gitlab::FACE => Some(Box::new(gitlab::Gitlab::new(settings))),
         github::FACE => Some(Box::new(github::Github::new(settings))),
+        circleci::FACE => Some(Box::new(circleci::Circleci::new(settings))),
         cctray::FACE => Some(Box::new(cctray::Cctray::new(settings))),
         _ => None,
     }
@@ -236,6 +237,12 @@ impl Sim {
     #[must_use]
     pub fn github_url(&self) -> String {
         self.url(github::FACE)
+    }
+
+    /// What stands in place of `https://circleci.com`.
+    #[must_use]
+    pub fn circleci_url(&self) -> String {
+        self.url(circleci::FACE)
     }
 
     /// Address of the cctray feed; empty when it does not take part.
