@@ -1,6 +1,8 @@
 //! The connector against a simulated CircleCI, whose truth is known.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/refresh.rs"]
+mod refresh;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +16,8 @@ use forge_sim::{EXPIRED_TOKEN, Effect, Fault, NARROW_TOKEN, RunStatus, Sim, Worl
 use futures::StreamExt;
 use jiff::SignedDuration;
 
-use support::{again, ask, heads, listed};
+use refresh::{again, listed};
+use support::{ask, heads};
 
 struct House {
     sim: Sim,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::{LogAccess, Secret, SecretFrom, SourceSettings};
 use connector::{Connector, Heads, HeadsAsk, Result};
-use domain::{Clock, Patterns, Pipeline, Project};
+use domain::{Clock, Patterns, Project};
 use futures::StreamExt;
 
 /// A source's settings, with a token.
@@ -45,15 +45,6 @@ pub(crate) fn ask(project: &Project) -> HeadsAsk {
     HeadsAsk::about(Arc::new(project.clone()))
 }
 
-/// Asks again, knowing what was answered, bounded as the board keeps it.
-pub(crate) fn again(project: &Project, heads: &Heads) -> HeadsAsk {
-    HeadsAsk {
-        known: heads.pipelines.iter().cloned().map(Pipeline::bounded).map(Arc::new).collect(),
-        known_head: heads.default_branch.clone().map(|head| (head.bounded(), project.last_activity_at)),
-        ..ask(project)
-    }
-}
-
 /// The answer to one question.
 pub(crate) async fn heads(source: &dyn Connector, ask: HeadsAsk) -> Result<Heads> {
     let key = ask.project.key.clone();
@@ -62,20 +53,4 @@ pub(crate) async fn heads(source: &dyn Connector, ask: HeadsAsk) -> Result<Heads
     let (of, heads) = answers.remove(0);
     assert_eq!(of, key);
     heads
-}
-
-/// All projects, over all pages, and what the listing told of them.
-pub(crate) async fn listed(source: &dyn Connector) -> Result<Vec<(Project, Option<Heads>)>> {
-    let (mut all, mut page) = (Vec::new(), None);
-    loop {
-        let mut answer = source.projects(page).await?;
-        for project in answer.items {
-            let told = answer.told.remove(&project.key.id);
-            all.push((project, told));
-        }
-        match answer.next {
-            Some(next) => page = Some(next),
-            None => return Ok(all),
-        }
-    }
 }
