@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{github, gitlab, store};
+use crate::{gitea, github, gitlab, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ const HUGE_CHUNK: usize = 64 * 1024;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The ids of all faces that there are; [`make_face`] makes each.
-pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE];
+pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, gitea::FACE];
 
 /// Makes the face of an id.
 #[must_use]
@@ -48,6 +48,7 @@ pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
     match id {
         gitlab::FACE => Some(Box::new(gitlab::Gitlab::new(settings))),
         github::FACE => Some(Box::new(github::Github::new(settings))),
+        gitea::FACE => Some(Box::new(gitea::Gitea::new(settings))),
         _ => None,
     }
 }
@@ -64,6 +65,7 @@ pub struct SimBuilder {
     broken: Option<usize>,
     running: Option<usize>,
     driven: bool,
+    gitea: gitea::Api,
 }
 
 impl SimBuilder {
@@ -106,6 +108,13 @@ impl SimBuilder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.access.limits = limits;
+        self
+    }
+
+    /// Which generation of its API the simulated Gitea speaks. Default: the newest.
+    #[must_use]
+    pub fn gitea(mut self, api: gitea::Api) -> Self {
+        self.gitea = api;
         self
     }
 
@@ -155,6 +164,7 @@ impl SimBuilder {
             access: self.access,
             store_url: format!("http://{store_addr}"),
             store_key: self.seed ^ 0x5eed,
+            gitea: self.gitea,
         };
         let faces: Vec<Box<dyn Face>> =
             self.faces.iter().filter_map(|id| make_face(*id, &settings)).collect();
@@ -213,6 +223,7 @@ impl Sim {
             broken: None,
             running: None,
             driven: false,
+            gitea: gitea::Api::default(),
         }
     }
 
@@ -235,6 +246,12 @@ impl Sim {
     #[must_use]
     pub fn github_url(&self) -> String {
         self.url(github::FACE)
+    }
+
+    /// What stands in place of `https://gitea.example.com`; any path prefix before `/api/v1` works as well.
+    #[must_use]
+    pub fn gitea_url(&self) -> String {
+        self.url(gitea::FACE)
     }
 
     /// Where log downloads are redirected to.
