@@ -20,6 +20,7 @@ pub mod gitea;
 pub mod github;
 pub mod gitlab;
 pub mod http;
+mod mangle;
 pub mod replay;
 pub mod requests;
 pub mod sim;
