@@ -357,7 +357,8 @@ impl Forge {
             gitlab_per_minute: Some(1_000_000),
             ..forge_sim::Limits::default()
         };
-        let builder = Sim::builder().projects(projects).seed(11).limits(limits);
+        let builder = Sim::builder().faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]);
+        let builder = builder.projects(projects).seed(11).limits(limits);
         let sim = runtime.block_on(builder.start()).unwrap();
         Self { sim, _runtime: runtime }
     }
