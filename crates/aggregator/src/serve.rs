@@ -146,7 +146,9 @@ fn set_up(
     name: SourceName,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Source, Option<Arc<dyn Connector>>), SetUpError> {
-    let url = source.url.as_ref().map(|u| u.as_str().trim_end_matches('/').to_owned()).unwrap_or_default();
+    // Without its query, in which some platforms want a token.
+    let url = source.url.as_ref().and_then(|u| u.as_str().split('?').next()).unwrap_or_default();
+    let url = url.trim_end_matches('/').to_owned();
     let mut row = Source::new(name, source.platform, url);
     let known = platform(source.platform);
     row.descriptor = known.map(|p| p.descriptor);

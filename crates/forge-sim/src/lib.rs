@@ -13,6 +13,8 @@
 #![recursion_limit = "256"]
 
 pub mod access;
+pub mod cctray;
+pub mod circleci;
 pub mod clock;
 pub mod face;
 pub mod faults;

@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{gitea, github, gitlab, mangle, store};
+use crate::{cctray, circleci, gitea, github, gitlab, mangle, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ const HUGE_CHUNK: usize = 64 * 1024;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The ids of all faces that there are; [`make_face`] makes each.
-pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, gitea::FACE];
+pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, gitea::FACE, circleci::FACE, cctray::FACE];
 
 /// Makes the face of an id.
 #[must_use]
@@ -49,6 +49,8 @@ pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
         gitlab::FACE => Some(Box::new(gitlab::Gitlab::new(settings))),
         github::FACE => Some(Box::new(github::Github::new(settings))),
         gitea::FACE => Some(Box::new(gitea::Gitea::new(settings))),
+        circleci::FACE => Some(Box::new(circleci::Circleci::new(settings))),
+        cctray::FACE => Some(Box::new(cctray::Cctray::new(settings))),
         _ => None,
     }
 }
@@ -252,6 +254,19 @@ impl Sim {
     #[must_use]
     pub fn gitea_url(&self) -> String {
         self.url(gitea::FACE)
+    }
+
+    /// What stands in place of `https://circleci.com`.
+    #[must_use]
+    pub fn circleci_url(&self) -> String {
+        self.url(circleci::FACE)
+    }
+
+    /// Address of the cctray feed; empty when it does not take part.
+    #[must_use]
+    pub fn cctray_url(&self) -> String {
+        let base = self.url(cctray::FACE);
+        if base.is_empty() { base } else { format!("{base}{}", cctray::PATH) }
     }
 
     /// Where log downloads are redirected to.
