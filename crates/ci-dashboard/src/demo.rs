@@ -52,9 +52,10 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     };
     println!("CI Dashboard demo: {}", running.url);
     println!(
-        "Simulated GitLab at {} and GitHub at {}, {} projects. Ctrl-C stops.",
+        "Simulated GitLab at {}, GitHub at {} and Jenkins at {}, {} projects. Ctrl-C stops.",
         sim.gitlab_url(),
         sim.github_url(),
+        sim.jenkins_url(),
         args.projects
     );
     let (hub, life, total) = (running.hub, running.life, u64::from(args.projects));
@@ -73,12 +74,16 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 fn inputs(args: &DemoArgs, sim: &Sim) -> anyhow::Result<Inputs> {
     let mut inputs = Inputs::from_process(Role::All, None)?;
     let level = inputs.env.get("LOG_LEVEL").unwrap_or("error").to_owned();
-    let (gitlab, github, port) = (sim.gitlab_url(), sim.github_url(), args.port.to_string());
+    let (gitlab, github, jenkins) = (sim.gitlab_url(), sim.github_url(), sim.jenkins_url());
+    let port = args.port.to_string();
     let pairs: Vec<(&str, &str)> = vec![
         ("GITLAB_URL", &gitlab),
         ("GITLAB_TOKEN", sim.token()),
         ("GITHUB_URL", &github),
         ("GITHUB_TOKEN", sim.token()),
+        ("JENKINS_URL", &jenkins),
+        ("JENKINS_USER", "ci"),
+        ("JENKINS_TOKEN", sim.token()),
         ("PORT", &port),
         ("DATABASE_URL", "none"),
         ("LOG_LEVEL", &level),

@@ -1,7 +1,7 @@
 //! Simulated CI platforms that speak the real wire formats: for the demo, for tests and for benchmarks.
 //!
 //! - [`world`] is the truth: projects, branches, pipelines, jobs, in no platform's language, moving with an injected clock.
-//! - A [`face::Face`] shows that truth as one platform does: [`gitlab`], [`github`].
+//! - A [`face::Face`] shows that truth as one platform does: [`gitlab`], [`github`], [`jenkins`].
 //! - [`Sim`] serves the faces on loopback, with limits, faults on demand and a record of every request.
 //!
 //! ```no_run
@@ -19,6 +19,7 @@ pub mod faults;
 pub mod github;
 pub mod gitlab;
 pub mod http;
+pub mod jenkins;
 pub mod replay;
 pub mod requests;
 pub mod sim;

@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{github, gitlab, store};
+use crate::{github, gitlab, jenkins, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ const HUGE_CHUNK: usize = 64 * 1024;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The ids of all faces that there are; [`make_face`] makes each.
-pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE];
+pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, jenkins::FACE];
 
 /// Makes the face of an id.
 #[must_use]
@@ -48,6 +48,7 @@ pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
     match id {
         gitlab::FACE => Some(Box::new(gitlab::Gitlab::new(settings))),
         github::FACE => Some(Box::new(github::Github::new(settings))),
+        jenkins::FACE => Some(Box::new(jenkins::Jenkins::new(settings))),
         _ => None,
     }
 }
@@ -235,6 +236,12 @@ impl Sim {
     #[must_use]
     pub fn github_url(&self) -> String {
         self.url(github::FACE)
+    }
+
+    /// The root of what stands in place of a company's Jenkins.
+    #[must_use]
+    pub fn jenkins_url(&self) -> String {
+        self.url(jenkins::FACE)
     }
 
     /// Where log downloads are redirected to.
