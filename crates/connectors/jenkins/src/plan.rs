@@ -1,9 +1,10 @@
 //! What of a project is known, what the listing told anew, and which builds have to be asked for. No I/O.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use connector::Heads;
+use connector::wire::between;
 use domain::{Pipeline, RunId, Status};
 
 use crate::base;
@@ -69,21 +70,25 @@ pub(crate) fn merge(
     oldest: &BTreeMap<Option<String>, u64>,
 ) -> Vec<Pipeline> {
     let mut runs: BTreeMap<RunId, Pipeline> = BTreeMap::new();
-    let children: std::collections::BTreeSet<_> = told.iter().map(child_of).collect();
+    let children: BTreeSet<_> = told.iter().map(child_of).collect();
     for run in known {
         let gone = oldest.get(&child_of(run).map(str::to_owned)).is_some_and(|first| number_of(run) < *first);
         if children.contains(&child_of(run)) && run.status != Status::Queued && !gone {
             runs.insert(run.id.clone(), Pipeline::clone(run));
         }
     }
-    for new in told.iter().cloned().chain(asked) {
-        let known = runs.remove(&new.id).or_else(|| {
-            // What waited keeps the time since when.
-            known.iter().find(|k| k.id == new.id).map(|k| Pipeline::clone(k))
-        });
-        let run = match known {
-            Some(known) => over(new, &known),
-            None => new,
+    // What waited keeps the time since when, so it is looked up beside the rest.
+    let before = |id: &RunId| known.iter().find(|k| k.id == *id).map(|k| Pipeline::clone(k));
+    for row in told {
+        let known = runs.remove(&row.id).or_else(|| before(&row.id));
+        let run = known.map_or_else(|| row.clone(), |known| moved(row.clone(), known));
+        runs.insert(run.id.clone(), run);
+    }
+    for build in asked {
+        let run = match runs.remove(&build.id) {
+            Some(known) if !waits(&build, &known) => kept_times(build, &known),
+            Some(known) => known,
+            None => build,
         };
         runs.insert(run.id.clone(), run);
     }
@@ -93,26 +98,28 @@ pub(crate) fn merge(
     runs
 }
 
-/// A newer report of a known run. One that only says that the run is still building changes nothing of one that waits
-/// for input: only the stages tell that.
-fn over(new: Pipeline, known: &Pipeline) -> Pipeline {
-    if new.status == Status::Running && known.status == Status::Manual {
-        return Pipeline { expected: new.expected.or(known.expected), ..known.clone() };
+/// Whether a report that a run is still building says nothing new: it waits for input, which only the stages tell.
+fn waits(new: &Pipeline, known: &Pipeline) -> bool {
+    new.status == Status::Running && known.status == Status::Manual
+}
+
+/// What is known of a run, brought up to date by a row of the listing, which has few details.
+fn moved(row: Pipeline, known: Pipeline) -> Pipeline {
+    let unmoved = row.native_status == known.native_status && row.updated_at == known.updated_at;
+    if unmoved || waits(&row, &known) {
+        return Pipeline { expected: row.expected.or(known.expected), ..known };
     }
-    let same = new.native_status == known.native_status && new.updated_at == known.updated_at;
-    if same && new.completeness <= known.completeness {
-        return Pipeline { expected: new.expected.or(known.expected), ..known.clone() };
-    }
-    let was_queued = known.status == Status::Queued;
-    let began_to_wait =
-        known.created_at.filter(|at| was_queued && new.created_at.is_some_and(|new| *at < new));
+    kept_times(row, &known)
+}
+
+/// A newer report with what only the older one knows: since when it waited before it began.
+fn kept_times(new: Pipeline, known: &Pipeline) -> Pipeline {
     let mut run = new.filled_from(known);
-    // A row has the start of the build; what waited before or was told in full knows better.
-    if let Some(at) = began_to_wait {
-        run.queued = run.started_at.map(|started| connector::wire::between(at, started));
-        run.created_at = Some(at);
-    } else if run.created_at > known.created_at && known.created_at.is_some() {
-        run.created_at = known.created_at;
+    if let (Some(since), Some(created)) = (known.created_at, run.created_at)
+        && since < created
+    {
+        run.created_at = Some(since);
+        run.queued = run.queued.or_else(|| Some(between(since, run.started_at?)));
     }
     run.queued = run.queued.or(known.queued);
     if !run.status.is_active() {

@@ -31,6 +31,8 @@ pub fn kind(project: &Project) -> Kind {
     match project.native_id / 7 % 4 {
         0 | 2 => Kind::Multibranch,
         1 => Kind::Pipeline,
+        // Only a pipeline can wait for somebody.
+        _ if project.shape == Shape::Waiting => Kind::Pipeline,
         _ => Kind::Freestyle,
     }
 }

@@ -128,6 +128,8 @@ pub(super) fn console(job: &Job<'_>, run: &Pipeline, now: Timestamp) -> String {
             for line in job.project.log(part, now) {
                 match line.kind {
                     LineKind::SectionStart | LineKind::SectionEnd => {}
+                    // A GitLab runner's last words; Jenkins has its own.
+                    LineKind::Error if line.text.starts_with("Job failed: e") => {}
                     LineKind::Command => text.push_str(&format!("+ {}\n", line.text)),
                     LineKind::Error => text.push_str(&format!("\u{1b}[31mERROR: {}\u{1b}[0m\n", line.text)),
                     _ => text.push_str(&format!("{}\n", line.text)),
