@@ -278,7 +278,11 @@ impl Item {
             || class == "jenkins.model.Jenkins"
         {
             Kind::Folder
-        } else if self.color.is_some() || self.last_build.is_some() || self.next_build_number.is_some() {
+        } else if ["Project", "Job", "MavenModuleSet"].iter().any(|end| class.ends_with(end))
+            || self.color.is_some()
+            || self.last_build.is_some()
+            || self.next_build_number.is_some()
+        {
             Kind::Job
         } else if self.jobs.is_some() {
             Kind::Folder
