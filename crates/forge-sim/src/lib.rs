@@ -20,6 +20,7 @@ pub mod github;
 pub mod gitlab;
 pub mod http;
 pub mod jenkins;
+mod mangle;
 pub mod replay;
 pub mod requests;
 pub mod sim;
