@@ -3,9 +3,10 @@
 use connector::Platform;
 
 /// All of them.
-pub static PLATFORMS: [&Platform; 5] = [
+pub static PLATFORMS: [&Platform; 6] = [
     &connector_gitlab::PLATFORM,
     &connector_github::PLATFORM,
+    &connector_jenkins::PLATFORM,
     &connector_circleci::PLATFORM,
     &connector_gitea::PLATFORM,
     &connector_cctray::PLATFORM,

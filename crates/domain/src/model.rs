@@ -224,6 +224,8 @@ pub struct Pipeline {
     pub duration: Option<Duration>,
     /// Time from asked for to begun.
     pub queued: Option<Duration>,
+    /// How long it takes in all as a rule, where the platform makes an estimate of its own. Counts while it runs.
+    pub expected: Option<Duration>,
     /// Its page on the platform.
     pub url: Option<WebUrl>,
     /// What failed (or warned), in plain words, where known: `unit-tests: script failure`.
@@ -254,6 +256,7 @@ impl Pipeline {
             updated_at: None,
             duration: None,
             queued: None,
+            expected: None,
             url: None,
             failure: None,
             completeness: Completeness::Row,
@@ -307,6 +310,7 @@ impl Pipeline {
         fill(&mut self.message, &known.message);
         fill(&mut self.created_at, &known.created_at);
         fill(&mut self.url, &known.url);
+        fill(&mut self.expected, &known.expected);
         fill(&mut self.workflow.name, &known.workflow.name);
         if self.workflow.lane.is_empty() {
             self.workflow.lane.clone_from(&known.workflow.lane);

@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{cctray, circleci, gitea, github, gitlab, mangle, store};
+use crate::{cctray, circleci, gitea, github, gitlab, jenkins, mangle, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,8 @@ const HUGE_CHUNK: usize = 64 * 1024;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The ids of all faces that there are; [`make_face`] makes each.
-pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, gitea::FACE, circleci::FACE, cctray::FACE];
+pub const FACES: &[FaceId] =
+    &[gitlab::FACE, github::FACE, gitea::FACE, circleci::FACE, cctray::FACE, jenkins::FACE];
 
 /// Makes the face of an id.
 #[must_use]
@@ -51,6 +52,7 @@ pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
         gitea::FACE => Some(Box::new(gitea::Gitea::new(settings))),
         circleci::FACE => Some(Box::new(circleci::Circleci::new(settings))),
         cctray::FACE => Some(Box::new(cctray::Cctray::new(settings))),
+        jenkins::FACE => Some(Box::new(jenkins::Jenkins::new(settings))),
         _ => None,
     }
 }
@@ -267,6 +269,12 @@ impl Sim {
     pub fn cctray_url(&self) -> String {
         let base = self.url(cctray::FACE);
         if base.is_empty() { base } else { format!("{base}{}", cctray::PATH) }
+    }
+
+    /// The root of what stands in place of a company's Jenkins.
+    #[must_use]
+    pub fn jenkins_url(&self) -> String {
+        self.url(jenkins::FACE)
     }
 
     /// Where log downloads are redirected to.

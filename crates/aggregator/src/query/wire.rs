@@ -14,7 +14,10 @@ pub fn pipeline_with_estimate(entry: &Entry, run: &Pipeline) -> v1::Pipeline {
     if run.status.is_active() {
         let of_branch = entry.runs().iter().filter(|r| r.branch == run.branch).map(AsRef::as_ref);
         let all = entry.runs().iter().map(AsRef::as_ref);
-        let expected = stats::expected_duration(&run.workflow.lane, of_branch)
+        // The platform's own estimate knows runs that the board does not.
+        let expected = run
+            .expected
+            .or_else(|| stats::expected_duration(&run.workflow.lane, of_branch))
             .or_else(|| stats::expected_duration(&run.workflow.lane, all));
         wire.expected_duration = expected.map(api::duration);
     }
