@@ -3,7 +3,8 @@
 use connector::Platform;
 
 /// All of them.
-pub static PLATFORMS: [&Platform; 2] = [&connector_gitlab::PLATFORM, &connector_github::PLATFORM];
+pub static PLATFORMS: [&Platform; 3] =
+    [&connector_gitlab::PLATFORM, &connector_github::PLATFORM, &connector_bitbucket::PLATFORM];
 
 /// The platform with this key in the configuration.
 #[must_use]
