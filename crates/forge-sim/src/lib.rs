@@ -1,7 +1,7 @@
 //! Simulated CI platforms that speak the real wire formats: for the demo, for tests and for benchmarks.
 //!
 //! - [`world`] is the truth: projects, branches, pipelines, jobs, in no platform's language, moving with an injected clock.
-//! - A [`face::Face`] shows that truth as one platform does: [`gitlab`], [`github`].
+//! - A [`face::Face`] shows that truth as one platform does: [`gitlab`], [`github`], [`bitbucket`], [`bitbucket_dc`].
 //! - [`Sim`] serves the faces on loopback, with limits, faults on demand and a record of every request.
 //!
 //! ```no_run
@@ -13,6 +13,8 @@
 #![recursion_limit = "256"]
 
 pub mod access;
+pub mod bitbucket;
+pub mod bitbucket_dc;
 pub mod clock;
 pub mod face;
 pub mod faults;

@@ -36,7 +36,9 @@ pub(crate) fn base(url: &Url) -> std::result::Result<Url, String> {
 pub(crate) fn two_parts(full_name: &str) -> Option<(&str, &str)> {
     let (first, second) = full_name.trim().split_once('/')?;
     let fits = |part: &str| {
-        !part.is_empty() && !matches!(part, "." | "..") && !part.contains(|c: char| c == '/' || c.is_whitespace())
+        !part.is_empty()
+            && !matches!(part, "." | "..")
+            && !part.contains(|c: char| c == '/' || c.is_whitespace())
     };
     (fits(first) && fits(second)).then_some((first, second))
 }
@@ -72,9 +74,15 @@ mod tests {
             ("https://git.example.com/rest/apiary", "https://git.example.com/rest/apiary"),
             ("http://127.0.0.1:9300/2.0?a=b#c", "http://127.0.0.1:9300/2.0"),
         ] {
-            assert_eq!(base(&Url::parse(written).unwrap()).map(String::from).as_deref(), Ok(found), "{written}");
+            assert_eq!(
+                base(&Url::parse(written).unwrap()).map(String::from).as_deref(),
+                Ok(found),
+                "{written}"
+            );
         }
-        assert!(base(&Url::parse("https://bitbucket.org/acme").unwrap()).is_err_and(|e| e.contains("a page")));
+        assert!(
+            base(&Url::parse("https://bitbucket.org/acme").unwrap()).is_err_and(|e| e.contains("a page"))
+        );
         assert!(base(&Url::parse("ftp://git.example.com").unwrap()).is_err());
     }
 

@@ -6,13 +6,18 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 /// What a token of Cloud has to be allowed.
-pub(crate) const CLOUD_SCOPE: &str =
-    "read:repository, read:pipeline, read:pullrequest, read:workspace and read:user (…:bitbucket), or an access token \
+pub(crate) const CLOUD_SCOPE: &str = "read:repository, read:pipeline, read:pullrequest, read:workspace and read:user (…:bitbucket), or an access token \
      with repository, pipeline and pullrequest";
 /// What a token of Data Center has to be allowed.
 const DATA_CENTER_SCOPE: &str = "repository read";
 /// What Cloud is asked in any hour: its 1,000, less what may be under way when the last of them is counted.
 const CLOUD_HOURLY: u64 = 980;
+
+const LIMITS: Option<BudgetHeaders> = Some(BudgetHeaders {
+    limit: "x-ratelimit-limit",
+    remaining: "x-ratelimit-remaining",
+    reset: "x-ratelimit-reset",
+});
 
 /// Stands for an error in Cloud's own form when it is not known yet which of the two answers.
 pub(crate) const IS_CLOUD: &str = "answers as Bitbucket Cloud does";
@@ -22,8 +27,8 @@ pub(crate) static CLOUD: Dialect = Dialect {
     title: "Bitbucket Cloud",
     scope: CLOUD_SCOPE,
     headers: &[("accept", "application/json")],
-    // It tells neither what remains nor when the hour is over, so the client counts.
-    budget: None,
+    // It tells neither what remains nor when the hour is over, so the client counts. Access tokens hear of their limit.
+    budget: LIMITS,
     hourly: Some(CLOUD_HOURLY),
     classify: cloud,
 };
@@ -34,23 +39,14 @@ pub(crate) static DATA_CENTER: Dialect = Dialect {
     scope: DATA_CENTER_SCOPE,
     headers: &[("accept", "application/json")],
     // Only where the administrator set a limit; without a reset, since its bucket fills all the time.
-    budget: Some(BudgetHeaders {
-        limit: "x-ratelimit-limit",
-        remaining: "x-ratelimit-remaining",
-        reset: "x-ratelimit-reset",
-    }),
+    budget: LIMITS,
     hourly: None,
     classify: data_center,
 };
 
 /// The question which of the two it is.
-pub(crate) static EITHER: Dialect = Dialect {
-    title: "Bitbucket",
-    scope: "reading repositories",
-    budget: None,
-    classify: either,
-    ..DATA_CENTER
-};
+pub(crate) static EITHER: Dialect =
+    Dialect { title: "Bitbucket", scope: "reading repositories", classify: either, ..DATA_CENTER };
 
 /// `{"type":"error","error":{"message":…}}`.
 #[derive(Debug, Deserialize)]
@@ -108,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_removed_endpoint_and_a_captcha_are_told() {
-        let body = br#"{"type":"error","error":{"message":"CHANGE-2770 - Functionality has been deprecated"}}"#;
+        let body =
+            br#"{"type":"error","error":{"message":"CHANGE-2770 - Functionality has been deprecated"}}"#;
         let Some(Error::Garbage(text)) = cloud(StatusCode::GONE, &HeaderMap::new(), body) else { panic!() };
         assert!(text.contains("CHANGE-2770") && text.contains("workspaces"), "{text}");
         assert_eq!(cloud(StatusCode::NOT_FOUND, &HeaderMap::new(), body), None);

@@ -7,8 +7,8 @@ use config::SourceSettings;
 use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
-    MergeRequest, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result,
-    Webhooks,
+    MergeRequest, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage,
+    Result, Webhooks,
 };
 use domain::{Branch, Clock, JobId, Log, Person, Pipeline, Project, ProjectKey, RunId, SourceName};
 use futures::StreamExt as _;
@@ -72,7 +72,8 @@ pub(crate) fn build(
         };
         Client::new(settings, Arc::clone(&clock)).map_err(fail)
     };
-    let within: Vec<String> = settings.workspaces.iter().map(|w| w.trim().trim_matches('/').to_owned()).collect();
+    let within: Vec<String> =
+        settings.workspaces.iter().map(|w| w.trim().trim_matches('/').to_owned()).collect();
     Ok(Arc::new(Bitbucket {
         cloud: Cloud::new(&source, client(door::CLOUD)?, within.clone(), of_nobody, settings.logs),
         data_center: DataCenter::new(&source, client(door::DATA_CENTER)?, within),
@@ -216,7 +217,11 @@ impl Connector for Bitbucket {
 
 #[async_trait]
 impl MergeRequests for Bitbucket {
-    async fn open_merge_requests(&self, project: &Project, page: Option<PageToken>) -> Result<Page<MergeRequest>> {
+    async fn open_merge_requests(
+        &self,
+        project: &Project,
+        page: Option<PageToken>,
+    ) -> Result<Page<MergeRequest>> {
         either!(self, pull_requests(project, page))
     }
 }

@@ -51,8 +51,8 @@ impl Webhooks for Bitbucket {
     fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?;
         let signature = delivery.header("x-hub-signature").and_then(|s| s.strip_prefix("sha256="));
-        let signature =
-            signature.ok_or_else(|| Refused::Forged("no X-Hub-Signature: the webhook has no secret".to_owned()))?;
+        let signature = signature
+            .ok_or_else(|| Refused::Forged("no X-Hub-Signature: the webhook has no secret".to_owned()))?;
         if !hmac_sha256_hex(secret.expose_secret(), delivery.body, signature) {
             let why = "X-Hub-Signature does not fit: signed with another secret, or changed on the way";
             return Err(Refused::Forged(why.to_owned()));
@@ -63,7 +63,8 @@ impl Webhooks for Bitbucket {
         // Cloud's name first; Data Center has the other.
         let ids = ["x-request-uuid", "x-request-id"];
         let id = ids.into_iter().find_map(|name| delivery.header(name)).map(str::to_owned);
-        let touches = TOUCHING.iter().any(|t| kind.starts_with(t)) && !NOT_TOUCHING.iter().any(|t| kind.starts_with(t));
+        let touches =
+            TOUCHING.iter().any(|t| kind.starts_with(t)) && !NOT_TOUCHING.iter().any(|t| kind.starts_with(t));
         let news = match self.project_of(&payload).filter(|_| touches) {
             None => News::Nothing,
             Some(project) => match payload.commit_status.as_ref().and_then(run) {
@@ -95,7 +96,8 @@ impl Bitbucket {
 /// build's number. Which part of the configuration ran is not told: a known run keeps its lane, a new one gets it when
 /// the repository is read.
 fn run(row: &cloud::wire::CommitStatus) -> Option<Pipeline> {
-    let key = row.key.as_deref().filter(|key| key.len() == UUID && key.starts_with('{') && key.ends_with('}'))?;
+    let key =
+        row.key.as_deref().filter(|key| key.len() == UUID && key.starts_with('{') && key.ends_with('}'))?;
     let url = row.url.as_deref().filter(|url| url.contains("/pipelines/"))?;
     let number: u64 = url.trim_end_matches('/').rsplit('/').next()?.parse().ok()?;
     let native = row.state.clone()?;

@@ -37,8 +37,9 @@ pub(crate) async fn ask(client: &Client, source: &SourceName) -> Result<Which> {
     let at = url.host_str().map_or_else(String::new, |host| {
         url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     });
-    let neither =
-        |came: &str| Error::Garbage(format!("source {source}: {EXPECTED} at {at}, got {came}: is its url right?"));
+    let neither = |came: &str| {
+        Error::Garbage(format!("source {source}: {EXPECTED} at {at}, got {came}: is its url right?"))
+    };
     let response = match client.get(ENDPOINT, url).await {
         Ok(response) => response,
         Err(Error::NotFound(why)) if why == IS_CLOUD => return Ok(Which::Cloud),

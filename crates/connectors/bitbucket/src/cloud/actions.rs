@@ -12,7 +12,15 @@ const START: &str = "POST /repositories/:workspace/:repo_slug/pipelines";
 const STOP: &str = "POST /repositories/:workspace/:repo_slug/pipelines/:uuid/stopPipeline";
 /// What of a target says where to run again; its other fields are Cloud's own notes.
 const TARGET: [&str; 9] = [
-    "type", "ref_type", "ref_name", "source", "destination", "selector", "commit", "destination_commit", "pullrequest",
+    "type",
+    "ref_type",
+    "ref_name",
+    "source",
+    "destination",
+    "selector",
+    "commit",
+    "destination_commit",
+    "pullrequest",
 ];
 /// The same of the objects in it.
 const INSIDE: [&str; 4] = ["type", "pattern", "hash", "id"];
@@ -29,9 +37,11 @@ fn only(object: &Value, keys: &[&str], inside: &[&str]) -> Value {
 impl Cloud {
     /// A further pipeline with the same target.
     pub(crate) async fn retry(&self, project: &Project, run: &RunId) -> Result<()> {
-        let url = self.below(project, &["pipelines", &braced(run.as_str())], &[("fields", "state,target")])?;
+        let url =
+            self.below(project, &["pipelines", &braced(run.as_str())], &[("fields", "state,target")])?;
         let answer: Value = self.get(super::runs::ONE, url).await?.json()?;
-        let state: Option<wire::State> = answer.get("state").and_then(|s| serde_json::from_value(s.clone()).ok());
+        let state: Option<wire::State> =
+            answer.get("state").and_then(|s| serde_json::from_value(s.clone()).ok());
         if status::status(&status::native(state.as_ref())).is_active() {
             return Err(Error::Refused("the pipeline has not ended: stop it first".into()));
         }

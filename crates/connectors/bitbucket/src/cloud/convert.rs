@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use connector::{Issue, MergeRequest, MergeRequestState};
 use domain::{
-    Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, Project, ProjectKey, RunId, SourceName, Status, Visibility,
-    WebUrl, Workflow, encode_segment,
+    Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, Project, ProjectKey, RunId, SourceName,
+    Status, Visibility, WebUrl, Workflow, encode_segment,
 };
 
 use super::{status, wire};
@@ -56,6 +56,11 @@ fn author(row: Option<&wire::Author>) -> Option<Person> {
     })
 }
 
+/// What a commit says, without the line break at its end.
+fn message(row: &wire::Commit) -> Option<String> {
+    row.message.as_deref().map(|m| m.trim_end().to_owned()).filter(|m| !m.is_empty())
+}
+
 pub(crate) fn branch(project: &Project, row: wire::Branch) -> Branch {
     let site = || project.url.as_ref().map(|url| format!("{url}/branch/{}", encode_segment(&row.name)));
     let target = row.target.as_ref();
@@ -63,7 +68,7 @@ pub(crate) fn branch(project: &Project, row: wire::Branch) -> Branch {
         default: project.default_branch.as_deref() == Some(&*row.name),
         sha: target.and_then(|t| t.hash.clone()),
         author: author(target.and_then(|t| t.author.as_ref())),
-        message: target.and_then(|t| t.message.clone()),
+        message: target.and_then(message),
         committed_at: target.and_then(|t| t.date),
         url: page(row.links.as_ref()).or_else(|| WebUrl::parse(&site()?)),
         ..Branch::named(row.name.clone())
@@ -120,8 +125,9 @@ pub(crate) fn run(project: &Project, row: &wire::Pipeline) -> Pipeline {
         branch: target.and_then(|t| t.ref_name.clone().or_else(|| t.source.clone())),
         sha: commit.and_then(|c| c.hash.clone()),
         event: event(row),
-        author: author(commit.and_then(|c| c.author.as_ref())).or_else(|| row.creator.as_ref().and_then(account)),
-        message: commit.and_then(|c| c.message.clone()),
+        author: author(commit.and_then(|c| c.author.as_ref()))
+            .or_else(|| row.creator.as_ref().and_then(account)),
+        message: commit.and_then(message),
         created_at: row.created_on,
         finished_at: row.completed_on.filter(|_| ended),
         duration: row.duration_in_seconds.filter(|_| ended).map(Duration::from_secs),
@@ -145,11 +151,19 @@ pub(crate) fn step(project: &Project, number: Option<u64>, at: usize, row: &wire
     }
 }
 
-/// What the steps tell beyond the run: when the first began, and which failed.
-pub(crate) fn enrich(run: &mut Pipeline, steps: &[Job]) {
+/// What the steps tell beyond the run: when the first began, and which failed. Where a step failed and the run did not,
+/// its failure is allowed (`on-fail: ignore`).
+pub(crate) fn enrich(run: &mut Pipeline, steps: &mut [Job]) {
     run.started_at = steps.iter().filter_map(|s| s.started_at).min().or(run.started_at);
-    let failed: Vec<&Job> = steps.iter().filter(|s| s.status == Status::Failed).collect();
-    if run.status == Status::Failed && !failed.is_empty() {
+    if run.status == Status::Success {
+        for step in steps.iter_mut().filter(|s| s.status == Status::Failed) {
+            (step.status, step.allow_failure) = (Status::Warning, true);
+            run.status = Status::Warning;
+        }
+    }
+    let failed: Vec<&Job> =
+        steps.iter().filter(|s| matches!(s.status, Status::Failed | Status::Warning)).collect();
+    if matches!(run.status, Status::Failed | Status::Warning) && !failed.is_empty() {
         let say = |job: &&Job| match &job.failure_reason {
             Some(why) => format!("{}: {why}", job.name),
             None => format!("{} failed", job.name),
@@ -165,9 +179,11 @@ pub(crate) fn enrich(run: &mut Pipeline, steps: &[Job]) {
 
 /// A pull request. From a fork its branch is `workspace:branch`.
 pub(crate) fn pull(row: wire::Pull) -> MergeRequest {
-    let of = |end: &Option<wire::End>| end.as_ref().and_then(|e| e.branch.as_ref()).and_then(|b| b.name.clone());
-    let repository =
-        |end: &Option<wire::End>| end.as_ref().and_then(|e| e.repository.as_ref()).and_then(|r| r.full_name.clone());
+    let of =
+        |end: &Option<wire::End>| end.as_ref().and_then(|e| e.branch.as_ref()).and_then(|b| b.name.clone());
+    let repository = |end: &Option<wire::End>| {
+        end.as_ref().and_then(|e| e.repository.as_ref()).and_then(|r| r.full_name.clone())
+    };
     let (from, into) = (repository(&row.source), repository(&row.destination));
     let branch = of(&row.source).unwrap_or_default();
     let source_branch = match (&from, &into) {
@@ -206,7 +222,10 @@ pub(crate) fn issue(row: wire::Issue) -> Issue {
         id: row.id.to_string(),
         number: row.id,
         title: row.title.unwrap_or_default(),
-        open: !matches!(row.state.as_deref(), Some("resolved" | "closed" | "duplicate" | "invalid" | "wontfix")),
+        open: !matches!(
+            row.state.as_deref(),
+            Some("resolved" | "closed" | "duplicate" | "invalid" | "wontfix")
+        ),
         author: row.reporter.as_ref().and_then(account),
         assignees: row.assignee.as_ref().and_then(account).into_iter().collect(),
         labels: row.kind.into_iter().collect(),

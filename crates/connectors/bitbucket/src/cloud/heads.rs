@@ -40,11 +40,14 @@ impl Cloud {
         };
         if listed.values.items.is_empty() && listed.values.broken > 0 {
             let (broken, name) = (listed.values.broken, &project.name);
-            return Err(Error::Garbage(format!("Bitbucket Cloud: none of {broken} pipelines of {name} could be read")));
+            return Err(Error::Garbage(format!(
+                "Bitbucket Cloud: none of {broken} pipelines of {name} could be read"
+            )));
         }
         out.total_runs = listed.size;
         out.problems.extend(listed.values.problem("pipelines"));
-        let mut runs: Vec<Pipeline> = listed.values.items.iter().map(|row| convert::run(project, row)).collect();
+        let mut runs: Vec<Pipeline> =
+            listed.values.items.iter().map(|row| convert::run(project, row)).collect();
         if listed.next.is_some() {
             self.older(ask, &mut runs, &mut out).await?;
         }
@@ -149,14 +152,15 @@ impl Cloud {
         for run in runs {
             let Some(branch) = run.branch.clone().filter(|b| is_shown(b)) else { continue };
             let decides = run.status.is_verdict() && decided.insert((branch, run.workflow.lane.clone()));
-            if !decides || run.status != Status::Failed || run.completeness == Completeness::Full || left == 0 {
+            if !decides || run.status != Status::Failed || run.completeness == Completeness::Full || left == 0
+            {
                 continue;
             }
             left -= 1;
             match self.steps(project, run.id.as_str()).await {
                 Ok((rows, _)) => {
                     let step = |(at, row)| convert::step(project, run.number, at, row);
-                    convert::enrich(run, &rows.iter().enumerate().map(step).collect::<Vec<_>>());
+                    convert::enrich(run, &mut rows.iter().enumerate().map(step).collect::<Vec<_>>());
                 }
                 // They are gone, or not for this token: that will not change.
                 Err(Error::NotFound(_) | Error::Forbidden(_)) => run.completeness = Completeness::Full,
@@ -169,14 +173,20 @@ impl Cloud {
     }
 }
 
-/// A run that has not moved since it was read in full keeps what its steps told.
+/// What is known of a run's commit does not change; a run that has not moved since it was read in full keeps what its
+/// steps told.
 fn take_over(run: &mut Pipeline, known: &Pipeline) {
+    if run.message.is_none() && known.message.is_some() {
+        run.message.clone_from(&known.message);
+        run.author = known.author.clone().or(run.author.take());
+    }
     let unmoved = run.native_status == known.native_status
         && run.attempt == known.attempt
         && run.finished_at == known.finished_at;
     if !unmoved || known.completeness != Completeness::Full {
         return;
     }
+    run.status = known.status;
     run.started_at = known.started_at;
     run.failure = known.failure.clone().or(run.failure.take());
     run.completeness = Completeness::Full;
@@ -184,7 +194,8 @@ fn take_over(run: &mut Pipeline, known: &Pipeline) {
 
 /// Cloud's lists name a run's commit by its hash alone: what is known of the branch's newest commit is said of its runs.
 fn describe(runs: &mut [Pipeline], head: &Branch) {
-    for run in runs.iter_mut().filter(|run| run.sha.is_some() && run.sha == head.sha && run.message.is_none()) {
+    for run in runs.iter_mut().filter(|run| run.sha.is_some() && run.sha == head.sha && run.message.is_none())
+    {
         run.message.clone_from(&head.message);
         if head.author.is_some() {
             run.author.clone_from(&head.author);
@@ -196,7 +207,9 @@ fn describe(runs: &mut [Pipeline], head: &Branch) {
 /// `updated_on`, and a watched repository's is not read at each refresh.
 fn names_another_commit(ask: &HeadsAsk, head: &Branch, runs: &[Pipeline]) -> bool {
     let newest = runs.iter().find(|run| {
-        run.branch.as_deref() == Some(&*head.name) && run.sha.is_some() && run.event.as_deref() != Some("pull_request")
+        run.branch.as_deref() == Some(&*head.name)
+            && run.sha.is_some()
+            && run.event.as_deref() != Some("pull_request")
     });
     newest.is_some_and(|run| run.sha != head.sha && ask.known.iter().all(|known| known.id != run.id))
 }

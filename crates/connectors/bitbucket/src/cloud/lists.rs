@@ -61,7 +61,8 @@ impl Cloud {
                     let more = at.at < at.workspaces.len() || !at.failed.is_empty();
                     let next = if more { Some(at.token()?) } else { None };
                     listed.values.items.iter().for_each(|row| self.remember(row));
-                    let items = listed.values.items.iter().map(|row| convert::project(&self.source, row)).collect();
+                    let items =
+                        listed.values.items.iter().map(|row| convert::project(&self.source, row)).collect();
                     return Ok(ProjectPage { items, next, ..ProjectPage::default() });
                 }
                 Err(e) if e.concerns_source() || at.workspaces.len() == 1 => return Err(e),

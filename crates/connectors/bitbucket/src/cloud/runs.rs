@@ -103,7 +103,11 @@ impl Cloud {
     }
 
     /// The steps of a pipeline, and what of them is missing.
-    pub(super) async fn steps(&self, project: &Project, run: &str) -> Result<(Vec<wire::Step>, Vec<Problem>)> {
+    pub(super) async fn steps(
+        &self,
+        project: &Project,
+        run: &str,
+    ) -> Result<(Vec<wire::Step>, Vec<Problem>)> {
         let fields = wire::of_list(&wire::STEP);
         let query = [("pagelen", super::PAGELEN), ("fields", fields.as_str())];
         let mut next = Some(self.below(project, &["pipelines", &braced(run), "steps"], &query)?);
@@ -121,7 +125,10 @@ impl Cloud {
             }
         }
         if next.is_some() {
-            problems.push(Problem::new(ProblemKind::Partial, format!("only the first {} steps were read", all.len())));
+            problems.push(Problem::new(
+                ProblemKind::Partial,
+                format!("only the first {} steps were read", all.len()),
+            ));
         }
         Ok((all, problems))
     }
@@ -140,9 +147,9 @@ impl Cloud {
             Ok((rows, problems)) => {
                 let number = pipeline.number;
                 let step = |(at, row)| convert::step(project, number, at, row);
-                let jobs: Vec<Job> = rows.iter().enumerate().map(step).collect();
+                let mut jobs: Vec<Job> = rows.iter().enumerate().map(step).collect();
                 if problems.is_empty() {
-                    convert::enrich(&mut pipeline, &jobs);
+                    convert::enrich(&mut pipeline, &mut jobs);
                 }
                 (jobs, problems)
             }
@@ -154,7 +161,13 @@ impl Cloud {
 
     /// The end of a step's log. Cloud answers 404 for one that is not written yet and for one that never will be: the step
     /// tells which.
-    pub(crate) async fn log(&self, project: &Project, run: &RunId, job: &JobId, max_bytes: usize) -> Result<Log> {
+    pub(crate) async fn log(
+        &self,
+        project: &Project,
+        run: &RunId,
+        job: &JobId,
+        max_bytes: usize,
+    ) -> Result<Log> {
         let note = |text: &str| Ok(Log { note: Some(text.to_owned()), ..Log::default() });
         if self.logs == LogAccess::None {
             return note("logs are switched off for this source (`logs: none`)");

@@ -38,7 +38,8 @@ pub(crate) fn status(word: &str) -> Status {
 /// A step waits for a person while it is pending and is to be started by hand.
 pub(crate) fn of_step(step: &wire::Step) -> (Status, String) {
     let word = native(step.state.as_ref());
-    let by_hand = step.trigger.as_ref().and_then(|t| t.r#type.as_deref()).is_some_and(|t| t.ends_with("_manual"));
+    let by_hand =
+        step.trigger.as_ref().and_then(|t| t.r#type.as_deref()).is_some_and(|t| t.ends_with("_manual"));
     match status(&word) {
         Status::Queued if by_hand => (Status::Manual, word),
         status => (status, word),
@@ -101,7 +102,8 @@ mod tests {
     #[test]
     fn a_step_by_hand_waits_for_a_person() {
         let step = |json: &str| of_step(&serde_json::from_str(json).unwrap()).0;
-        let waits = r#"{"uuid":"{a}","state":{"name":"PENDING"},"trigger":{"type":"pipeline_step_trigger_manual"}}"#;
+        let waits =
+            r#"{"uuid":"{a}","state":{"name":"PENDING"},"trigger":{"type":"pipeline_step_trigger_manual"}}"#;
         assert_eq!(step(waits), Status::Manual);
         assert_eq!(step(&waits.replace("PENDING", "IN_PROGRESS")), Status::Running);
         assert_eq!(step(&waits.replace("_manual", "_automatic")), Status::Queued);

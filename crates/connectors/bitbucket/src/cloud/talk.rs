@@ -17,10 +17,18 @@ const MAX_STATUSES: usize = 5;
 impl Cloud {
     /// Open pull requests with how their newest commit was built: from the newest pipelines, and of a few others from the
     /// builds that somebody else's CI reported.
-    pub(crate) async fn pull_requests(&self, project: &Project, page: Option<PageToken>) -> Result<Page<MergeRequest>> {
+    pub(crate) async fn pull_requests(
+        &self,
+        project: &Project,
+        page: Option<PageToken>,
+    ) -> Result<Page<MergeRequest>> {
         let fields = wire::of_list(&wire::PULL);
-        let query =
-            [("state", "OPEN"), ("sort", "-updated_on"), ("pagelen", PAGELEN_OF_TALK), ("fields", fields.as_str())];
+        let query = [
+            ("state", "OPEN"),
+            ("sort", "-updated_on"),
+            ("pagelen", PAGELEN_OF_TALK),
+            ("fields", fields.as_str()),
+        ];
         let url = page_url(page, || self.below(project, &["pullrequests"], &query))?;
         let listed: Listed<wire::Pull> = self.list(PULLS, url).await?;
         let next = token(listed.next()?);
@@ -49,18 +57,21 @@ impl Cloud {
                 pull.head_status = Some(run.status);
             } else if asked < MAX_STATUSES {
                 asked += 1;
-                pull.head_status = self.statuses(project, &short).await.unwrap_or_default();
+                let (status, sha) = self.statuses(project, &short).await.unwrap_or_default();
+                pull.head_status = status;
+                pull.sha = sha.filter(|sha| same_commit(&short, sha)).or(Some(short));
             }
         }
     }
 
-    /// The worst of what is reported of a commit; `None` when nothing is.
-    async fn statuses(&self, project: &Project, sha: &str) -> Result<Option<Status>> {
-        let query = [("pagelen", PAGELEN), ("fields", "values.key,values.state,next")];
+    /// The worst of what is reported of a commit, and its whole hash; nothing when nothing is.
+    async fn statuses(&self, project: &Project, sha: &str) -> Result<(Option<Status>, Option<String>)> {
+        let query = [("pagelen", PAGELEN), ("fields", "values.state,values.commit.hash,next")];
         let url = self.below(project, &["commit", sha, "statuses"], &query)?;
         let listed: Listed<wire::CommitStatus> = self.list(STATUSES, url).await?;
-        let words = listed.values.items.iter().filter_map(|row| row.state.as_deref());
-        Ok(worst(words.map(status::status)))
+        let rows = &listed.values.items;
+        let whole = rows.iter().find_map(|row| row.commit.as_ref()?.hash.clone());
+        Ok((worst(rows.iter().filter_map(|row| row.state.as_deref()).map(status::status)), whole))
     }
 
     /// Open issues, of a repository that has any.
@@ -82,7 +93,11 @@ impl Cloud {
             // It has no issues, which the repository says, or it is not there.
             Err(Error::NotFound(why)) => {
                 self.project(project.key.id.as_str()).await?;
-                return if self.has_issues(project) == Some(true) { Err(Error::NotFound(why)) } else { none() };
+                return if self.has_issues(project) == Some(true) {
+                    Err(Error::NotFound(why))
+                } else {
+                    none()
+                };
             }
             Err(e) => return Err(e),
         };
@@ -110,8 +125,14 @@ impl Cloud {
 
 /// What goes on decides before what has ended, and of that the worst.
 pub(crate) fn worst(all: impl Iterator<Item = Status>) -> Option<Status> {
-    const WORST_LAST: [Status; 6] =
-        [Status::Skipped, Status::Unknown, Status::Success, Status::Canceled, Status::Failed, Status::Running];
+    const WORST_LAST: [Status; 6] = [
+        Status::Skipped,
+        Status::Unknown,
+        Status::Success,
+        Status::Canceled,
+        Status::Failed,
+        Status::Running,
+    ];
     all.max_by_key(|status| WORST_LAST.iter().position(|w| w == status))
 }
 

@@ -6,32 +6,55 @@ use serde::Deserialize;
 
 /// What is asked for of a repository; every field below.
 pub(crate) const REPOSITORY: [&str; 9] = [
-    "full_name", "name", "description", "is_private", "updated_on", "mainbranch.name", "has_issues", "links.html.href",
+    "full_name",
+    "name",
+    "description",
+    "is_private",
+    "updated_on",
+    "mainbranch.name",
+    "has_issues",
+    "links.html.href",
     "links.avatar.href",
 ];
 /// The same of a pipeline.
 pub(crate) const PIPELINE: [&str; 10] = [
-    "uuid", "build_number", "run_number", "state", "target", "trigger", "creator", "created_on", "completed_on",
+    "uuid",
+    "build_number",
+    "run_number",
+    "state",
+    "target",
+    "trigger",
+    "creator",
+    "created_on",
+    "completed_on",
     "duration_in_seconds",
 ];
 /// Of a step.
-pub(crate) const STEP: [&str; 8] = [
-    "uuid", "name", "state", "trigger", "started_on", "completed_on", "duration_in_seconds", "run_number",
-];
+pub(crate) const STEP: [&str; 8] =
+    ["uuid", "name", "state", "trigger", "started_on", "completed_on", "duration_in_seconds", "run_number"];
 /// Of a branch.
-pub(crate) const BRANCH: [&str; 6] = [
-    "name", "target.hash", "target.date", "target.message", "target.author", "links.html.href",
-];
+pub(crate) const BRANCH: [&str; 6] =
+    ["name", "target.hash", "target.date", "target.message", "target.author", "links.html.href"];
 /// Of a pull request.
 pub(crate) const PULL: [&str; 14] = [
-    "id", "title", "state", "draft", "author", "reviewers", "created_on", "updated_on", "links.html.href",
-    "source.branch.name", "source.commit.hash", "source.repository.full_name", "destination.branch.name",
+    "id",
+    "title",
+    "state",
+    "draft",
+    "author",
+    "reviewers",
+    "created_on",
+    "updated_on",
+    "links.html.href",
+    "source.branch.name",
+    "source.commit.hash",
+    "source.repository.full_name",
+    "destination.branch.name",
     "destination.repository.full_name",
 ];
 /// Of an issue.
-pub(crate) const ISSUE: [&str; 9] = [
-    "id", "title", "state", "kind", "reporter", "assignee", "created_on", "updated_on", "links.html.href",
-];
+pub(crate) const ISSUE: [&str; 9] =
+    ["id", "title", "state", "kind", "reporter", "assignee", "created_on", "updated_on", "links.html.href"];
 
 /// The parameter `fields` for a list of these.
 pub(crate) fn of_list(fields: &[&str]) -> String {

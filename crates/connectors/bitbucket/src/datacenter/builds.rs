@@ -45,13 +45,16 @@ impl DataCenter {
 
     /// The builds of a commit, the newest of each key.
     pub(super) async fn builds(&self, sha: &str) -> Result<Vec<wire::Build>> {
-        let url = self
-            .client
-            .url(&["rest", "build-status", "latest", "commits", sha], &[("limit", LIMIT), ("orderBy", "NEWEST")]);
+        let url = self.client.url(
+            &["rest", "build-status", "latest", "commits", sha],
+            &[("limit", LIMIT), ("orderBy", "NEWEST")],
+        );
         let listed: Listed<wire::Build> = self.list(STATUSES, url).await?;
         if listed.values.items.is_empty() && listed.values.broken > 0 {
             let broken = listed.values.broken;
-            return Err(Error::Garbage(format!("Bitbucket Data Center: none of {broken} builds could be read")));
+            return Err(Error::Garbage(format!(
+                "Bitbucket Data Center: none of {broken} builds could be read"
+            )));
         }
         let mut newest: BTreeMap<String, wire::Build> = BTreeMap::new();
         for row in listed.values.items {
@@ -66,7 +69,8 @@ impl DataCenter {
     /// The newest commits of a branch, in the order of its history.
     async fn commits(&self, project: &Project, branch: &str, limit: &str) -> Result<Vec<wire::Commit>> {
         let until = format!("refs/heads/{branch}");
-        let url = self.below(project, &["commits"], &[("until", &until), ("limit", limit), ("start", "0")])?;
+        let url =
+            self.below(project, &["commits"], &[("until", &until), ("limit", limit), ("start", "0")])?;
         Ok(self.list::<wire::Commit>(COMMITS, url).await?.values.items)
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use connector::wire::between;
 use connector::{MergeRequest, MergeRequestState};
 use domain::{
-    Branch, Completeness, NativeId, Person, Pipeline, Project, ProjectKey, RunId, SourceName, Status, Visibility, WebUrl,
-    Workflow,
+    Branch, Completeness, NativeId, Person, Pipeline, Project, ProjectKey, RunId, SourceName, Status,
+    Visibility, WebUrl, Workflow,
 };
 use url::Url;
 
@@ -48,7 +48,11 @@ pub(crate) fn full_name(row: &wire::Repository) -> String {
     format!("{}/{}", row.project.key, row.slug)
 }
 
-pub(crate) fn project(source: &SourceName, row: &wire::Repository, default_branch: Option<String>) -> Project {
+pub(crate) fn project(
+    source: &SourceName,
+    row: &wire::Repository,
+    default_branch: Option<String>,
+) -> Project {
     let name = full_name(row);
     let key = ProjectKey::new(source.clone(), NativeId::new(&name));
     // Its page ends in `/browse`, others of its pages do not.
@@ -91,7 +95,8 @@ pub(crate) fn branch_at(project: &Project, name: &str, commit: Option<&wire::Com
 }
 
 pub(crate) fn branch(project: &Project, row: &wire::Branch) -> Branch {
-    let told = row.metadata.iter().flatten().find(|(name, _)| LATEST_COMMIT.iter().any(|end| name.ends_with(end)));
+    let told =
+        row.metadata.iter().flatten().find(|(name, _)| LATEST_COMMIT.iter().any(|end| name.ends_with(end)));
     let commit: Option<wire::Commit> = told.and_then(|(_, value)| serde_json::from_value(value.clone()).ok());
     let branch = branch_at(project, &row.display_id, commit.as_ref());
     Branch {
@@ -117,7 +122,10 @@ pub(crate) fn run(sha: &str, branch: Option<&Branch>, row: &wire::Build) -> Pipe
     let head = branch.filter(|b| b.sha.as_deref() == Some(sha));
     Pipeline {
         number: row.build_number,
-        workflow: Workflow { lane: row.key.clone(), name: Some(row.name.clone().unwrap_or_else(|| row.key.clone())) },
+        workflow: Workflow {
+            lane: row.key.clone(),
+            name: Some(row.name.clone().unwrap_or_else(|| row.key.clone())),
+        },
         branch: of_ref.map(str::to_owned).or_else(|| branch.map(|b| b.name.clone())),
         sha: Some(sha.to_owned()),
         author: head.and_then(|b| b.author.clone()),

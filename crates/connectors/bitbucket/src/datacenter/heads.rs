@@ -43,8 +43,11 @@ impl DataCenter {
             })
             .buffered(REQUESTS_AT_ONCE);
         let seen: Vec<(ProjectKey, Result<Seen>)> = seen.collect().await;
-        let commits: HashSet<String> =
-            seen.iter().filter_map(|(_, s)| s.as_ref().ok()).flat_map(|s| s.branches.keys().cloned()).collect();
+        let commits: HashSet<String> = seen
+            .iter()
+            .filter_map(|(_, s)| s.as_ref().ok())
+            .flat_map(|s| s.branches.keys().cloned())
+            .collect();
         let commits: Vec<String> = commits.into_iter().collect();
         let stats = if commits.is_empty() { Ok(HashMap::new()) } else { self.stats(&commits).await };
         let stats = &stats;
@@ -101,7 +104,12 @@ impl DataCenter {
         Ok(Seen { ask, head, branches, problems })
     }
 
-    async fn by_name(&self, ask: &HeadsAsk, name: &str, problems: &mut Vec<Problem>) -> Result<Option<Branch>> {
+    async fn by_name(
+        &self,
+        ask: &HeadsAsk,
+        name: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Option<Branch>> {
         match self.branch(&ask.project, name).await {
             Ok(branch) => Ok(Some(branch)),
             Err(e) if e.concerns_source() => Err(e),
@@ -132,7 +140,10 @@ impl DataCenter {
         moved.sort_by_key(|(_, branch)| (!branch.default, std::cmp::Reverse(branch.committed_at)));
         if moved.len() > COMMITS_PER_REFRESH {
             let left = moved.len() - COMMITS_PER_REFRESH;
-            problems.push(Problem::new(ProblemKind::Partial, format!("builds of {left} branches: read at the next refresh")));
+            problems.push(Problem::new(
+                ProblemKind::Partial,
+                format!("builds of {left} branches: read at the next refresh"),
+            ));
             moved.truncate(COMMITS_PER_REFRESH);
         }
         let mut runs: BTreeMap<String, Pipeline> = BTreeMap::new();
@@ -148,7 +159,8 @@ impl DataCenter {
                     reread.insert(sha.as_str());
                     for row in &rows {
                         let mut run = convert::run(sha, Some(branch), row);
-                        let known = of_commit.get(sha.as_str()).into_iter().flatten().find(|k| k.id == run.id);
+                        let known =
+                            of_commit.get(sha.as_str()).into_iter().flatten().find(|k| k.id == run.id);
                         if let Some(known) = known {
                             convert::remember_beginning(&mut run, known);
                         }

@@ -34,8 +34,12 @@ impl DataCenter {
         let query = [("limit", LIMIT), ("start", from.as_str()), ("archived", "ALL")];
         let all = [("permission", "REPO_READ"), query[0], query[1], query[2]];
         let (endpoint, url) = match self.keys.get(index) {
-            Some(key) => (REPOS_OF, self.client.url(&["rest", "api", "latest", "projects", key, "repos"], &query)),
-            None if self.keys.is_empty() => (REPOS, self.client.url(&["rest", "api", "latest", "repos"], &all)),
+            Some(key) => {
+                (REPOS_OF, self.client.url(&["rest", "api", "latest", "projects", key, "repos"], &query))
+            }
+            None if self.keys.is_empty() => {
+                (REPOS, self.client.url(&["rest", "api", "latest", "repos"], &all))
+            }
             None => return Err(garbage()),
         };
         let listed: Listed<wire::Repository> = self.list(endpoint, url).await?;
@@ -102,14 +106,20 @@ impl DataCenter {
 
     pub(crate) async fn branches(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Branch>> {
         let from = start(page.as_ref())?;
-        let query = [("details", "true"), ("orderBy", "MODIFICATION"), ("limit", LIMIT), ("start", from.as_str())];
-        let listed: Listed<wire::Branch> = self.list(BRANCHES, self.below(project, &["branches"], &query)?).await?;
+        let query =
+            [("details", "true"), ("orderBy", "MODIFICATION"), ("limit", LIMIT), ("start", from.as_str())];
+        let listed: Listed<wire::Branch> =
+            self.list(BRANCHES, self.below(project, &["branches"], &query)?).await?;
         let items = listed.values.items.iter().map(|row| convert::branch(project, row)).collect();
         Ok(Page { next: token(listed.next()), items })
     }
 
     /// Open pull requests into this repository, with how their newest commits were built.
-    pub(crate) async fn pull_requests(&self, project: &Project, page: Option<PageToken>) -> Result<Page<MergeRequest>> {
+    pub(crate) async fn pull_requests(
+        &self,
+        project: &Project,
+        page: Option<PageToken>,
+    ) -> Result<Page<MergeRequest>> {
         let from = start(page.as_ref())?;
         let query = [
             ("state", "OPEN"),
@@ -118,7 +128,8 @@ impl DataCenter {
             ("limit", LIMIT),
             ("start", from.as_str()),
         ];
-        let listed: Listed<wire::Pull> = self.list(PULLS, self.below(project, &["pull-requests"], &query)?).await?;
+        let listed: Listed<wire::Pull> =
+            self.list(PULLS, self.below(project, &["pull-requests"], &query)?).await?;
         let next = token(listed.next());
         let mut items: Vec<_> = listed.values.items.into_iter().map(convert::pull).collect();
         items.retain(|pull| pull.state == MergeRequestState::Open);

@@ -69,7 +69,8 @@ impl DataCenter {
     async fn list<T: DeserializeOwned>(&self, endpoint: &'static str, url: Url) -> Result<Listed<T>> {
         let listed: Listed<T> = self.client.get(endpoint, url).await?.json()?;
         if listed.values.broken > 0 {
-            let (broken, why) = (listed.values.broken, listed.values.first_error.as_deref().unwrap_or_default());
+            let (broken, why) =
+                (listed.values.broken, listed.values.first_error.as_deref().unwrap_or_default());
             tracing::warn!(source = %self.source, endpoint, broken, why, "rows of a list could not be read");
         }
         Ok(listed)
