@@ -5,11 +5,9 @@ use connector::http::{BudgetHeaders, Dialect};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-/// What a token of Cloud has to be allowed.
-pub(crate) const CLOUD_SCOPE: &str = "read:repository, read:pipeline, read:pullrequest, read:workspace and read:user (…:bitbucket), or an access token \
-     with repository, pipeline and pullrequest";
-/// What a token of Data Center has to be allowed.
-const DATA_CENTER_SCOPE: &str = "repository read";
+/// What a token has to be allowed.
+pub(crate) const SCOPE: &str = "repository read (on Cloud also pipeline, pullrequest, workspace and user: \
+                                read:repository:bitbucket and so on)";
 /// What Cloud is asked in any hour: its 1,000, less what may be under way when the last of them is counted.
 const CLOUD_HOURLY: u64 = 980;
 
@@ -25,7 +23,7 @@ pub(crate) const IS_CLOUD: &str = "answers as Bitbucket Cloud does";
 /// Cloud's requests.
 pub(crate) static CLOUD: Dialect = Dialect {
     title: "Bitbucket Cloud",
-    scope: CLOUD_SCOPE,
+    scope: SCOPE,
     headers: &[("accept", "application/json")],
     // It tells neither what remains nor when the hour is over, so the client counts. Access tokens hear of their limit.
     budget: LIMITS,
@@ -36,7 +34,7 @@ pub(crate) static CLOUD: Dialect = Dialect {
 /// Data Center's requests.
 pub(crate) static DATA_CENTER: Dialect = Dialect {
     title: "Bitbucket Data Center",
-    scope: DATA_CENTER_SCOPE,
+    scope: SCOPE,
     headers: &[("accept", "application/json")],
     // Only where the administrator set a limit; without a reset, since its bucket fills all the time.
     budget: LIMITS,

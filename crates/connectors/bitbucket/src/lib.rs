@@ -35,7 +35,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     title: "Bitbucket",
     icon: "bitbucket",
     words: Words { project: "repository", pipeline: "pipeline", merge_request: "pull request" },
-    scope: door::CLOUD_SCOPE,
+    scope: door::SCOPE,
 };
 
 /// The platform.

@@ -141,7 +141,9 @@ pub(crate) fn step(project: &Project, number: Option<u64>, at: usize, row: &wire
     let (status, native) = status::of_step(row);
     let name = row.name.clone().unwrap_or_else(|| format!("Step {}", at + 1));
     Job {
-        failure_reason: reason(row.state.as_ref()),
+        // `ERROR` brings its reason along, `FAILED` is the script's.
+        failure_reason: reason(row.state.as_ref())
+            .or_else(|| (status == Status::Failed).then(|| "script failed".to_owned())),
         started_at: row.started_on,
         finished_at: row.completed_on.filter(|_| status.is_terminal() || status == Status::Unknown),
         duration: row.duration_in_seconds.filter(|_| status.is_terminal()).map(Duration::from_secs),
@@ -164,10 +166,8 @@ pub(crate) fn enrich(run: &mut Pipeline, steps: &mut [Job]) {
     let failed: Vec<&Job> =
         steps.iter().filter(|s| matches!(s.status, Status::Failed | Status::Warning)).collect();
     if matches!(run.status, Status::Failed | Status::Warning) && !failed.is_empty() {
-        let say = |job: &&Job| match &job.failure_reason {
-            Some(why) => format!("{}: {why}", job.name),
-            None => format!("{} failed", job.name),
-        };
+        let why = |job: &Job| job.failure_reason.clone().unwrap_or_else(|| "failed".to_owned());
+        let say = |job: &&Job| format!("{}: {}", job.name, why(job));
         let mut words: Vec<String> = failed.iter().take(NAMED_STEPS).map(say).collect();
         if failed.len() > NAMED_STEPS {
             words.push(format!("{} more", failed.len() - NAMED_STEPS));

@@ -84,6 +84,17 @@ impl DataCenter {
         Ok(convert::branch_at(project, name, commit))
     }
 
+    /// Nothing, when it is the branch alone that is not there.
+    ///
+    /// # Errors
+    /// `error` when it says anything else, or the repository is not there either.
+    async fn no_such_branch(&self, project: &Project, error: Error) -> Result<()> {
+        match error {
+            Error::NotFound(_) => self.project(project.key.id.as_str()).await.map(drop),
+            error => Err(error),
+        }
+    }
+
     /// The builds of the newest commits of a branch, or of the default branch.
     pub(crate) async fn pipelines(&self, project: &Project, query: &PipelineQuery) -> Result<Pipelines> {
         let mut out = Pipelines::default();
@@ -91,7 +102,10 @@ impl DataCenter {
             Some(branch) if query.limit > 0 => branch,
             _ => return Ok(out),
         };
-        let commits = self.commits(project, &branch, &MAX_COMMITS.to_string()).await?;
+        let commits = match self.commits(project, &branch, &MAX_COMMITS.to_string()).await {
+            Ok(commits) => commits,
+            Err(e) => return self.no_such_branch(project, e).await.map(|()| out),
+        };
         let shas: Vec<String> = commits.iter().filter_map(|c| c.id.clone()).collect();
         let stats = self.stats(&shas).await?;
         let built = commits.iter().filter(|c| c.id.as_ref().is_some_and(|sha| stats.contains_key(sha)));
@@ -120,7 +134,10 @@ impl DataCenter {
     }
 
     pub(crate) async fn latest(&self, project: &Project, branch: &str) -> Result<Option<Pipeline>> {
-        let head = self.branch(project, branch).await?;
+        let head = match self.branch(project, branch).await {
+            Ok(head) => head,
+            Err(e) => return self.no_such_branch(project, e).await.map(|()| None),
+        };
         let Some(sha) = head.sha.as_deref() else { return Ok(None) };
         let rows = self.builds(sha).await?;
         let runs = rows.iter().map(|row| convert::run(sha, Some(&head), row));
