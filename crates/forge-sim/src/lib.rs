@@ -13,6 +13,8 @@
 #![recursion_limit = "256"]
 
 pub mod access;
+pub mod bitbucket;
+pub mod bitbucket_dc;
 pub mod cctray;
 pub mod circleci;
 pub mod clock;
