@@ -91,18 +91,24 @@ impl Memory {
         self.with(|known| matches!(known.server, Some((Api::Tasks, _))))
     }
 
-    /// A repository's runs were read from there.
+    /// A repository's runs were read from there. What the server lacks is believed from when it was tried, not from when
+    /// it was last done without.
     pub(crate) fn found(&self, api: Api, id: &NativeId, now: Timestamp) {
+        let still = |at: Timestamp| within(BELIEVED_FOR, at, now);
         match api {
-            Api::Statuses => self.project(id, |p| p.without_actions = Some(now)),
-            Api::Runs | Api::Tasks => {
-                self.with(|known| {
+            Api::Statuses => self.project(id, |p| {
+                if !p.without_actions.is_some_and(still) {
+                    p.without_actions = Some(now);
+                }
+            }),
+            Api::Runs | Api::Tasks => self.with(|known| {
+                if !known.server.is_some_and(|(known, at)| known == api && still(at)) {
                     known.server = Some((api, now));
-                    if let Some(project) = known.projects.get_mut(id) {
-                        project.without_actions = None;
-                    }
-                });
-            }
+                }
+                if let Some(project) = known.projects.get_mut(id) {
+                    project.without_actions = None;
+                }
+            }),
         }
     }
 
@@ -148,6 +154,8 @@ mod tests {
         memory.found(Api::Tasks, &a, at(0));
         assert_eq!((memory.api(&b, at(59)), memory.api(&b, at(60))), (Api::Tasks, Api::Runs));
         assert_eq!(memory.api(&b, at(-1)), Api::Runs, "the clock was put back");
+        memory.found(Api::Tasks, &b, at(30));
+        assert_eq!(memory.api(&b, at(60)), Api::Runs, "however often it is done without");
         memory.found(Api::Statuses, &b, at(0));
         assert_eq!((memory.api(&b, at(1)), memory.api(&a, at(1))), (Api::Statuses, Api::Tasks));
         memory.found(Api::Runs, &b, at(60));

@@ -80,7 +80,7 @@ impl Forge {
 }
 
 fn source(sim: &Sim, token: Option<&str>, clock: &Arc<ManualClock>) -> Arc<dyn Connector> {
-    let settings = support::with_token(&sim.gitea_url(), token);
+    let settings = support::settings(&sim.gitea_url(), token);
     support::source(&settings, Arc::clone(clock) as Arc<dyn Clock>)
 }
 
@@ -500,7 +500,7 @@ async fn without_a_token_public_repositories_are_read_and_none_are_listed() {
     assert!(matches!(anonymous.project(&private.name).await, Err(Error::NotFound(_))));
 
     let owner = forge.truth(id, |p| p.namespace.clone());
-    let mut settings = support::with_token(&forge.sim.gitea_url(), None);
+    let mut settings = support::settings(&forge.sim.gitea_url(), None);
     settings.organizations = vec![owner.clone()];
     let of_owner = support::source(&settings, Arc::clone(&forge.clock) as Arc<dyn Clock>);
     let listed = of_owner.projects(None).await.unwrap().items;
@@ -512,7 +512,7 @@ async fn without_a_token_public_repositories_are_read_and_none_are_listed() {
 async fn organizations_narrow_and_may_be_people() {
     let forge = Forge::start(Api::Runs, 120).await;
     let owners = ["web-platform", "mira"];
-    let mut settings = support::with_token(&forge.sim.gitea_url(), Some(forge.sim.token()));
+    let mut settings = support::settings(&forge.sim.gitea_url(), Some(forge.sim.token()));
     settings.organizations = owners.map(str::to_owned).to_vec();
     let narrow = support::source(&settings, Arc::clone(&forge.clock) as Arc<dyn Clock>);
     let (mut names, mut page) = (Vec::new(), None);

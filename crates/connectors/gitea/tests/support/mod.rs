@@ -3,23 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use config::{Secret, SecretFrom, SourceSettings};
+use config::SourceSettings;
 use connector::{Connector, Heads, HeadsAsk};
 use domain::{Clock, Pipeline, Project, ProjectKey, Timestamp};
 use futures::StreamExt as _;
 
-/// The token that every test's source has.
-pub(crate) const TOKEN: &str = "gitea-canary";
-
-/// A source's settings, with a token.
-pub(crate) fn settings(url: &str) -> SourceSettings {
-    connector_suite::settings("gitea", url, Some(TOKEN))
-}
-
-/// The same with another token.
-pub(crate) fn with_token(url: &str, token: Option<&str>) -> SourceSettings {
-    let token = token.map(|t| Secret::new(t, SecretFrom::Settings));
-    SourceSettings { token, ..settings(url) }
+/// A source's settings.
+pub(crate) fn settings(url: &str, token: Option<&str>) -> SourceSettings {
+    connector_suite::settings("gitea", url, token)
 }
 
 /// The source that these settings make.
