@@ -267,3 +267,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_job_without_branches_shows_its_runs_as_those_of_one_without_a_name() {
+    let mut board = board();
+    let feed = Project { default_branch: None, ..project("feed") };
+    see(&mut board, 1, Seen::Projects(vec![feed]));
+    assert!(board.get(&key("feed")).unwrap().shown().is_empty(), "nothing ran yet");
+    let bare = |id, status| Pipeline { branch: None, ..run(id, status, 10) };
+    let told =
+        Heads { pipelines: vec![bare(2, Status::Running), bare(1, Status::Failed)], ..Heads::default() };
+    see(&mut board, 2, Seen::Heads(key("feed"), Box::new(told)));
+    let shown = board.get(&key("feed")).unwrap().shown();
+    assert_eq!(shown.len(), 1);
+    assert_eq!((shown[0].name.as_str(), shown[0].runs.len()), ("", 2));
+    assert_eq!(shown[0].rollup.outcome, Some(Outcome::Failed));
+    assert!(shown[0].rollup.activity.is_some());
+}

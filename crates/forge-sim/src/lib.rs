@@ -19,6 +19,7 @@ pub mod faults;
 pub mod github;
 pub mod gitlab;
 pub mod http;
+mod mangle;
 pub mod replay;
 pub mod requests;
 pub mod sim;

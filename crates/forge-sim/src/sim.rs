@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{github, gitlab, store};
+use crate::{github, gitlab, mangle, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -407,11 +407,14 @@ fn canned(effect: &Effect) -> Option<Reply> {
              \"html_url\":\"https://github.com/github/dmca\"}}",
         ),
         Effect::HugeBody(_) => Reply::text("(fault)", StatusCode::OK, "application/json", ""),
-        Effect::CutBody | Effect::Hang | Effect::Latency(_) => return None,
+        Effect::CutBody | Effect::Hang | Effect::Latency(_) | Effect::Mangle(_) | Effect::Reword(_) => {
+            return None;
+        }
     })
 }
 
 fn respond(reply: Reply, effect: Option<&Effect>, head: bool) -> http::Response<Body> {
+    let reply = mangle::apply(reply, effect);
     let length = reply.body.len();
     let bodiless = head || reply.status == StatusCode::NOT_MODIFIED;
     let body: Body = match effect {
