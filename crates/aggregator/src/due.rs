@@ -94,7 +94,9 @@ impl Woken {
             };
             match earliest {
                 None => self.lane.woken.notified().await,
-                Some(at) => tokio::select! { () = sleep_until(at) => {} () = self.lane.woken.notified() => {} },
+                Some(at) => {
+                    tokio::select! { () = sleep_until(at) => {} () = self.lane.woken.notified() => {} }
+                }
             }
         }
     }

@@ -318,7 +318,11 @@ impl Refresher {
             }
             let active: Vec<_> = self.hub.read(|p| {
                 let running = p.board.of_source(self.source()).filter(|e| e.is_active());
-                if self.usable(p) { running.map(|e| (e.project.key.clone(), None)).collect() } else { Vec::new() }
+                if self.usable(p) {
+                    running.map(|e| (e.project.key.clone(), None)).collect()
+                } else {
+                    Vec::new()
+                }
             });
             if active.is_empty() {
                 continue;

@@ -281,7 +281,9 @@ impl DashboardService for Service {
         } else {
             let webhooks = Arc::clone(&self.webhooks);
             let take = move || webhooks.take(&source, &headers, &body);
-            tokio::task::spawn_blocking(take).await.map_err(|_| Status::internal("reading the webhook failed"))?
+            tokio::task::spawn_blocking(take)
+                .await
+                .map_err(|_| Status::internal("reading the webhook failed"))?
         };
         Ok(Response::new(verdict(taken)))
     }

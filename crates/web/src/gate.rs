@@ -144,9 +144,7 @@ fn allow_origin(allowed: &[String], origin: Option<&HeaderValue>, headers: &mut 
 fn dress(app: &App, path: &str, mut response: Response) -> Response {
     let failure = match response.extensions_mut().remove::<Failure>() {
         Some(failure) => failure,
-        None if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Failure::too_large(MAX_BODY_BYTES)
-        }
+        None if response.status() == StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large(MAX_BODY_BYTES),
         None => return response,
     };
     if let Some(location) = &failure.location {

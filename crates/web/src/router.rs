@@ -33,10 +33,7 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(async || Failure::no_such_page())
         .method_not_allowed_fallback(async || Failure::method_not_allowed())
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
-        .route(
-            "/webhooks/{source}",
-            post(webhooks::ingest).fallback(async || Failure::only_post()),
-        )
+        .route("/webhooks/{source}", post(webhooks::ingest).fallback(async || Failure::only_post()))
         .layer(CompressionLayer::new())
         .with_state(app.clone());
     // The gate rewrites addresses below a base path, so it has to stand before the routes are matched.

@@ -84,7 +84,9 @@ pub(crate) async fn ingest(
             // It counts, and a source that is not there is not there for a large body either.
             request.too_large = true;
             return Err(match ask(&app, request).await {
-                Ok(v1::IngestWebhookResponse { verdict, .. }) if verdict == Verdict::NotFound as i32 => not_found(),
+                Ok(v1::IngestWebhookResponse { verdict, .. }) if verdict == Verdict::NotFound as i32 => {
+                    not_found()
+                }
                 _ => Failure::too_large(api::MAX_WEBHOOK_BYTES),
             });
         }
@@ -112,7 +114,9 @@ fn answer(answer: v1::IngestWebhookResponse, headers: &HeaderMap) -> Result<Resp
         Verdict::Malformed => return Err(Failure::bad_request(answer.detail)),
         Verdict::TooLarge => return Err(Failure::too_large(api::MAX_WEBHOOK_BYTES)),
         // A word of a later version: it does not say that it was taken.
-        Verdict::Unspecified => return Err(Failure::internal("The aggregator did not say what became of it.")),
+        Verdict::Unspecified => {
+            return Err(Failure::internal("The aggregator did not say what became of it."));
+        }
     };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::ACCEPTED, headers, json!({ "result": result }).to_string()).into_response())
@@ -137,10 +141,7 @@ fn pass_on(headers: &HeaderMap) -> Result<Vec<v1::Header>, Failure> {
     let passed_on: Vec<_> = headers
         .iter()
         .filter(|(name, _)| matters(name))
-        .map(|(name, value)| v1::Header {
-            name: name.as_str().to_owned(),
-            value: value.as_bytes().to_vec(),
-        })
+        .map(|(name, value)| v1::Header { name: name.as_str().to_owned(), value: value.as_bytes().to_vec() })
         .collect();
     let bytes: usize = passed_on.iter().map(|h| h.name.len() + h.value.len()).sum();
     if bytes > api::MAX_WEBHOOK_HEADER_BYTES {
@@ -150,7 +151,11 @@ fn pass_on(headers: &HeaderMap) -> Result<Vec<v1::Header>, Failure> {
 }
 
 /// The body, and the room that it takes until it is dropped. What is too large is not read to its end.
-async fn read(room: &Room, headers: &HeaderMap, body: Body) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Unread> {
+async fn read(
+    room: &Room,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), Unread> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let fits = |bytes: u64| bytes <= api::MAX_WEBHOOK_BYTES as u64;
     if !declared.is_none_or(fits) {
@@ -229,7 +234,9 @@ mod tests {
         let none = HeaderMap::new();
         let Ok((bytes, held)) = read(&room, &none, Body::from("12345678")).await else { panic!() };
         assert_eq!(bytes, "12345678");
-        assert!(matches!(read(&room, &none, Body::from("123")).await, Err(Unread::Other(f)) if f.status == 503));
+        assert!(
+            matches!(read(&room, &none, Body::from("123")).await, Err(Unread::Other(f)) if f.status == 503)
+        );
         drop(held);
         assert!(read(&room, &none, Body::from("123")).await.is_ok());
     }

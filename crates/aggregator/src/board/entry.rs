@@ -307,8 +307,7 @@ impl Entry {
     /// told after the page was asked for, or so shortly before that the page may not have it, is not.
     fn forget_deleted(&mut self, listed: &[Pipeline], asked_at: Timestamp) {
         self.told.retain(|_, told| asked_at.duration_since(*told) < LISTED_WITHIN);
-        let there: HashSet<&RunId> =
-            listed.iter().map(|r| &r.id).chain(self.told.keys()).collect();
+        let there: HashSet<&RunId> = listed.iter().map(|r| &r.id).chain(self.told.keys()).collect();
         let mut began: Vec<_> = listed.iter().filter_map(Pipeline::began).collect();
         began.sort_unstable_by(|a, b| b.cmp(a));
         // Fewer than a page is all there is; else the newest page's worth has no holes.

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use config::SourceSettings;
 use connector::{Connector, Delivery, Event, News, Refused, Registry};
-use domain::{Problem, ProblemKind, Project, ProjectKey, SourceName};
+use domain::{ProblemKind, Project, ProjectKey, SourceName};
 use http::HeaderMap;
 
 pub use health::Health;
@@ -67,22 +67,10 @@ pub fn takes_webhooks(connector: &dyn Connector) -> bool {
     connector.webhooks().is_some_and(|hooks| hooks.receive(&nothing) != Err(Refused::NoSecret))
 }
 
-/// Where a project of a delivery is on the board.
-enum Place {
-    /// In this row.
-    Row(ProjectKey),
-    /// Under another key than its own there is a row that says that nobody has found it.
-    Unfound { name: String },
-    /// Nowhere.
-    Nowhere,
-}
-
 /// What follows from a delivery.
 struct Consequence {
     wake: ProjectKey,
     told: Option<Told>,
-    /// The watched name that has been found by it.
-    found: Option<String>,
 }
 
 impl Webhooks {
@@ -155,12 +143,11 @@ impl Webhooks {
         };
         count(Taken::Applied);
         tracing::debug!(%source, project = %consequence.wake, "webhook");
-        let Consequence { wake, told, found } = consequence;
+        let Consequence { wake, told } = consequence;
         if let Some(told) = told {
+            self.watched.told(source, &told.project);
             self.hub.observe(Observation { asked_at: now, seen: Seen::Told(Box::new(told)) });
-        }
-        if let Some(name) = found {
-            self.watched.found(source, &name, &wake);
+            // Rows that said that nobody has it.
             for key in self.watched.found_elsewhere() {
                 self.hub.observe(Observation { asked_at: now, seen: Seen::Gone(key) });
             }
@@ -173,35 +160,27 @@ impl Webhooks {
     fn consequence(&self, source: &SourceName, news: News) -> Option<Consequence> {
         match news {
             News::Nothing => None,
-            News::Touched(project) => match self.place(source, &project) {
-                Place::Row(wake) => Some(Consequence { wake, told: None, found: None }),
-                Place::Unfound { .. } | Place::Nowhere => None,
-            },
+            News::Touched(project) => Some(Consequence { wake: self.row(source, &project)?, told: None }),
             News::Runs { mut project, pipelines } => {
-                let mut found = None;
-                match self.place(source, &project) {
-                    Place::Row(key) => project.key = key,
-                    Place::Unfound { name } => found = Some(name),
-                    Place::Nowhere if self.wants(source, &project) => {}
-                    Place::Nowhere => return None,
+                match self.row(source, &project) {
+                    Some(key) => project.key = key,
+                    None if self.wants(source, &project) => {}
+                    None => return None,
                 }
                 let wake = project.key.clone();
-                Some(Consequence { wake, told: Some(Told { project: *project, runs: pipelines, add: true }), found })
+                Some(Consequence { wake, told: Some(Told { project: *project, runs: pipelines, add: true }) })
             }
         }
     }
 
-    fn place(&self, source: &SourceName, project: &Project) -> Place {
+    /// The project's row: by its key, else by its name. A row under another key that only says that nobody has found a
+    /// project of this name is not it.
+    fn row(&self, source: &SourceName, project: &Project) -> Option<ProjectKey> {
         self.hub.read(|p| {
-            if p.board.get(&project.key).is_some() {
-                return Place::Row(project.key.clone());
-            }
-            let Some(entry) = p.board.find(source, &project.name) else { return Place::Nowhere };
-            let unfound = |problem: &Problem| problem.kind == ProblemKind::NotFound;
-            if entry.runs().is_empty() && entry.problem().is_some_and(unfound) {
-                return Place::Unfound { name: entry.project.name.clone() };
-            }
-            Place::Row(entry.project.key.clone())
+            let entry = p.board.get(&project.key).or_else(|| p.board.find(source, &project.name))?;
+            let unfound = entry.runs().is_empty()
+                && entry.problem().is_some_and(|problem| problem.kind == ProblemKind::NotFound);
+            (entry.project.key == project.key || !unfound).then(|| entry.project.key.clone())
         })
     }
 

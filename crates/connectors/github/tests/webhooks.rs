@@ -61,7 +61,10 @@ fn a_workflow_run_is_the_run() {
     let event = told_example("workflow_run.completed");
     assert_eq!((event.kind.as_str(), event.id.as_deref()), ("workflow_run", Some("d-1")));
     let News::Runs { project, pipelines } = event.news else { panic!() };
-    assert_eq!((project.key.to_string().as_str(), &*project.name), ("gh:octo-org/octo-repo", "octo-org/octo-repo"));
+    assert_eq!(
+        (project.key.to_string().as_str(), &*project.name),
+        ("gh:octo-org/octo-repo", "octo-org/octo-repo")
+    );
     assert_eq!(project.default_branch.as_deref(), Some("master"));
     let [run] = &pipelines[..] else { panic!() };
     assert_eq!((run.id.as_str(), run.number, run.attempt), ("289782451", Some(163), Some(1)));

@@ -124,8 +124,9 @@ impl GitLab {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
-    serde_json::from_slice(body)
-        .map_err(|e| malformed(&format!("no JSON of GitLab's (a custom webhook template has to be off): {e}")))
+    serde_json::from_slice(body).map_err(|e| {
+        malformed(&format!("no JSON of GitLab's (a custom webhook template has to be off): {e}"))
+    })
 }
 
 fn pipeline(

@@ -160,7 +160,8 @@ fn parts_of_another_shape_spoil_nothing() {
     let odd = run(told("Pipeline Hook", &odd).unwrap());
     assert_eq!((odd.id.as_str(), odd.message), ("31", None));
     let mut rows = pipeline_hook();
-    rows["builds"] = json!([17, null, { "finished_at": "never" }, { "finished_at": "2026-11-24 16:00:00 UTC" }]);
+    rows["builds"] =
+        json!([17, null, { "finished_at": "never" }, { "finished_at": "2026-11-24 16:00:00 UTC" }]);
     let rows = run(told("Pipeline Hook", &rows).unwrap());
     assert_eq!(rows.updated_at, Some("2026-11-24T16:00:00Z".parse().unwrap()));
     let mut unknown = pipeline_hook();
@@ -220,7 +221,8 @@ fn the_published_signature_vector() {
             ("webhook-signature", signature),
         ]
     };
-    let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#.as_slice());
+    let (id, at, body) =
+        ("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#.as_slice());
     let good = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
     let event = deliver(gitlab.as_ref(), &headers(id, at, good), body).unwrap();
     assert_eq!((event.id.as_deref(), event.news), (Some(id), News::Nothing));
@@ -235,7 +237,10 @@ fn the_published_signature_vector() {
         (id, at, "", body),
         (id, at, good, br#"{"test": 2432232315}"#),
     ] {
-        assert!(is_forged(&deliver(gitlab.as_ref(), &headers(id, at, signature), body)), "{id} {at} {signature}");
+        assert!(
+            is_forged(&deliver(gitlab.as_ref(), &headers(id, at, signature), body)),
+            "{id} {at} {signature}"
+        );
     }
 }
 
@@ -249,7 +254,9 @@ fn a_recorded_delivery_is_refused_when_it_is_played_later() {
         ("webhook-timestamp", "1614265330"),
         ("webhook-signature", signature.as_str()),
     ];
-    for (later, believed) in [(0, true), (300, true), (-300, true), (301, false), (-301, false), (86_400, false)] {
+    for (later, believed) in
+        [(0, true), (300, true), (-300, true), (301, false), (-301, false), (86_400, false)]
+    {
         let gitlab = source(None, Some(SIGNING_TOKEN), SIGNED_AT + later);
         let outcome = deliver(gitlab.as_ref(), &headers, body.as_bytes());
         assert_eq!(outcome.is_ok(), believed, "{later} s later");
