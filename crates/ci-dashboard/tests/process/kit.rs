@@ -358,6 +358,7 @@ impl Forge {
             ..forge_sim::Limits::default()
         };
         let builder = Sim::builder().projects(projects).seed(11).limits(limits);
+        let builder = builder.faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]);
         let sim = runtime.block_on(builder.start()).unwrap();
         Self { sim, _runtime: runtime }
     }
