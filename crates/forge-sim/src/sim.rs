@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{gitea, github, gitlab, mangle, store};
+use crate::{bitbucket, bitbucket_dc, cctray, circleci, gitea, github, gitlab, jenkins, mangle, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,16 @@ const HUGE_CHUNK: usize = 64 * 1024;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The ids of all faces that there are; [`make_face`] makes each.
-pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE, gitea::FACE];
+pub const FACES: &[FaceId] = &[
+    gitlab::FACE,
+    github::FACE,
+    gitea::FACE,
+    circleci::FACE,
+    cctray::FACE,
+    jenkins::FACE,
+    bitbucket::FACE,
+    bitbucket_dc::FACE,
+];
 
 /// Makes the face of an id.
 #[must_use]
@@ -49,6 +58,11 @@ pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
         gitlab::FACE => Some(Box::new(gitlab::Gitlab::new(settings))),
         github::FACE => Some(Box::new(github::Github::new(settings))),
         gitea::FACE => Some(Box::new(gitea::Gitea::new(settings))),
+        circleci::FACE => Some(Box::new(circleci::Circleci::new(settings))),
+        cctray::FACE => Some(Box::new(cctray::Cctray::new(settings))),
+        jenkins::FACE => Some(Box::new(jenkins::Jenkins::new(settings))),
+        bitbucket::FACE => Some(Box::new(bitbucket::Bitbucket::new(settings))),
+        bitbucket_dc::FACE => Some(Box::new(bitbucket_dc::BitbucketDc::new(settings))),
         _ => None,
     }
 }
@@ -252,6 +266,31 @@ impl Sim {
     #[must_use]
     pub fn gitea_url(&self) -> String {
         self.url(gitea::FACE)
+    }
+
+    /// What stands in place of `https://circleci.com`.
+    #[must_use]
+    pub fn circleci_url(&self) -> String {
+        self.url(circleci::FACE)
+    }
+
+    /// Address of the cctray feed; empty when it does not take part.
+    #[must_use]
+    pub fn cctray_url(&self) -> String {
+        let base = self.url(cctray::FACE);
+        if base.is_empty() { base } else { format!("{base}{}", cctray::PATH) }
+    }
+
+    /// The root of what stands in place of a company's Jenkins.
+    #[must_use]
+    pub fn jenkins_url(&self) -> String {
+        self.url(jenkins::FACE)
+    }
+
+    /// What stands in place of `https://api.bitbucket.org/2.0`.
+    #[must_use]
+    pub fn bitbucket_url(&self) -> String {
+        format!("{}/2.0", self.url(bitbucket::FACE))
     }
 
     /// Where log downloads are redirected to.

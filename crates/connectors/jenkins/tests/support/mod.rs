@@ -1,0 +1,85 @@
+//! A source of Jenkins that asks a server of the test's own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use config::{LogAccess, Secret, SecretFrom, SourceSettings};
+use connector::{Connector, Heads, HeadsAsk, ProjectPage, Result};
+use domain::{Patterns, Pipeline, Project, SystemClock};
+use futures::StreamExt;
+
+/// A source's settings: user and token, or neither.
+pub(crate) fn settings(url: &str, token: Option<&str>) -> SourceSettings {
+    SourceSettings {
+        platform: "jenkins",
+        name: "ci".into(),
+        disabled: None,
+        url: Some(url.parse().unwrap()),
+        user: token.map(|_| "ann".to_owned()),
+        token: token.map(|t| Secret::new(t, SecretFrom::Settings)),
+        webhook_secret: Some(Secret::new("s3cret", SecretFrom::Settings)),
+        logs: LogAccess::Full,
+        branches: Patterns::default(),
+        workflows: Patterns::default(),
+        events: Patterns::default(),
+        include: Patterns::default(),
+        exclude: Patterns::default(),
+        groups: Vec::new(),
+        organizations: Vec::new(),
+        workspaces: Vec::new(),
+        folders: Vec::new(),
+        ca_file: None,
+        proxy: None,
+        insecure_skip_verify: false,
+        extra: BTreeMap::new(),
+    }
+}
+
+/// The source that these settings make.
+pub(crate) fn source(settings: &SourceSettings) -> Arc<dyn Connector> {
+    (connector_jenkins::PLATFORM.build)(settings, Arc::new(SystemClock)).unwrap()
+}
+
+/// The whole listing, page after page, as one page; and how many there were.
+pub(crate) async fn listed(source: &dyn Connector) -> Result<(ProjectPage, usize)> {
+    let (mut all, mut next, mut pages) = (ProjectPage::default(), None, 0);
+    loop {
+        let page = source.projects(next).await?;
+        all.items.extend(page.items);
+        all.told.extend(page.told);
+        pages += 1;
+        next = page.next;
+        if next.is_none() {
+            return Ok((all, pages));
+        }
+    }
+}
+
+/// Asks about a project of which nothing is known.
+pub(crate) fn ask(project: &Project) -> HeadsAsk {
+    HeadsAsk::about(Arc::new(project.clone()))
+}
+
+/// Asks again, knowing what was answered, bounded as the board keeps it.
+pub(crate) fn again(project: &Project, heads: &Heads) -> HeadsAsk {
+    HeadsAsk {
+        known: heads.pipelines.iter().cloned().map(Pipeline::bounded).map(Arc::new).collect(),
+        known_head: heads.default_branch.clone().map(|head| (head.bounded(), project.last_activity_at)),
+        ..ask(project)
+    }
+}
+
+/// The answer to one question.
+pub(crate) async fn heads(source: &dyn Connector, ask: HeadsAsk) -> Result<Heads> {
+    let key = ask.project.key.clone();
+    let mut answers: Vec<_> = source.branch_heads(vec![ask]).collect().await;
+    assert_eq!(answers.len(), 1, "one answer to one question");
+    let (of, heads) = answers.remove(0);
+    assert_eq!(of, key);
+    heads
+}
+
+/// The run of this id.
+pub(crate) fn run<'a>(heads: &'a Heads, id: &str) -> &'a Pipeline {
+    heads.pipelines.iter().find(|run| run.id.as_str() == id).expect("the run is there")
+}
