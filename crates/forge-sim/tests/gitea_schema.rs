@@ -1,6 +1,6 @@
 //! What the simulated Gitea and Forgejo answer, held against the two servers' own descriptions of their APIs.
 
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
 
 mod common;
 
