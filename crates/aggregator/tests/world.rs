@@ -58,7 +58,8 @@ impl Rig {
             gitlab_per_minute: Some(10_000_000),
             ..forge_sim::Limits::default()
         };
-        let sim = sim.limits(limits).start().await.unwrap();
+        let faces = [forge_sim::gitlab::FACE, forge_sim::github::FACE];
+        let sim = sim.faces(faces).limits(limits).start().await.unwrap();
         for fault in faults {
             sim.faults().add(fault);
         }

@@ -357,7 +357,8 @@ impl Forge {
             gitlab_per_minute: Some(1_000_000),
             ..forge_sim::Limits::default()
         };
-        let builder = Sim::builder().projects(projects).seed(11).limits(limits);
+        let faces = [forge_sim::gitlab::FACE, forge_sim::github::FACE];
+        let builder = Sim::builder().projects(projects).seed(11).faces(faces).limits(limits);
         let sim = runtime.block_on(builder.start()).unwrap();
         Self { sim, _runtime: runtime }
     }

@@ -15,10 +15,11 @@ pub fn start() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
-/// A small world and its clock.
+/// A small world on GitLab and GitHub, and its clock.
 pub fn still(projects: usize) -> (SimBuilder, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(start()));
-    (Sim::builder().seed(7).projects(projects).clock(clock.clone()), clock)
+    let faces = [forge_sim::gitlab::FACE, forge_sim::github::FACE];
+    (Sim::builder().seed(7).projects(projects).faces(faces).clock(clock.clone()), clock)
 }
 
 #[derive(Debug, Clone)]

@@ -10,6 +10,8 @@ mod actions;
 mod builds;
 mod forge;
 mod jobs;
+#[path = "../support/listing.rs"]
+mod listing;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
