@@ -278,14 +278,21 @@ impl Pipeline {
     }
 
     /// Whether this report is older than `known`, so that it must not overwrite it. A re-run counts by its attempt
-    /// first, because a platform's clock may say anything.
+    /// first, because a platform's clock may say anything. Many platforms tell whole seconds, in which a short run begins
+    /// and ends: of two reports of one moment the one that is further on is the newer, whichever came last.
     #[must_use]
     pub fn is_older_than(&self, known: &Self) -> bool {
         match (self.attempt, known.attempt) {
             (Some(a), Some(b)) if a != b => return a < b,
             _ => {}
         }
-        matches!((self.updated_at, known.updated_at), (Some(a), Some(b)) if a < b)
+        match (self.updated_at, known.updated_at) {
+            (Some(a), Some(b)) if a == b => {
+                matches!((self.status.progress(), known.status.progress()), (Some(a), Some(b)) if a < b)
+            }
+            (Some(a), Some(b)) => a < b,
+            _ => false,
+        }
     }
 
     /// Takes over what `known` says of the same run where this report is silent. A bare row about a run that has not

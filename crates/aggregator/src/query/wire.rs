@@ -6,6 +6,7 @@ use domain::{Branch, Pipeline, ProjectKey, Rollup, stats};
 
 use crate::board::{Entry, Shown};
 use crate::sources::{Source, State};
+use crate::webhooks::Health;
 
 /// A run with how long it is expected to take, if it is active.
 #[must_use]
@@ -157,5 +158,21 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         next_try_at: s.next_try_at.map(api::timestamp),
         read: count(s.read),
         expected: s.expected.map(count),
+        webhooks: s.webhooks.as_ref().map(webhooks),
+    }
+}
+
+fn webhooks(h: &Health) -> v1::Webhooks {
+    v1::Webhooks {
+        last_at: h.last_at.map(api::timestamp),
+        last_kind: h.last_kind.clone(),
+        accepted: h.accepted,
+        duplicate: h.duplicate,
+        ignored: h.ignored,
+        forged: h.forged,
+        malformed: h.malformed,
+        too_large: h.too_large,
+        last_refused_at: h.last_refused_at.map(api::timestamp),
+        last_refusal: h.last_refusal.clone(),
     }
 }

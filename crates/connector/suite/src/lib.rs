@@ -70,6 +70,8 @@ pub struct Has {
     pub tokens: bool,
     /// A token without rights is told apart from one that is not known.
     pub scopes: bool,
+    /// Issues.
+    pub issues: bool,
 }
 
 impl Has {
@@ -85,6 +87,7 @@ impl Has {
         warnings: true,
         tokens: true,
         scopes: true,
+        issues: true,
     };
 }
 
