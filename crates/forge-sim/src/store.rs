@@ -85,7 +85,7 @@ impl Face for Store {
             let step = usize::try_from(number(step)).unwrap_or(0);
             let output = project.and_then(|p| circleci::output(p, number(job), step, request.now));
             return match output {
-                Some(output) => ranged("GET /log-blob", request, output.to_string().into_bytes()),
+                Some(output) => ranged("GET circleci output", request, output.to_string().into_bytes()),
                 None => error(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."),
             };
         }

@@ -249,8 +249,9 @@ mod tests {
         };
         let room = Room::default();
         let body = parts(vec![b"ab".to_vec(), b"cd".to_vec(), Vec::new(), b"e".to_vec()]);
-        let Ok((bytes, _held)) = read(&room, &none, body).await else { panic!() };
+        let Ok((bytes, held)) = read(&room, &none, body).await else { panic!() };
         assert_eq!(bytes, "abcde");
+        drop(held);
         let mega = || vec![0; 1024 * 1024];
         let body = parts((0..26).map(|_| mega()).collect());
         assert!(matches!(read(&room, &none, body).await, Err(Unread::TooLarge)));

@@ -4,7 +4,7 @@ use connector::{Error, Page, PageToken, Result};
 use domain::{Branch, Project};
 
 use crate::source::Jenkins;
-use crate::wire::Kind;
+use crate::wire::{Item, Kind};
 use crate::{base, convert, tree};
 
 /// Branches a page: each is read with its newest build, from Jenkins' disk.
@@ -28,7 +28,10 @@ impl Jenkins {
         let jobs = item.jobs.unwrap_or_default();
         let full = jobs.items.len() + jobs.broken >= PER_PAGE;
         let now = self.clock.now();
-        let alive = jobs.items.iter().filter(|job| !job.is_disabled());
+        // Neither branches that are gone, nor pull requests, which are somebody's branch to be merged.
+        let is_branch =
+            |job: &&Item| !job.is_disabled() && !job.name.as_deref().is_some_and(base::is_change_request);
+        let alive = jobs.items.iter().filter(is_branch);
         Ok(Page {
             items: alive.filter_map(|job| convert::branch(project, &self.root, job, now)).collect(),
             next: full.then(|| PageToken((from + PER_PAGE).to_string())),

@@ -65,8 +65,9 @@ impl Jenkins {
             item.jobs.iter().flat_map(|j| &j.items).filter_map(|i| i.name.as_deref()).collect();
         for (index, name) in names.iter().take(MAX_BRANCHES).enumerate() {
             match self.builds_of(project, Some(name), query, out).await {
-                Ok(()) | Err(Error::NotFound(_)) => {}
-                Err(e) if index == 0 || e.concerns_source() => return Err(e),
+                Ok(()) => {}
+                Err(e) if e.concerns_source() => return Err(e),
+                Err(e) if index == 0 && !matches!(e, Error::NotFound(_)) => return Err(e),
                 Err(e) => out.problems.push(e.to_partial(&format!("builds of {}", base::display(name)))),
             }
         }

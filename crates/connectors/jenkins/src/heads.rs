@@ -48,14 +48,15 @@ struct Asked {
 
 async fn read(jenkins: &Jenkins, ask: &HeadsAsk) -> Result<Heads> {
     let project = &*ask.project;
-    // Whether to look at what runs: the listing comes by often enough to leave that to the loop for running builds.
+    // Whether to look at what runs: at first sight, and when it is this project that is asked about.
     let (told, closely) = match &ask.told {
-        Some(told) => (told.clone(), false),
+        Some(told) => (told.clone(), ask.known.is_empty()),
         None => (state(jenkins, project).await?, true),
     };
     let mut heads = Heads { problems: told.problems, ..Heads::default() };
+    let shown: Vec<&str> = project.default_branch.iter().chain(&ask.branches).map(String::as_str).collect();
     let wants = plan::wants(&told.pipelines, &ask.known);
-    let asked = match all_wanted(jenkins, project, &wants).await {
+    let asked = match all_wanted(jenkins, project, &wants, &shown).await {
         Ok(asked) => asked,
         Err(e) if e.concerns_source() || ask.known.is_empty() => return Err(e),
         Err(e) => {
@@ -64,7 +65,7 @@ async fn read(jenkins: &Jenkins, ask: &HeadsAsk) -> Result<Heads> {
         }
     };
     heads.problems.extend(asked.problems);
-    heads.pipelines = plan::merge(&told.pipelines, asked.runs, &ask.known, &asked.oldest);
+    heads.pipelines = plan::merge(&told.pipelines, asked.runs, &ask.known, &asked.oldest, &shown);
     look_closer(jenkins, ask, closely, &mut heads).await?;
     heads.default_branch = default_branch(jenkins, project, &heads.pipelines);
     if heads.pipelines.is_empty() {
@@ -85,7 +86,7 @@ async fn state(jenkins: &Jenkins, project: &Project) -> Result<Heads> {
     Ok(jenkins.told(project, &item))
 }
 
-async fn all_wanted(jenkins: &Jenkins, project: &Project, wants: &[Want]) -> Result<Asked> {
+async fn all_wanted(jenkins: &Jenkins, project: &Project, wants: &[Want], shown: &[&str]) -> Result<Asked> {
     let mut asked = Asked::default();
     if wants.len() <= MAX_SINGLE {
         for want in wants {
@@ -93,32 +94,35 @@ async fn all_wanted(jenkins: &Jenkins, project: &Project, wants: &[Want]) -> Res
         }
         return Ok(asked);
     }
-    // All branches at once, and those of the default branch again, which are more.
+    // A few builds of all branches at once, and more of those that were built most.
     let children: BTreeMap<Option<&str>, usize> =
         wants.iter().map(|w| (w.child.as_deref(), w.count)).collect();
     let count = wants.iter().map(|w| w.count).max().unwrap_or(PER_BRANCH).min(PER_BRANCH);
+    let mut full: Vec<(String, usize)> = Vec::new();
     for page in 0..MAX_BRANCH_REQUESTS {
         let tree = tree::builds_of_branches(page * BRANCHES_PER_REQUEST, BRANCHES_PER_REQUEST, count);
         let jobs = jenkins.item(project.key.id.as_str(), &tree).await?.jobs.unwrap_or_default();
         let is_last = jobs.items.len() + jobs.broken < BRANCHES_PER_REQUEST;
         for job in jobs.items {
-            let Some(name) = job.name.as_deref().filter(|n| children.contains_key(&Some(*n))) else {
+            let Some((name, wanted)) = job.name.as_deref().and_then(|n| Some((n, *children.get(&Some(n))?)))
+            else {
                 continue;
             };
             asked.problems.extend(job.builds.problem("builds"));
             take(jenkins, project, Some(name), &job.builds.items, &mut asked);
             oldest(Some(name), job.first_build.as_ref(), &mut asked);
+            let came = job.builds.items.len() + job.builds.broken;
+            if came >= count && wanted > count {
+                full.push((name.to_owned(), came));
+            }
         }
         if is_last {
             break;
         }
     }
-    let default = wants.iter().find(|w| {
-        let name = w.child.as_deref().map(base::display);
-        w.count > count && name.is_some() && name == project.default_branch
-    });
-    if let Some(want) = default {
-        wanted(jenkins, project, want, &mut asked).await?;
+    for child in plan::cut_short(&asked.runs, &full, shown) {
+        let count = children.get(&Some(child)).copied().unwrap_or(count);
+        wanted(jenkins, project, &Want { child: Some(child.to_owned()), count }, &mut asked).await?;
     }
     Ok(asked)
 }
@@ -201,8 +205,13 @@ fn default_branch(jenkins: &Jenkins, project: &Project, runs: &[Pipeline]) -> Op
     branch.url = child.and_then(|child| {
         convert::page(&jenkins.root, &base::page(&base::join(project.key.id.as_str(), child)))
     });
-    match of_branch().find(|run| run.sha.is_some()) {
-        Some(run) => Some(convert::with_commit(branch, run)),
-        None => Some(branch),
+    // What waits may be for a newer commit, which nobody tells yet: then none is told rather than an old one.
+    match of_branch().next().filter(|run| run.status == Status::Queued) {
+        None => Some(
+            of_branch()
+                .find(|run| run.sha.is_some())
+                .map_or(branch.clone(), |run| convert::with_commit(branch, run)),
+        ),
+        Some(_) => Some(branch),
     }
 }

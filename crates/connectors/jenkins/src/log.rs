@@ -70,7 +70,7 @@ impl Jenkins {
         }
         let name = self.stage_name(&job, number, id).await?;
         let console = self.console(&job, number, SEARCHED_BYTES.max(max_bytes)).await?;
-        let own = name.and_then(|name| section(&console.text, &name));
+        let own = section(&console.text, &name);
         let (text, cut) = match own {
             Some(own) => (own, false),
             // Stages that ran side by side write over each other.
@@ -80,11 +80,13 @@ impl Jenkins {
         Ok(log(text.to_owned(), cut || shortened))
     }
 
-    async fn stage_name(&self, job: &str, number: u64, id: &JobId) -> Result<Option<String>> {
+    async fn stage_name(&self, job: &str, number: u64, id: &JobId) -> Result<String> {
         let described = self.describe(job, number).await?.unwrap_or_default();
         let stages = described.stages.items.iter().enumerate();
         let found = stages.map(|(at, s)| crate::details::stage(at, s)).find(|stage| stage.id == *id);
-        Ok(found.map(|stage| stage.name))
+        found
+            .map(|stage| stage.name)
+            .ok_or_else(|| Error::NotFound(format!("build {number} has no stage {:?}", id.as_str())))
     }
 }
 

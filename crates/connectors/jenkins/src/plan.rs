@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use connector::Heads;
 use connector::wire::between;
+use domain::stats::STRIP_RUNS;
 use domain::{Pipeline, RunId, Status};
 
 use crate::base;
 
-/// The newest builds that a job is asked for when nothing of it is known: as many as a strip shows.
-pub(crate) const FIRST_SIGHT: usize = domain::stats::STRIP_RUNS;
-/// `builds` gives no more.
-const MOST: u64 = 100;
+/// The newest builds that a job is asked for when nothing of it is known: as many as the board holds, and `builds` gives.
+pub(crate) const FIRST_SIGHT: usize = Heads::MAX_RUNS;
 
 /// What is asked of one job of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +38,15 @@ pub(crate) fn wants(told: &[Pipeline], known: &[Arc<Pipeline>]) -> Vec<Want> {
         jobs.entry(child_of(run)).or_default().push(run);
     }
     let by_id: HashMap<&RunId, &Pipeline> = known.iter().map(|r| (&r.id, &**r)).collect();
+    let is_full = known.len() >= Heads::MAX_RUNS;
+    let oldest_held = known.iter().filter_map(|r| r.began()).min().filter(|_| is_full);
     let want = |(child, told): (Option<&str>, Vec<&Pipeline>)| {
         let last = told.iter().map(|r| number_of(r)).max()?;
         let own = || known.iter().filter(|r| child_of(r) == child && r.status != Status::Queued);
         let Some(newest) = own().map(|r| number_of(r)).max() else {
-            return Some(Want { child: child.map(str::to_owned), count: FIRST_SIGHT });
+            // Of a branch that was last built before all that the board holds nothing is known, and nothing needed.
+            let older = oldest_held.is_some_and(|held| told.iter().all(|r| r.began() <= Some(held)));
+            return (!older).then(|| Want { child: child.map(str::to_owned), count: FIRST_SIGHT });
         };
         let is_new = |r: &&&Pipeline| by_id.get(&r.id).is_none_or(|k| k.status == Status::Queued);
         let new = told.iter().filter(is_new).map(|r| number_of(r)).filter(|n| *n > newest).min();
@@ -53,8 +56,8 @@ pub(crate) fn wants(told: &[Pipeline], known: &[Arc<Pipeline>]) -> Vec<Want> {
             .map(|r| number_of(r))
             .min();
         let from = [new, between, untold].into_iter().flatten().min()?;
-        let count = last.saturating_sub(from).saturating_add(1).min(MOST);
-        Some(Want { child: child.map(str::to_owned), count: usize::try_from(count).unwrap_or(FIRST_SIGHT) })
+        let count = usize::try_from(last.saturating_sub(from)).unwrap_or(FIRST_SIGHT);
+        Some(Want { child: child.map(str::to_owned), count: count.saturating_add(1).min(FIRST_SIGHT) })
     };
     jobs.into_iter().filter_map(want).collect()
 }
@@ -62,12 +65,14 @@ pub(crate) fn wants(told: &[Pipeline], known: &[Arc<Pipeline>]) -> Vec<Want> {
 /// Puts together what is known, what was told and what was asked for. Runs of children that are gone, and what left the
 /// queue without becoming a build, are not in it.
 ///
-/// `oldest` is the number of the oldest build that a job still has, where it was asked.
+/// `oldest` is the number of the oldest build that a job still has, where it was asked. No more than the newest
+/// [`Heads::MAX_RUNS`] stay, and of `shown` branches so many that their strips are full.
 pub(crate) fn merge(
     told: &[Pipeline],
     asked: Vec<Pipeline>,
     known: &[Arc<Pipeline>],
     oldest: &BTreeMap<Option<String>, u64>,
+    shown: &[&str],
 ) -> Vec<Pipeline> {
     let mut runs: BTreeMap<RunId, Pipeline> = BTreeMap::new();
     let children: BTreeSet<_> = told.iter().map(child_of).collect();
@@ -94,8 +99,31 @@ pub(crate) fn merge(
     }
     let mut runs: Vec<Pipeline> = runs.into_values().collect();
     runs.sort_by_cached_key(|run| std::cmp::Reverse(run.age_key()));
-    runs.truncate(Heads::MAX_RUNS);
+    let mut of_branch: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    let mut index = 0;
+    runs.retain(|run| {
+        index += 1;
+        let of_branch = of_branch.entry(run.branch.clone()).or_default();
+        *of_branch += 1;
+        let is_shown = run.branch.as_deref().is_some_and(|branch| shown.contains(&branch));
+        index <= Heads::MAX_RUNS || (is_shown && *of_branch <= STRIP_RUNS)
+    });
     runs
+}
+
+/// The branches of which more has to be read than the first few builds, so that the newest [`Heads::MAX_RUNS`] of the whole
+/// project are there, and the strips of `shown` ones: `(child, runs that came)` of each branch whose answer was full.
+pub(crate) fn cut_short<'a>(runs: &[Pipeline], full: &'a [(String, usize)], shown: &[&str]) -> Vec<&'a str> {
+    let mut began: Vec<_> = runs.iter().map(Pipeline::began).collect();
+    began.sort_unstable_by(|a, b| b.cmp(a));
+    let reach = began.get(Heads::MAX_RUNS - 1).copied().flatten();
+    let is_cut = |(child, count): &&(String, usize)| {
+        let own = || runs.iter().filter(|r| child_of(r) == Some(child));
+        let oldest = own().filter_map(Pipeline::began).min();
+        let is_shown = own().any(|r| r.branch.as_deref().is_some_and(|b| shown.contains(&b)));
+        oldest > reach || (is_shown && *count < STRIP_RUNS)
+    };
+    full.iter().filter(is_cut).map(|(child, _)| child.as_str()).collect()
 }
 
 /// Whether a report that a run is still building says nothing new: it waits for input, which only the stages tell.
@@ -196,12 +224,15 @@ mod tests {
         use Status::{Failed, Queued, Running, Success};
         let ids = |runs: Vec<Pipeline>| runs.iter().map(|r| r.id.to_string()).collect::<Vec<_>>();
         let before = known(&[("9", Queued), ("8", Failed), ("7", Success), ("3", Success)]);
-        let after = merge(&told(&[("8", Failed)]), vec![], &before, &BTreeMap::new());
+        let after = merge(&told(&[("8", Failed)]), vec![], &before, &BTreeMap::new(), &[]);
         assert_eq!(ids(after), ["8", "7", "3"], "left the queue for nothing");
-        let after = merge(&told(&[("8", Failed)]), vec![], &before, &BTreeMap::from([(None, 7)]));
+        let after = merge(&told(&[("8", Failed)]), vec![], &before, &BTreeMap::from([(None, 7)]), &[]);
         assert_eq!(ids(after), ["8", "7"], "deleted by Jenkins");
         let before = known(&[("gone/4", Success), ("main/3", Success)]);
-        assert_eq!(ids(merge(&told(&[("main/3", Success)]), vec![], &before, &BTreeMap::new())), ["main/3"]);
+        assert_eq!(
+            ids(merge(&told(&[("main/3", Success)]), vec![], &before, &BTreeMap::new(), &[])),
+            ["main/3"]
+        );
 
         let full = Pipeline {
             author: Some(domain::Person::named("Ann")),
@@ -209,7 +240,7 @@ mod tests {
             completeness: Completeness::Full,
             ..run("8", Failed)
         };
-        let after = merge(&told(&[("8", Failed)]), vec![], &[Arc::new(full.clone())], &BTreeMap::new());
+        let after = merge(&told(&[("8", Failed)]), vec![], &[Arc::new(full.clone())], &BTreeMap::new(), &[]);
         assert_eq!(after, [full], "a row about an unmoved run changes nothing");
 
         let waits = Pipeline {
@@ -217,10 +248,41 @@ mod tests {
             native_status: crate::status::PAUSED.into(),
             ..run("8", Running)
         };
-        let after = merge(&told(&[("8", Running)]), vec![], &[Arc::new(waits)], &BTreeMap::new());
+        let after = merge(&told(&[("8", Running)]), vec![], &[Arc::new(waits)], &BTreeMap::new(), &[]);
         assert_eq!(after[0].status, Status::Manual);
-        let after = merge(&told(&[("8", Success)]), vec![], &[Arc::new(after[0].clone())], &BTreeMap::new());
+        let after =
+            merge(&told(&[("8", Success)]), vec![], &[Arc::new(after[0].clone())], &BTreeMap::new(), &[]);
         assert_eq!(after[0].status, Success);
+    }
+
+    #[test]
+    fn a_branch_that_was_built_before_all_that_is_held_stays_so() {
+        let ids: Vec<String> = (1..=150).map(|n| format!("main/{}", n + 100)).collect();
+        let many: Vec<_> = ids.iter().map(|id| (id.as_str(), Status::Success)).collect();
+        let before = known(&many);
+        let now =
+            told(&[("main/250", Status::Success), ("old/3", Status::Failed), ("new/200", Status::Success)]);
+        assert_eq!(wants(&now, &before), [Want { child: Some("new".into()), count: FIRST_SIGHT }]);
+        let held = merge(&now, vec![], &before, &BTreeMap::new(), &[]);
+        assert_eq!(held.len(), Heads::MAX_RUNS);
+        assert!(held.iter().all(|r| r.id.as_str() != "old/3"));
+    }
+
+    #[test]
+    fn only_branches_that_reach_too_short_are_read_on() {
+        let runs = |branch: &str, numbers: std::ops::Range<i64>| -> Vec<Pipeline> {
+            let one = |n| Pipeline {
+                branch: Some(branch.into()),
+                ..run(&format!("{branch}/{n}"), Status::Success)
+            };
+            numbers.map(one).collect()
+        };
+        let few = [runs("main", 90..100), runs("x", 0..10)].concat();
+        let full = [("main".to_owned(), 10), ("x".to_owned(), 10)];
+        assert_eq!(cut_short(&few, &full, &[]), ["main", "x"], "there may be a hundred");
+        let many = [runs("main", 190..200), runs("y", 60..170), runs("x", 0..10)].concat();
+        assert_eq!(cut_short(&many, &full, &[]), ["main"], "x was last built before the newest hundred");
+        assert_eq!(cut_short(&many, &full, &["x"]), ["main", "x"], "but its strip is shown");
     }
 
     #[test]
@@ -228,8 +290,13 @@ mod tests {
         let mut waited = run("8", Status::Queued);
         waited.created_at = Timestamp::from_second(1_700_000_000).ok();
         waited.updated_at = waited.created_at;
-        let after =
-            merge(&told(&[("8", Status::Running)]), vec![], &[Arc::new(waited.clone())], &BTreeMap::new());
+        let after = merge(
+            &told(&[("8", Status::Running)]),
+            vec![],
+            &[Arc::new(waited.clone())],
+            &BTreeMap::new(),
+            &[],
+        );
         assert_eq!(after[0].created_at, waited.created_at);
         assert_eq!(after[0].queued, Some(std::time::Duration::from_secs(800)));
     }

@@ -13,6 +13,9 @@ pub(crate) const QUEUED: &str = "QUEUED";
 /// The stages' API says so of a build that waits for somebody's input.
 pub(crate) const PAUSED: &str = "PAUSED_PENDING_INPUT";
 
+/// Our word for a build that has none of Jenkins' for how it ended.
+const NO_RESULT: &str = "NO_RESULT";
+
 /// How long a build may have neither a result nor be building: old Jenkins' state between the two. After that it is one
 /// whose end was lost in a crash.
 const POST_PRODUCTION: Duration = Duration::from_secs(300);
@@ -41,7 +44,7 @@ pub(crate) fn build(row: &Build, now: Timestamp) -> (Status, String) {
     }
     match &row.result {
         Some(word) => (plain(word), word.clone()),
-        None if row.in_progress == Some(false) => (Status::Unknown, String::new()),
+        None if row.in_progress == Some(false) => (Status::Unknown, NO_RESULT.to_owned()),
         None if row.timestamp.is_some_and(|at| {
             let worked = Duration::from_millis(row.duration.unwrap_or(0));
             between(at, now) < worked.saturating_add(POST_PRODUCTION)
@@ -49,7 +52,7 @@ pub(crate) fn build(row: &Build, now: Timestamp) -> (Status, String) {
         {
             running()
         }
-        None => (Status::Unknown, String::new()),
+        None => (Status::Unknown, NO_RESULT.to_owned()),
     }
 }
 
@@ -97,8 +100,8 @@ mod tests {
             (Some(false), Some(false), result("FAILURE"), 5, Status::Failed, "FAILURE"),
             (None, None, result("ABORTED"), 5, Status::Canceled, "ABORTED"),
             (Some(false), None, None, 5, Status::Running, RUNNING),
-            (Some(false), None, None, 100_000, Status::Unknown, ""),
-            (Some(false), Some(false), None, 5, Status::Unknown, ""),
+            (Some(false), None, None, 100_000, Status::Unknown, NO_RESULT),
+            (Some(false), Some(false), None, 5, Status::Unknown, NO_RESULT),
             (Some(false), None, result("ODD"), 5, Status::Unknown, "ODD"),
         ] {
             let row = Build {

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use connector::{Connector, Error, Heads, HeadsAsk, PipelineQuery};
 use domain::{Pipeline, ProblemKind, Project, RunId, Status};
-use forge_sim::jenkins::{ChildOf, FACE, Kind, PASSWORD_USER, children, kind};
+use forge_sim::jenkins::{FACE, Kind, PASSWORD_USER, child_of, children, kind};
 use forge_sim::world::{self, RunStatus, Shape, Trigger};
 use forge_sim::{Effect, Fault, ManualClock, Power, Sim, Token};
 use futures::StreamExt;
 use jiff::SignedDuration;
-use support::{again, ask, heads, listed, run, settings, source};
+use support::{ask, heads, listed, settings, source};
 
 async fn sim(projects: usize) -> (Sim, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new("2026-11-20T10:00:00Z".parse().unwrap()));
@@ -29,6 +29,20 @@ async fn sim(projects: usize) -> (Sim, Arc<ManualClock>) {
 
 fn watching(sim: &Sim) -> Arc<dyn Connector> {
     source(&settings(&format!("{}/below/a/prefix/", sim.jenkins_url()), Some(sim.token())))
+}
+
+/// Asks again, knowing what was answered, bounded as the board keeps it.
+fn again(project: &Project, heads: &Heads) -> HeadsAsk {
+    HeadsAsk {
+        known: heads.pipelines.iter().cloned().map(Pipeline::bounded).map(Arc::new).collect(),
+        known_head: heads.default_branch.clone().map(|head| (head.bounded(), project.last_activity_at)),
+        ..ask(project)
+    }
+}
+
+/// The run of this id.
+fn run<'a>(heads: &'a Heads, id: &str) -> &'a Pipeline {
+    heads.pipelines.iter().find(|run| run.id.as_str() == id).expect("the run is there")
 }
 
 /// A board of the test's own: what is known of each project.
@@ -79,17 +93,8 @@ fn status(run: &world::Pipeline) -> Status {
 
 /// The runs that Jenkins has of a project, by our ids, newest first.
 fn truth(project: &world::Project) -> Vec<(String, &world::Pipeline)> {
-    let by_child = |run: &world::Pipeline| {
-        children(project).into_iter().find(|child| match (&child.of, run.trigger) {
-            (ChildOf::PullRequest(number), Trigger::MergeRequest(of)) => *number == of,
-            (ChildOf::Branch(name), trigger) => {
-                !matches!(trigger, Trigger::MergeRequest(_)) && *run.branch == **name
-            }
-            _ => false,
-        })
-    };
     let id = |run: &world::Pipeline| match kind(project) {
-        Kind::Multibranch => by_child(run).map(|child| format!("{}/{}", child.name, run.number)),
+        Kind::Multibranch => Some(format!("{}/{}", child_of(run).name(), run.number)),
         _ => {
             let own = Some(&run.branch) == project.default_branch.as_ref()
                 && !matches!(run.trigger, Trigger::MergeRequest(_));

@@ -1,7 +1,7 @@
 //! How the world's projects are jobs: folders by the names of their groups, and in them a multibranch job (its branches and
 //! pull requests below it), a pipeline or a freestyle job. Which of them a project is depends on its id alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::FACE;
 use crate::access::Caller;
@@ -22,7 +22,36 @@ pub enum Kind {
     Multibranch,
 }
 
-/// What sort of job a project is shown as.
+/// How projects become jobs. The first segment of the path prefix under which Jenkins is asked chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// As in a grown company: of every kind, by the project's id. Single jobs build the default branch.
+    Mixed,
+    /// `/all-multibranch`: each is a multibranch job.
+    Multibranch,
+    /// `/all-single`: each is a single pipeline that builds every branch.
+    Single,
+}
+
+impl View {
+    pub(super) fn of_prefix(prefix: &str) -> Self {
+        match prefix.split('/').find(|part| !part.is_empty()) {
+            Some("all-multibranch") => Self::Multibranch,
+            Some("all-single") => Self::Single,
+            _ => Self::Mixed,
+        }
+    }
+
+    fn kind(self, project: &Project) -> Kind {
+        match self {
+            Self::Mixed => kind(project),
+            Self::Multibranch => Kind::Multibranch,
+            Self::Single => Kind::Pipeline,
+        }
+    }
+}
+
+/// What sort of job a project is shown as in the mixed view.
 #[must_use]
 pub fn kind(project: &Project) -> Kind {
     if ORGANIZATIONS.contains(&project.namespace.as_str()) {
@@ -44,6 +73,8 @@ pub struct Child {
     pub name: String,
     /// The branch, or the pull request's number.
     pub of: ChildOf,
+    /// What it was built from is gone: switched off until somebody cleans up.
+    pub gone: bool,
 }
 
 /// What a child is built from.
@@ -55,22 +86,43 @@ pub enum ChildOf {
     PullRequest(u32),
 }
 
-/// The children of a multibranch job: branches and open pull requests, in the order of their names.
+/// Which child a run is of.
+#[must_use]
+pub fn child_of(run: &Pipeline) -> ChildOf {
+    match run.trigger {
+        Trigger::MergeRequest(number) => ChildOf::PullRequest(number),
+        _ => ChildOf::Branch(run.branch.to_string()),
+    }
+}
+
+impl ChildOf {
+    /// The child's name as Jenkins keeps it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Branch(name) => encode(name),
+            Self::PullRequest(number) => format!("PR-{number}"),
+        }
+    }
+}
+
+/// The children of a multibranch job in the order of their names: branches, open pull requests, and what has builds
+/// although it is gone.
 #[must_use]
 pub fn children(project: &Project) -> Vec<Child> {
     if matches!(project.shape, Shape::NoCi) {
         return Vec::new();
     }
     let history = project.history();
-    let branch =
-        |b: &crate::world::Branch| Child { name: encode(&b.name), of: ChildOf::Branch(b.name.to_string()) };
-    let open = history.merge_requests.iter().filter(|mr| mr.open);
-    let mut children: Vec<Child> = history.branches.iter().map(branch).collect();
-    children.extend(
-        open.map(|mr| Child { name: format!("PR-{}", mr.number), of: ChildOf::PullRequest(mr.number) }),
-    );
-    children.sort_by(|a, b| a.name.cmp(&b.name));
-    children
+    let branches = history.branches.iter().map(|b| ChildOf::Branch(b.name.to_string()));
+    let open = history.merge_requests.iter().filter(|mr| mr.open).map(|mr| ChildOf::PullRequest(mr.number));
+    let mut all: BTreeMap<String, Child> = BTreeMap::new();
+    let of_runs = project.pipelines().iter().map(child_of).map(|of| (of, true));
+    for (of, gone) in branches.chain(open).map(|of| (of, false)).chain(of_runs) {
+        let name = of.name();
+        all.entry(name.clone()).or_insert(Child { name, of, gone });
+    }
+    all.into_values().collect()
 }
 
 /// One job that has builds: a project, or a child of one.
@@ -78,6 +130,9 @@ pub fn children(project: &Project) -> Vec<Child> {
 pub(super) struct Job<'a> {
     pub(super) project: &'a Project,
     pub(super) child: Option<Child>,
+    pub(super) kind: Kind,
+    /// Whether it builds every branch.
+    pub(super) all_branches: bool,
 }
 
 impl<'a> Job<'a> {
@@ -97,18 +152,27 @@ impl<'a> Job<'a> {
     }
 
     pub(super) fn is_pipeline(&self) -> bool {
-        self.child.is_some() || kind(self.project) == Kind::Pipeline
+        self.kind != Kind::Freestyle
+    }
+
+    /// A pipeline of its own has a parameter.
+    pub(super) fn is_parameterized(&self) -> bool {
+        self.kind == Kind::Pipeline
+    }
+
+    pub(super) fn is_disabled(&self) -> bool {
+        matches!(self.project.shape, Shape::CiDisabled | Shape::Archived)
+            || self.child.as_ref().is_some_and(|child| child.gone)
     }
 
     fn owns(&self, run: &Pipeline) -> bool {
-        let request = match run.trigger {
-            Trigger::MergeRequest(number) => Some(number),
-            _ => None,
-        };
-        match self.child.as_ref().map(|c| &c.of) {
-            Some(ChildOf::PullRequest(number)) => request == Some(*number),
-            Some(ChildOf::Branch(name)) => request.is_none() && *run.branch == **name,
-            None => request.is_none() && Some(&run.branch) == self.project.default_branch.as_ref(),
+        match &self.child {
+            Some(child) => child_of(run) == child.of,
+            None if self.all_branches => true,
+            None => {
+                !matches!(run.trigger, Trigger::MergeRequest(_))
+                    && Some(&run.branch) == self.project.default_branch.as_ref()
+            }
         }
     }
 
@@ -155,7 +219,7 @@ pub(super) enum Found<'a> {
 }
 
 /// The items of a folder (of the root: the empty name) that a caller sees, in the order of their names.
-pub(super) fn items<'a>(world: &'a World, caller: &Caller, folder: &str) -> Vec<Found<'a>> {
+pub(super) fn items<'a>(world: &'a World, caller: &Caller, view: View, folder: &str) -> Vec<Found<'a>> {
     let mut folders = BTreeSet::new();
     let mut found: Vec<(String, Found<'a>)> = Vec::new();
     for project in world.projects_of(FACE).filter(|p| caller.sees(p)) {
@@ -167,7 +231,7 @@ pub(super) fn items<'a>(world: &'a World, caller: &Caller, folder: &str) -> Vec<
         };
         let Some(below) = below else { continue };
         match below.split_once('/') {
-            None => found.push((below.to_owned(), of(project))),
+            None => found.push((below.to_owned(), of(view, project))),
             Some((name, _)) => drop(folders.insert(name.to_owned())),
         }
     }
@@ -177,24 +241,29 @@ pub(super) fn items<'a>(world: &'a World, caller: &Caller, folder: &str) -> Vec<
     found.into_iter().map(|(_, item)| item).collect()
 }
 
-fn of(project: &Project) -> Found<'_> {
-    match kind(project) {
+fn of(view: View, project: &Project) -> Found<'_> {
+    match view.kind(project) {
         Kind::Multibranch => Found::Multibranch(project),
-        _ => Found::Job(Job { project, child: None }),
+        kind => Found::Job(Job { project, child: None, kind, all_branches: view == View::Single }),
     }
 }
 
+/// A child as a job.
+pub(super) fn child(project: &Project, child: Child) -> Job<'_> {
+    Job { project, child: Some(child), kind: Kind::Multibranch, all_branches: false }
+}
+
 /// What this full name is, if the caller sees it.
-pub(super) fn find<'a>(world: &'a World, caller: &Caller, full_name: &str) -> Option<Found<'a>> {
+pub(super) fn find<'a>(world: &'a World, caller: &Caller, view: View, full_name: &str) -> Option<Found<'a>> {
     let seen = |path: &str| world.find(FACE, path).filter(|p| caller.sees(p) && p.full_path() == path);
     if let Some(project) = seen(full_name) {
-        return Some(of(project));
+        return Some(of(view, project));
     }
     if let Some((parent, name)) = full_name.rsplit_once('/')
-        && let Some(project) = seen(parent).filter(|p| kind(p) == Kind::Multibranch)
+        && let Some(project) = seen(parent).filter(|p| view.kind(p) == Kind::Multibranch)
     {
-        let child = children(project).into_iter().find(|child| child.name == name)?;
-        return Some(Found::Job(Job { project, child: Some(child) }));
+        let found = children(project).into_iter().find(|child| child.name == name)?;
+        return Some(Found::Job(child(project, found)));
     }
     let inside = format!("{full_name}/");
     let is_folder = world.projects_of(FACE).any(|p| caller.sees(p) && p.full_path().starts_with(&inside));

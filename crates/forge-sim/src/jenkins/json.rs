@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::jobs::{Found, Job, Kind, children, folder_class, folder_path, items, kind};
+use super::jobs::{Found, Job, View, child, children, folder_class, folder_path, items};
 use super::tree::Tree;
 use crate::access::Caller;
 use crate::http::encode;
@@ -17,6 +17,7 @@ pub(super) struct Json<'a> {
     pub(super) root: &'a str,
     pub(super) world: &'a World,
     pub(super) caller: &'a Caller,
+    pub(super) view: View,
 }
 
 /// `SUCCESS` and its like; `None` while it is built.
@@ -63,7 +64,7 @@ impl Json<'_> {
         fields.insert("nodeDescription".into(), json!("the Jenkins controller's built-in node"));
         fields.insert("url".into(), json!(format!("{}/", self.root)));
         fields.insert("useSecurity".into(), json!(true));
-        self.list("jobs", tree, &mut fields, &items(self.world, self.caller, ""));
+        self.list("jobs", tree, &mut fields, &items(self.world, self.caller, self.view, ""));
         tree.prune(Value::Object(fields))
     }
 
@@ -75,7 +76,7 @@ impl Json<'_> {
         fields.insert("displayName".into(), json!(last));
         fields.insert("fullName".into(), json!(name));
         fields.insert("url".into(), json!(format!("{}/{}", self.root, folder_path(name))));
-        self.list("jobs", tree, &mut fields, &items(self.world, self.caller, name));
+        self.list("jobs", tree, &mut fields, &items(self.world, self.caller, self.view, name));
         Value::Object(fields)
     }
 
@@ -95,10 +96,8 @@ impl Json<'_> {
             fields.insert("disabled".into(), json!(true));
         }
         if tree.get("jobs").is_some() {
-            let jobs: Vec<Found<'_>> = children(project)
-                .into_iter()
-                .map(|child| Found::Job(Job { project, child: Some(child) }))
-                .collect();
+            let jobs: Vec<Found<'_>> =
+                children(project).into_iter().map(|one| Found::Job(child(project, one))).collect();
             self.list("jobs", tree, &mut fields, &jobs);
         }
         Value::Object(fields)
@@ -113,7 +112,7 @@ impl Json<'_> {
             "hudson.model.FreeStyleProject"
         };
         let queued = job.queued();
-        let disabled = matches!(project.shape, Shape::CiDisabled | Shape::Archived);
+        let disabled = job.is_disabled();
         let next = queued
             .map_or_else(|| project.pipelines().last().map_or(1, |run| run.number + 1), |run| run.number);
         fields.insert("_class".into(), json!(class));
@@ -259,7 +258,7 @@ impl Json<'_> {
         let url =
             format!("https://git.example.invalid/{}.git", encode(&project.full_path()).replace("%2F", "/"));
         actions.push(built(&run.sha, &run.branch, url));
-        if job.child.is_none() && kind(project) == Kind::Pipeline {
+        if job.is_parameterized() {
             actions.push(json!({
                 "_class": "hudson.model.ParametersAction",
                 "parameters": [{ "_class": "hudson.model.StringParameterValue", "name": "TARGET", "value": "staging" }],
@@ -289,7 +288,7 @@ fn properties(job: &Job<'_>) -> Value {
         all.push(
             json!({ "_class": "org.jenkinsci.plugins.workflow.multibranch.BranchJobProperty", "branch": {} }),
         );
-    } else if kind(job.project) == Kind::Pipeline {
+    } else if job.is_parameterized() {
         all.push(json!({
             "_class": "hudson.model.ParametersDefinitionProperty",
             "parameterDefinitions": [{

@@ -4,6 +4,8 @@
 //! Facts: answers that other projects recorded, the core's and Stapler's sources (`tree.rs` says which). Jenkins publishes
 //! no limits and sends no ETags.
 //!
+//! How projects become jobs the prefix may choose, see [`View`].
+//!
 //! A caller comes with Basic authorization (any user and a token) or with a bearer token. The user [`PASSWORD_USER`] stands
 //! for one who signs in with a password: a POST of theirs needs a crumb and the session that it was given in. That the plugin
 //! is absent is a fault: `Fault::on("*/wfapi/*", Effect::Status(404))`.
@@ -24,7 +26,7 @@ use crate::face::{Face, FaceSettings};
 use crate::http::{Reply, Request};
 use crate::world::{FaceId, Style, World};
 
-pub use jobs::{Child, ChildOf, Kind, children, kind};
+pub use jobs::{Child, ChildOf, Kind, View, child_of, children, kind};
 
 /// Jenkins.
 pub const FACE: FaceId = FaceId("jenkins");
@@ -109,8 +111,12 @@ impl Face for Jenkins {
                 page(StatusCode::FORBIDDEN, "Error 403", "No valid crumb was included in the request")
             }
             _ => {
-                let call =
-                    routes::Call { root: format!("{}{prefix}", request.origin), request, caller: &caller };
+                let call = routes::Call {
+                    root: format!("{}{prefix}", request.origin),
+                    request,
+                    caller: &caller,
+                    view: View::of_prefix(&prefix),
+                };
                 call.answer(world, &parts[begin..])
             }
         };

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::jobs::{Found, Kind, find, kind};
+use super::jobs::{Found, View, find};
 use super::json::{Json, result};
 use super::tree::Tree;
 use super::{CRUMB, FACE, SESSION, forbidden, not_found, page, stages};
@@ -25,6 +25,7 @@ pub(super) struct Call<'a> {
     pub(super) root: String,
     pub(super) request: &'a Request,
     pub(super) caller: &'a Caller,
+    pub(super) view: View,
 }
 
 fn ok(template: &'static str, value: &Value) -> Reply {
@@ -64,7 +65,7 @@ impl Call<'_> {
     }
 
     fn json<'w>(&'w self, world: &'w World) -> Json<'w> {
-        Json { root: &self.root, world, caller: self.caller }
+        Json { root: &self.root, world, caller: self.caller, view: self.view }
     }
 
     fn with_tree(&self, default: &str, make: impl FnOnce(&Tree) -> Reply) -> Reply {
@@ -97,7 +98,7 @@ impl Call<'_> {
     }
 
     fn get(&self, world: &World, full_name: &str, rest: &[&str]) -> Reply {
-        let Some(found) = find(world, self.caller, full_name) else { return not_found() };
+        let Some(found) = find(world, self.caller, self.view, full_name) else { return not_found() };
         let json = self.json(world);
         if let ["api", "json"] = rest {
             return self.with_tree(ITEM_TREE, |tree| ok("GET /job/:job/api/json", &json.found(&found, tree)));
@@ -141,17 +142,18 @@ impl Call<'_> {
     }
 
     fn post(&self, world: &mut World, full_name: &str, rest: &[&str]) -> Reply {
-        let Some(Found::Job(job)) = find(world, self.caller, full_name) else { return not_found() };
+        let Some(Found::Job(job)) = find(world, self.caller, self.view, full_name) else {
+            return not_found();
+        };
         let may = self.caller.may_act();
-        let (id, disabled) =
-            (job.project.id, job.project.shape == crate::world::Shape::CiDisabled || job.project.archived);
+        let (id, disabled) = (job.project.id, job.is_disabled());
         match rest {
             ["build" | "buildWithParameters"] if !may => forbidden(self.caller, "hudson.model.Item.Build"),
             ["build" | "buildWithParameters"] if disabled => {
                 page(StatusCode::CONFLICT, "Error 409", &format!("{full_name} is not buildable"))
             }
             [how @ ("build" | "buildWithParameters")] => {
-                let parameterized = job.child.is_none() && kind(job.project) == Kind::Pipeline;
+                let parameterized = job.is_parameterized();
                 if parameterized != (*how == "buildWithParameters") {
                     let text = if parameterized { "Nothing is submitted" } else { "is not parameterized" };
                     return page(StatusCode::BAD_REQUEST, "Error 400", text);

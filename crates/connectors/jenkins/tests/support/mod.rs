@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use config::{LogAccess, Secret, SecretFrom, SourceSettings};
 use connector::{Connector, Heads, HeadsAsk, ProjectPage, Result};
-use domain::{Patterns, Pipeline, Project, SystemClock};
+use domain::{Patterns, Project, SystemClock};
 use futures::StreamExt;
 
 /// A source's settings: user and token, or neither.
@@ -60,15 +60,6 @@ pub(crate) fn ask(project: &Project) -> HeadsAsk {
     HeadsAsk::about(Arc::new(project.clone()))
 }
 
-/// Asks again, knowing what was answered, bounded as the board keeps it.
-pub(crate) fn again(project: &Project, heads: &Heads) -> HeadsAsk {
-    HeadsAsk {
-        known: heads.pipelines.iter().cloned().map(Pipeline::bounded).map(Arc::new).collect(),
-        known_head: heads.default_branch.clone().map(|head| (head.bounded(), project.last_activity_at)),
-        ..ask(project)
-    }
-}
-
 /// The answer to one question.
 pub(crate) async fn heads(source: &dyn Connector, ask: HeadsAsk) -> Result<Heads> {
     let key = ask.project.key.clone();
@@ -77,9 +68,4 @@ pub(crate) async fn heads(source: &dyn Connector, ask: HeadsAsk) -> Result<Heads
     let (of, heads) = answers.remove(0);
     assert_eq!(of, key);
     heads
-}
-
-/// The run of this id.
-pub(crate) fn run<'a>(heads: &'a Heads, id: &str) -> &'a Pipeline {
-    heads.pipelines.iter().find(|run| run.id.as_str() == id).expect("the run is there")
 }
