@@ -3,10 +3,13 @@
 use connector::Platform;
 
 /// All of them.
-pub static PLATFORMS: [&Platform; 4] = [
+pub static PLATFORMS: [&Platform; 7] = [
     &connector_gitlab::PLATFORM,
     &connector_github::PLATFORM,
+    &connector_jenkins::PLATFORM,
+    &connector_bitbucket::PLATFORM,
     &connector_circleci::PLATFORM,
+    &connector_gitea::PLATFORM,
     &connector_cctray::PLATFORM,
 ];
 

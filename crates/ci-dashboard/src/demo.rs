@@ -37,8 +37,12 @@ pub(crate) struct DemoArgs {
 /// Runs until Ctrl-C.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     // A refresh every two seconds would exceed the limits that are meant for one every few minutes.
-    let limits =
-        Limits { github_hourly: Some(1_000_000), gitlab_per_minute: Some(100_000), ..Limits::default() };
+    let limits = Limits {
+        github_hourly: Some(1_000_000),
+        gitlab_per_minute: Some(100_000),
+        bitbucket_hourly: Some(1_000_000),
+        ..Limits::default()
+    };
     let sim =
         Sim::builder().projects(args.projects as usize).seed(args.seed).limits(limits).demo().start().await?;
     let folder = tempfile::tempdir().context("a folder for the demo's settings")?;

@@ -85,7 +85,7 @@ impl Face for Store {
             let step = usize::try_from(number(step)).unwrap_or(0);
             let output = project.and_then(|p| circleci::output(p, number(job), step, request.now));
             return match output {
-                Some(output) => ranged(request, output.to_string().into_bytes()),
+                Some(output) => ranged("GET circleci output", request, output.to_string().into_bytes()),
                 None => error(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."),
             };
         }
@@ -96,17 +96,16 @@ impl Face for Store {
             .projects()
             .find(|p| p.face.0 == parts.get(1).map_or("", String::as_str) && p.native_id == number(2));
         match log.and_then(|project| log_text(project, number(3), request.now)) {
-            Some(text) => ranged(request, text.into_bytes()),
+            Some(text) => ranged("GET /log-blob", request, text.into_bytes()),
             None => error(StatusCode::NOT_FOUND, "BlobNotFound", "The specified blob does not exist."),
         }
     }
 }
 
 /// Answers `Range: bytes=a-b`, `a-` and `-n`.
-fn ranged(request: &Request, body: Vec<u8>) -> Reply {
-    let whole = |body| {
-        Reply::text("GET /log-blob", StatusCode::OK, "text/plain", body).with("accept-ranges", "bytes")
-    };
+pub(crate) fn ranged(template: &'static str, request: &Request, body: Vec<u8>) -> Reply {
+    let whole =
+        |body| Reply::text(template, StatusCode::OK, "text/plain", body).with("accept-ranges", "bytes");
     let Some(range) = request.header("range").and_then(|range| range.strip_prefix("bytes=")) else {
         return whole(body);
     };
@@ -122,7 +121,7 @@ fn ranged(request: &Request, body: Vec<u8>) -> Reply {
         return error(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", "The range specified is invalid.")
             .with("content-range", format!("bytes */{size}"));
     }
-    Reply::text("GET /log-blob", StatusCode::PARTIAL_CONTENT, "text/plain", body[begin..end].to_vec())
+    Reply::text(template, StatusCode::PARTIAL_CONTENT, "text/plain", body[begin..end].to_vec())
         .with("accept-ranges", "bytes")
         .with("content-range", format!("bytes {begin}-{}/{size}", end - 1))
 }

@@ -54,7 +54,7 @@ pub async fn merge_requests(subject: &'static Subject) {
 /// The open ones of every project.
 pub async fn issues(subject: &'static Subject) {
     let stage = Stage::new(subject, 24).await;
-    let Some(part) = stage.source.issues() else { return };
+    let (true, Some(part)) = (subject.has.issues, stage.source.issues()) else { return };
     let (projects, _) = stage.listed().await;
     let mut seen = 0;
     for project in projects.iter().filter(|p| !p.archived).take(SOME) {

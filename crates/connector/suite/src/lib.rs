@@ -72,6 +72,8 @@ pub struct Has {
     pub tokens: bool,
     /// A token without rights is told apart from one that is not known.
     pub scopes: bool,
+    /// Issues.
+    pub issues: bool,
 }
 
 impl Has {
@@ -88,6 +90,7 @@ impl Has {
         warnings: true,
         tokens: true,
         scopes: true,
+        issues: true,
     };
 }
 
