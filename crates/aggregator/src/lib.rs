@@ -1,7 +1,8 @@
 //! The aggregator: asks the platforms, keeps the board, answers over gRPC.
 //!
 //! *observe → apply → publish*: [`refresh`] makes connectors observe, [`board`] merges what they saw, [`hub`] publishes
-//! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it.
+//! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it;
+//! [`work`] keeps the open merge requests and issues.
 
 pub mod board;
 pub mod details;
@@ -14,6 +15,7 @@ mod serve;
 pub mod service;
 pub mod sources;
 pub mod watched;
+pub mod work;
 
 pub use platforms::{PLATFORMS, platform};
 pub use serve::{Aggregator, SetUpError, endpoint, init};

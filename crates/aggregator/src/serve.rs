@@ -19,6 +19,7 @@ use crate::refresh::{Plan, Refresher};
 use crate::service::Service;
 use crate::sources::Source;
 use crate::watched::Watched;
+use crate::work::{Attention, Keeper};
 
 /// How often an idle connection of a client is asked whether it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -44,6 +45,7 @@ pub struct Aggregator {
     connectors: Arc<Registry>,
     watched: Arc<Watched>,
     details: Details,
+    attention: Arc<Attention>,
     plans: Vec<(Arc<dyn Connector>, Plan)>,
 }
 
@@ -83,7 +85,7 @@ impl Aggregator {
         }
         let connectors = Arc::new(connectors);
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
-        Ok(Self { hub, connectors, watched, details, plans })
+        Ok(Self { hub, connectors, watched, details, attention: Arc::default(), plans })
     }
 
     /// Its board.
@@ -105,7 +107,8 @@ impl Aggregator {
             hub: Arc::clone(&self.hub),
             connectors: self.connectors,
             details: self.details,
-            watched: self.watched,
+            watched: Arc::clone(&self.watched),
+            attention: Arc::clone(&self.attention),
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -131,6 +134,19 @@ impl Aggregator {
             }
         });
         for (connector, plan) in self.plans {
+            if Keeper::is_of_use(connector.as_ref()) {
+                let keeper = Keeper {
+                    hub: Arc::clone(&self.hub),
+                    connector: Arc::clone(&connector),
+                    watched: Arc::clone(&self.watched),
+                    attention: Arc::clone(&self.attention),
+                    every: plan.every,
+                };
+                let stopping = tasks.clone();
+                tasks.run("merge requests and issues", async move {
+                    tokio::select! { () = keeper.run() => {} () = stopping.stopping() => {} }
+                });
+            }
             let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan);
             let stopping = tasks.clone();
             tasks.run("refresh", async move {
