@@ -144,7 +144,8 @@ impl Entry {
     pub fn commit_state(&self, sha: Option<&str>, branch: &str, rules: &Rules) -> Shown {
         match sha {
             Some(sha) => {
-                let of_commit = self.runs.iter().filter(|r| r.sha.as_deref().is_some_and(|r| is_commit(r, sha)));
+                let of_commit =
+                    self.runs.iter().filter(|r| r.sha.as_deref().is_some_and(|r| is_commit(r, sha)));
                 self.sum_up(branch, of_commit.cloned().collect(), rules)
             }
             None => self.show(branch, rules),

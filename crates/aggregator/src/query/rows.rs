@@ -117,7 +117,8 @@ impl<'a> Row<'a> {
     fn is_mine(&self) -> bool {
         let (Some(owner), Some(shown)) = (self.owner, self.shown) else { return false };
         let rollup = &shown.rollup;
-        let speaking = rollup.decided.iter().map(|d| &d.run).chain(rollup.broken_since.iter().map(|b| &b.run));
+        let speaking =
+            rollup.decided.iter().map(|d| &d.run).chain(rollup.broken_since.iter().map(|b| &b.run));
         let speaking: Vec<&RunId> = speaking.collect();
         let mut lanes = std::collections::BTreeSet::new();
         shown.runs.iter().any(|run| {

@@ -61,7 +61,12 @@ impl TryFrom<v1::ListPipelinesRequest> for PipelineQuery {
     }
 }
 
-pub(super) fn is_of(entry: &Entry, project: Option<&ProjectKey>, sources: &[String], platforms: &[String]) -> bool {
+pub(super) fn is_of(
+    entry: &Entry,
+    project: Option<&ProjectKey>,
+    sources: &[String],
+    platforms: &[String],
+) -> bool {
     let p = &entry.project;
     project.is_none_or(|k| *k == p.key)
         && (sources.is_empty() || sources.iter().any(|s| s == p.key.source.as_str()))

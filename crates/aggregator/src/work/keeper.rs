@@ -81,7 +81,7 @@ impl Keeper {
     /// Reads what is due, and waits for the next turn.
     async fn round(&self, owner_at: &mut Instant) -> Result<(), Error> {
         if !self.is_usable() {
-            sleep(self.every / LOOKS_AROUND).await;
+            let _ = tokio::time::timeout(self.every / LOOKS_AROUND, self.attention.nudged()).await;
             return Ok(());
         }
         let looked_at = self.attention.at_anything();
@@ -162,10 +162,7 @@ impl Keeper {
             };
             let mrs = p.work.of::<MergeRequest>().iter().map(|(key, _)| key);
             let issues = p.work.of::<Issue>().iter().map(|(key, _)| key);
-            mrs.chain(issues)
-                .filter(|key| key.source == *self.source() && !stays(key))
-                .cloned()
-                .collect()
+            mrs.chain(issues).filter(|key| key.source == *self.source() && !stays(key)).cloned().collect()
         });
         for key in gone {
             self.hub.keep(Some(&key), |work| work.forget(&key));
@@ -174,8 +171,7 @@ impl Keeper {
 
     /// Reads one list. Only what concerns the whole source is an error.
     async fn read(&self, due: Due) -> Result<(), Error> {
-        let Some(project) =
-            self.hub.read(|p| p.board.get(&due.project).map(|e| Arc::clone(&e.project)))
+        let Some(project) = self.hub.read(|p| p.board.get(&due.project).map(|e| Arc::clone(&e.project)))
         else {
             return Ok(());
         };

@@ -67,8 +67,11 @@ pub trait Item: Clone + PartialEq + Send + Sync + 'static {
     ///
     /// # Errors
     /// As the connector says.
-    async fn page(connector: &dyn Connector, project: &Project, page: Option<PageToken>)
-    -> Result<Page<Self>>;
+    async fn page(
+        connector: &dyn Connector,
+        project: &Project,
+        page: Option<PageToken>,
+    ) -> Result<Page<Self>>;
 
     /// The same, bounded and harmless.
     #[must_use]
