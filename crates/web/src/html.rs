@@ -108,7 +108,8 @@ async fn ask_project(
         return Err(Failure::redirect(format!("/projects/{}{}", canonical.to_path(), query.to_url())).into());
     }
     // The page stands without them.
-    let merge_requests = merge_requests.ok().filter(|_| project.source.as_ref().is_some_and(|s| s.has_merge_requests));
+    let merge_requests =
+        merge_requests.ok().filter(|_| project.source.as_ref().is_some_and(|s| s.has_merge_requests));
     let shown = OfProject { project, branches: branches?, pipelines: pipelines?, merge_requests };
     // The oldest of them: a change that came in between makes the page old.
     let of_requests = shown.merge_requests.as_ref().and_then(|m| m.version);
@@ -117,8 +118,10 @@ async fn ask_project(
     let reading = shown.merge_requests.as_ref().is_some_and(|m| m.loading);
     let loading = shown.branches.loading || shown.pipelines.loading || reading;
     let of_requests = shown.merge_requests.as_ref().map_or(0, prost::Message::encoded_len);
-    let wire_bytes =
-        shown.project.encoded_len() + shown.branches.encoded_len() + shown.pipelines.encoded_len() + of_requests;
+    let wire_bytes = shown.project.encoded_len()
+        + shown.branches.encoded_len()
+        + shown.pipelines.encoded_len()
+        + of_requests;
     Ok(Material {
         version,
         reuse: if loading { Reuse::Never } else { Reuse::Briefly },
@@ -158,7 +161,11 @@ async fn ask_merge_requests(app: App, query: ListQuery, patience: Patience) -> R
     })
 }
 
-pub(crate) async fn issues(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Result<Response, Failure> {
+pub(crate) async fn issues(
+    State(app): State<App>,
+    headers: HeaderMap,
+    raw: Raw,
+) -> Result<Response, Failure> {
     let query = ListQuery { branch: None, folded: false, ..raw.list(&params::ISSUES)? };
     let key = key("/issues", &query);
     let served = app.kept.answer(key, |patience| ask_issues(app.clone(), query, patience)).await?;

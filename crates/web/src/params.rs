@@ -83,13 +83,17 @@ const RUN_STATUSES: &[&str] = &[
 ];
 
 /// Of projects.
-pub(crate) const PROJECTS: Words =
-    Words { statuses: ROW_STATUSES, sorts: &["worst", "name", "updated", "duration", "green"], switches: &["mine"] };
+pub(crate) const PROJECTS: Words = Words {
+    statuses: ROW_STATUSES,
+    sorts: &["worst", "name", "updated", "duration", "green"],
+    switches: &["mine"],
+};
 /// Of pipelines.
 pub(crate) const PIPELINES: Words =
     Words { statuses: RUN_STATUSES, sorts: &["newest", "duration", "status"], switches: &[] };
 /// Of branches.
-pub(crate) const BRANCHES: Words = Words { statuses: ROW_STATUSES, sorts: &["updated", "name"], switches: &[] };
+pub(crate) const BRANCHES: Words =
+    Words { statuses: ROW_STATUSES, sorts: &["updated", "name"], switches: &[] };
 /// Of jobs.
 pub(crate) const JOBS: Words =
     Words { statuses: RUN_STATUSES, sorts: &["order", "name", "duration", "status"], switches: &[] };

@@ -133,7 +133,12 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("source_branch", Text, NULL, "from; of a fork owner:branch"),
             ("target_branch", Text, NULL, "into"),
             ("sha", Text, NULL, "its newest commit"),
-            ("outcome", OUTCOMES, NULL, "of what last completed for that commit; null: nothing yet, or not known"),
+            (
+                "outcome",
+                OUTCOMES,
+                NULL,
+                "of what last completed for that commit; null: nothing yet, or not known",
+            ),
             ("activity", ACTIVITIES, NULL, "what goes on for it now"),
             ("created_at", Time, NULL, ""),
             ("updated_at", Time, NULL, ""),

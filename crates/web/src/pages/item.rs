@@ -72,11 +72,7 @@ struct State {
 }
 
 impl Item {
-    pub(super) fn of_merge_request(
-        ctx: &Ctx<'_>,
-        m: &v1::MergeRequest,
-        source: Option<&v1::Source>,
-    ) -> Self {
+    pub(super) fn of_merge_request(ctx: &Ctx<'_>, m: &v1::MergeRequest, source: Option<&v1::Source>) -> Self {
         let key = m.project.clone().unwrap_or_default();
         let words = source.and_then(|s| s.words.as_ref());
         let word = words.map(|w| w.merge_request.as_str()).filter(|w| !w.is_empty());

@@ -170,8 +170,8 @@ impl List<'_> {
         shell.feeds = feeds;
         let here = format!("{}{}", ctx.base_path, self.at.path());
         let whose_they_are = match self.at {
-            At::MergeRequests => "what was written by, or waits for a review by,",
-            At::Overview | At::Issues => "what was written by, or is assigned to,",
+            At::MergeRequests => "written by, or to be reviewed by,",
+            At::Overview | At::Issues => "written by, or assigned to,",
         };
         let sorts = if self.at == At::MergeRequests { MERGE_REQUEST_SORTS } else { ISSUE_SORTS };
         let mut menus: Vec<Menu> = Vec::new();
@@ -192,7 +192,9 @@ impl List<'_> {
             paging: Paging::new(query, self.total, self.page, self.per_page),
             not_asked: (self.summary.not_asked > 0).then(|| {
                 let n = format::count(self.summary.not_asked, "project is", "projects are");
-                format!("{n} not asked: archived, without CI, or quiet for 90 days. Open one to have it asked.")
+                format!(
+                    "{n} not asked: archived, without CI, or quiet for 90 days. Open one to have it asked."
+                )
             }),
             news,
             items: self.items,

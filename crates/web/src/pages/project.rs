@@ -203,11 +203,7 @@ impl History {
     }
 }
 
-pub(super) fn render(
-    ctx: &Ctx<'_>,
-    query: &ListQuery,
-    shown: &OfProject,
-) -> Result<String, askama::Error> {
+pub(super) fn render(ctx: &Ctx<'_>, query: &ListQuery, shown: &OfProject) -> Result<String, askama::Error> {
     let OfProject { project: answer, branches, pipelines, merge_requests } = shown;
     let line = answer.row.clone().unwrap_or_default();
     let project = line.project.clone().unwrap_or_default();
