@@ -84,7 +84,7 @@ fn the_headline_tells_the_news() {
         ("merge-requests", "3 of 24 open merge requests fail"),
         ("merge-requests-none", "No open merge requests"),
         ("merge-requests-reading", "Reading merge requests …"),
-        ("merge-requests-nothing", "Nothing matches “legder” in failed in drafts of yours"),
+        ("merge-requests-nothing", "Nothing matches “legder” in failed among drafts of yours"),
         ("pull-requests", "1 open pull request"),
         ("issues", "18 open issues"),
         ("issues-nothing", "Nothing matches what is yours"),
