@@ -248,9 +248,10 @@ pub(super) fn what_is_asked(query: &ListQuery) -> String {
         }
     }
     match query.draft {
-        Some(true) => text = if text.is_empty() { "drafts".into() } else { format!("{text} in drafts") },
+        Some(true) => text = if text.is_empty() { "drafts".into() } else { format!("{text} among drafts") },
         Some(false) => {
-            text = if text.is_empty() { "what is ready".into() } else { format!("{text} that is ready") }
+            text =
+                if text.is_empty() { "what is ready".into() } else { format!("{text} among what is ready") }
         }
         None => {}
     }

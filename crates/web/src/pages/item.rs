@@ -181,6 +181,10 @@ impl Item {
         }
     }
 
+    fn is_active(&self) -> bool {
+        self.state.as_ref().is_some_and(|s| s.activity.is_some())
+    }
+
     pub(super) fn dom_id(&self) -> &str {
         &self.dom_id
     }

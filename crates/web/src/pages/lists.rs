@@ -170,8 +170,8 @@ impl List<'_> {
         shell.feeds = feeds;
         let here = format!("{}{}", ctx.base_path, self.at.path());
         let whose_they_are = match self.at {
-            At::MergeRequests => "what was written by, or waits for a review by,",
-            At::Overview | At::Issues => "what was written by, or is assigned to,",
+            At::MergeRequests => "written by, or to be reviewed by,",
+            At::Overview | At::Issues => "written by, or assigned to,",
         };
         let sorts = if self.at == At::MergeRequests { MERGE_REQUEST_SORTS } else { ISSUE_SORTS };
         let mut menus: Vec<Menu> = Vec::new();

@@ -324,9 +324,9 @@ fn cards(query: &ListQuery, summary: &v1::Summary, total: u32, rows: Vec<Row>) -
 
 /// What `mine` means on the overview.
 const WHAT_IS_MINE: &str =
-    "whose newest run, or the run that decided the colour or broke the branch, is of a commit by";
+    "the newest run, or the one that decided the colour or broke the branch, is of a commit by";
 
-/// A sentence that says what is shown while only that is shown which is of the sources' current users.
+/// A sentence that says what is shown while only what is of the sources' current users is.
 pub(super) fn whose(ctx: &Ctx<'_>, sources: &[v1::Source], what: &str) -> String {
     let known: Vec<&v1::Source> = sources.iter().filter(|s| s.owner_known).collect();
     if known.is_empty() {
@@ -338,23 +338,28 @@ pub(super) fn whose(ctx: &Ctx<'_>, sources: &[v1::Source], what: &str) -> String
         name.map_or_else(|| format!("the owner of {}’s token", s.name), |n| format!("{n} ({})", s.name))
     };
     let all: Vec<String> = known.iter().map(who).collect();
-    format!("Shown is {what} {}.", all.join(" or "))
+    format!("Only what is yours: {what} {}.", all.join(" or "))
 }
 
 fn chips(ctx: &Ctx<'_>, query: &ListQuery, s: &v1::Summary, sources: &[v1::Source]) -> Vec<Chip> {
     let chip = |id, icon: Option<&'static str>, text, words: &[&str], n: u32| {
-        let on = query.statuses.iter().map(String::as_str).eq(words.iter().copied());
+        let chosen = query.statuses.iter().map(String::as_str).eq(words.iter().copied());
+        let all = words.is_empty();
         // What is chosen is one click away from not being so.
         let wanted: Vec<String> =
-            if on { Vec::new() } else { words.iter().map(|w| (*w).to_owned()).collect() };
+            if chosen { Vec::new() } else { words.iter().map(|w| (*w).to_owned()).collect() };
+        let to = query.with(|q| {
+            q.statuses = wanted;
+            q.mine &= !all;
+        });
         Chip {
             id,
             icon: icon.map(Icon::plain),
             text,
             n: format::number(n),
             none: n == 0,
-            on,
-            href: format!("{}/{}", ctx.base_path, query.with(|q| q.statuses = wanted)),
+            on: chosen && !(all && query.mine),
+            href: format!("{}/{to}", ctx.base_path),
         }
     };
     let mut chips = vec![

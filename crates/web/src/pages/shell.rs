@@ -133,8 +133,7 @@ impl<'a> Shell<'a> {
         }
         self.finds = match at {
             At::Overview => self.finds,
-            At::MergeRequests => "Find a title, project, branch, person, label",
-            At::Issues => "Find a title, project, person, label",
+            At::MergeRequests | At::Issues => "Find a title, project, person",
         };
         self.q.clone_from(&query.q);
         let kept = |key, values: &[String]| values.iter().map(|v| (key, v.clone())).collect::<Vec<_>>();
