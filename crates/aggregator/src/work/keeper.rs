@@ -148,7 +148,7 @@ impl Keeper {
                 then = then.into_iter().chain(ask.collect::<Issue>(entries(), &mut found)).min();
             }
         });
-        found.sort_by_key(|a| a.0.clone());
+        found.sort_by_key(|a| a.0);
         (found.into_iter().map(|(_, due)| due).take(most).collect(), then)
     }
 
