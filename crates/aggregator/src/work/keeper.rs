@@ -1,6 +1,6 @@
 //! Reads one source's lists in the background, and whose token it is.
 //!
-//! Never more than [`AT_ONCE`] requests at a time, and none while the source does not answer, is read for the first time,
+//! Never more than `AT_ONCE` requests at a time, and none while the source does not answer, is read for the first time,
 //! or has less of its rate limit left than pipelines should have for themselves.
 
 use std::sync::Arc;
