@@ -74,7 +74,7 @@ async fn heads(gitea: &Gitea, ask: &HeadsAsk) -> Result<Heads> {
         read = from_runs(gitea, ask, &mut out).await;
         if matches!(read, Err(Error::NotFound(_))) {
             // Either the server lists no runs, or the repository has no Actions, or it is not there.
-            api = if gitea.memory.has_runs() { Api::Statuses } else { Api::Tasks };
+            api = gitea.memory.without_runs();
         }
     }
     if api == Api::Tasks {
