@@ -47,7 +47,11 @@ impl Auth {
 
     /// Whether text from outside repeats the token. Such text is not passed on.
     pub(super) fn occurs_in(&self, text: &str) -> bool {
-        self.secret().is_some_and(|s| !s.expose_secret().is_empty() && text.contains(s.expose_secret()))
+        self.secret().is_some_and(|secret| {
+            // A header of the platform's own may begin with a scheme (`token s3cret`), which is none.
+            let secret = secret.expose_secret().rsplit(' ').next().unwrap_or_default();
+            !secret.is_empty() && text.contains(secret)
+        })
     }
 
     /// Adds the header, marked so that nothing prints it.

@@ -2,9 +2,9 @@
 //!
 //! * `source`: a source and what its questions share; `base`: where its API is; `dialect`: its errors; `memory`: what the
 //!   server turned out to have; `paging`: pages whose links may name another host.
-//! * `heads`: the state of a repository in as few requests as there are; `runs`: runs and jobs of servers that list them;
-//!   `tasks`: runs put together from jobs, for those that do not; `statuses`: commit statuses, where there are no Actions;
-//!   `lists`: the rest.
+//! * `heads`: the state of a repository in as few requests as there are; `decide`: which runs count, and why;
+//!   `runs`: runs and jobs of servers that list them; `tasks`: runs put together from jobs, for those that do not;
+//!   `statuses`: commit statuses, where there are no Actions; `lists`: the rest.
 //! * `wire`: the JSON; `convert`, `status`, `order`, `log`: what it means.
 //!
 //! The API has grown in steps, and no server tells which it took, so that it is tried out:
@@ -23,6 +23,7 @@
 mod actions;
 mod base;
 mod convert;
+mod decide;
 mod dialect;
 mod heads;
 mod lists;

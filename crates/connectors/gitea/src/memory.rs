@@ -81,9 +81,13 @@ impl Memory {
         })
     }
 
-    /// Whether the server is known to list runs, so that a repository that does not has no Actions.
-    pub(crate) fn has_runs(&self) -> bool {
-        self.with(|known| matches!(known.server, Some((Api::Runs, _))))
+    /// Where to look for a repository's runs when it has no `/actions/runs`: a server that lists other repositories' has
+    /// nothing more to offer, any other may know no better than tasks.
+    pub(crate) fn without_runs(&self) -> Api {
+        self.with(|known| match known.server {
+            Some((Api::Runs, _)) => Api::Statuses,
+            _ => Api::Tasks,
+        })
     }
 
     /// Whether the server was last seen without runs of its own ids.
@@ -160,7 +164,7 @@ mod tests {
         assert_eq!((memory.api(&b, at(1)), memory.api(&a, at(1))), (Api::Statuses, Api::Tasks));
         memory.found(Api::Runs, &b, at(60));
         assert_eq!((memory.api(&b, at(61)), memory.api(&a, at(61))), (Api::Runs, Api::Runs));
-        assert!(memory.has_runs());
+        assert_eq!(memory.without_runs(), Api::Statuses);
     }
 
     #[test]

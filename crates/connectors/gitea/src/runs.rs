@@ -22,8 +22,8 @@ const RUNS: &str = "GET /repos/:owner/:repo/actions/runs";
 const MAX_PAGES: usize = 50;
 /// Pages of one run's jobs: more than its largest matrices have.
 const MAX_JOB_PAGES: usize = 10;
-/// Runs of one branch that are asked for to find its newest.
-const RUNS_OF_A_BRANCH: usize = 10;
+/// Runs that are read at least: a few more cost next to nothing.
+const FEW: usize = 10;
 
 /// Where a run was read from, by the id that we gave it.
 pub(crate) fn read_from(run: &RunId) -> Api {
@@ -97,17 +97,42 @@ pub(crate) async fn page(
 /// Runs of a project, newest first. An older run that was started over after `since` is found only by the servers' own
 /// time of change, which Gitea does not tell yet.
 pub(crate) async fn pipelines(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> Result<Pipelines> {
-    match gitea.memory.api(&project.key.id, gitea.clock.now()) {
-        Api::Runs => match from_runs(gitea, project, query).await {
-            // Not every server with Actions lists runs.
-            Err(Error::NotFound(why)) => from_tasks(gitea, project, query).await.map_err(|e| match e {
-                Error::NotFound(_) => Error::NotFound(why),
-                e => e,
-            }),
-            answer => answer,
-        },
-        Api::Tasks => from_tasks(gitea, project, query).await,
-        Api::Statuses => from_statuses(gitea, project, query).await,
+    let mut api = gitea.memory.api(&project.key.id, gitea.clock.now());
+    if api == Api::Runs {
+        match from_runs(gitea, project, query).await {
+            Err(Error::NotFound(_)) => api = gitea.memory.without_runs(),
+            answer => return answer,
+        }
+    }
+    if api == Api::Tasks {
+        match from_tasks(gitea, project, query).await {
+            Err(Error::NotFound(_)) => {}
+            answer => return answer,
+        }
+    }
+    from_statuses(gitea, project, query).await
+}
+
+/// The newest run of a branch.
+pub(crate) async fn latest(gitea: &Gitea, project: &Project, branch: &str) -> Result<Option<Pipeline>> {
+    let query = PipelineQuery { branch: Some(branch.to_owned()), since: None, limit: 1 };
+    let mut api = gitea.memory.api(&project.key.id, gitea.clock.now());
+    if api == Api::Runs {
+        match from_runs(gitea, project, &query).await {
+            Err(Error::NotFound(_)) => api = gitea.memory.without_runs(),
+            answer => return Ok(answer?.items.into_iter().next()),
+        }
+    }
+    if api == Api::Tasks {
+        match tasks::latest(gitea, project, branch).await {
+            Err(Error::NotFound(_)) => {}
+            answer => return answer,
+        }
+    }
+    match from_statuses(gitea, project, &query).await {
+        // The branch is not there, or the repository: in either case it has no run.
+        Err(Error::NotFound(_)) => Ok(None),
+        answer => Ok(answer?.items.into_iter().next()),
     }
 }
 
@@ -134,7 +159,7 @@ fn truncated(what: &str) -> Problem {
 async fn from_runs(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> Result<Pipelines> {
     let mut out = Pipelines::default();
     let (mut all, mut seen, mut before) = (Vec::new(), HashSet::new(), 0);
-    let limit = query.limit.clamp(1, PER_PAGE);
+    let limit = query.limit.clamp(FEW, PER_PAGE);
     for number in 1..=MAX_PAGES {
         let part = match page(gitea, project, query.branch.as_deref(), limit, number, before).await {
             Ok(part) => part,
@@ -208,26 +233,6 @@ async fn from_statuses(gitea: &Gitea, project: &Project, query: &PipelineQuery) 
     let run = detail.map(|d| statuses::at_branch(d.pipeline, branch, None));
     let items = run.into_iter().filter(|r| fits(r, query)).take(query.limit).collect();
     Ok(Pipelines { items, ..Pipelines::default() })
-}
-
-/// The newest run of a branch.
-pub(crate) async fn latest(gitea: &Gitea, project: &Project, branch: &str) -> Result<Option<Pipeline>> {
-    if gitea.memory.api(&project.key.id, gitea.clock.now()) == Api::Tasks {
-        return tasks::latest(gitea, project, branch).await;
-    }
-    let query = PipelineQuery { branch: Some(branch.to_owned()), since: None, limit: 1 };
-    match from_newest(gitea, project, branch).await {
-        Err(Error::NotFound(_)) => Ok(pipelines(gitea, project, &query).await?.items.into_iter().next()),
-        answer => answer,
-    }
-}
-
-async fn from_newest(gitea: &Gitea, project: &Project, branch: &str) -> Result<Option<Pipeline>> {
-    if gitea.memory.api(&project.key.id, gitea.clock.now()) == Api::Statuses {
-        return Err(Error::NotFound(String::new()));
-    }
-    let part = page(gitea, project, Some(branch), RUNS_OF_A_BRANCH, 1, 0).await?;
-    Ok(part.items.into_iter().find(|r| r.branch.as_deref() == Some(branch)))
 }
 
 /// All jobs of a run's newest attempt, which words they speak, and what of them is missing.

@@ -11,7 +11,7 @@ use crate::source::Gitea;
 use crate::{status, wire};
 
 const STATUS: &str = "GET /repos/:owner/:repo/commits/:ref/status";
-/// Marks the ids of runs that are a commit's statuses.
+/// Marks the ids of runs that are a commit's statuses: `commit-c0ffee@main`, since two branches may be at one commit.
 pub(crate) const COMMIT: &str = "commit-";
 /// Their lane and its name.
 const LANE: &str = "commit status";
@@ -28,9 +28,12 @@ pub(crate) async fn of(gitea: &Gitea, project: &Project, reference: &str) -> Res
 
 /// As [`of`] for a run's id.
 pub(crate) async fn detail(gitea: &Gitea, project: &Project, run: &RunId) -> Result<PipelineDetail> {
-    let sha = run.as_str().strip_prefix(COMMIT).unwrap_or_default();
+    let named = run.as_str().strip_prefix(COMMIT).unwrap_or_default();
+    let (sha, branch) = named.split_once('@').unwrap_or((named, ""));
     let none = || Error::NotFound(format!("Gitea has no statuses of commit {sha}"));
-    of(gitea, project, sha).await?.ok_or_else(none)
+    let mut detail = of(gitea, project, sha).await?.ok_or_else(none)?;
+    detail.pipeline = at_branch(detail.pipeline, branch, None);
+    Ok(detail)
 }
 
 fn run(combined: &wire::CombinedStatus) -> Option<PipelineDetail> {
@@ -77,7 +80,8 @@ fn job(row: &wire::CommitStatus) -> Job {
 
 /// Adds to a commit's run what its branch tells.
 pub(crate) fn at_branch(mut run: Pipeline, name: &str, head: Option<&Branch>) -> Pipeline {
-    run.branch = Some(name.to_owned());
+    run.id = RunId::new(format!("{COMMIT}{}@{name}", run.sha.as_deref().unwrap_or_default()));
+    run.branch = text(Some(name));
     if let Some(head) = head.filter(|h| h.sha == run.sha) {
         run.author.clone_from(&head.author);
         run.message.clone_from(&head.message);

@@ -86,8 +86,11 @@ impl Webhooks for Gitea {
             (true, Some(project), Some(_)) if self.memory.has_tasks_only() => News::Touched(project),
             (true, Some(project), Some(run)) => {
                 let mut run = convert::run(&run);
-                // A payload's run has no age of its own; the repository's next reading gives it one.
-                run.created_at = run.created_at.or(run.started_at);
+                // A run that waits has no time at all. Of one that began the board knows when it was made, or its next
+                // reading tells: its beginning moves when it is started over.
+                if run.began().is_none() && run.attempt.is_none_or(|a| a == 1) {
+                    run.created_at = Some(self.clock.now());
+                }
                 News::Runs { project, pipelines: vec![run.bounded()] }
             }
             (true, ..) => return Err(malformed(format!("{kind} without its run or its repository"))),

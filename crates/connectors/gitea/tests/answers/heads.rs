@@ -229,7 +229,7 @@ async fn commit_statuses_are_a_run_with_a_job_for_each_context() {
     let run = &heads.pipelines[0];
     assert_eq!(
         (run.id.as_str(), run.status, run.native_status.as_str()),
-        ("commit-aaa", Status::Failed, "failure")
+        ("commit-aaa@main", Status::Failed, "failure")
     );
     assert_eq!(run.failure.as_deref(), Some("ci/woodpecker/push/test: Build broken"));
     assert_eq!((run.branch.as_deref(), run.completeness), (Some("main"), Completeness::Full));

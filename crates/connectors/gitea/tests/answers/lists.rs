@@ -197,6 +197,11 @@ async fn refusals_are_told_apart() {
             "{error}"
         );
     }
+    // A server that repeats the token is not quoted, though the header holds more than the token.
+    let echo = json!({ "message": format!("token {TOKEN} is not known") }).to_string();
+    forge.answer("/api/v1/user/repos", 403, &[], &echo);
+    let error = forge.gitea.projects(None).await.unwrap_err();
+    assert!(!error.to_string().contains(TOKEN), "{error}");
     // A token for repositories alone does not tell whose it is.
     forge.answer("/api/v1/user", 403, &[], r#"{"message":"required=[read:user]"}"#);
     assert_eq!(forge.gitea.current_user().unwrap().current_user().await.unwrap(), None);
