@@ -2,9 +2,11 @@
 //!
 //! *observe → apply → publish*: [`refresh`] makes connectors observe, [`board`] merges what they saw, [`hub`] publishes
 //! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it.
+//! [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
 
 pub mod board;
 pub mod details;
+pub mod due;
 pub mod hub;
 pub mod metrics;
 mod platforms;
@@ -14,6 +16,7 @@ mod serve;
 pub mod service;
 pub mod sources;
 pub mod watched;
+pub mod webhooks;
 
 pub use platforms::{PLATFORMS, platform};
 pub use serve::{Aggregator, SetUpError, endpoint, init};

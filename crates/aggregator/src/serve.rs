@@ -12,6 +12,7 @@ use tonic::transport::Server;
 
 use crate::board::Rules;
 use crate::details::Details;
+use crate::due::Wakes;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::platforms::platform;
@@ -19,6 +20,7 @@ use crate::refresh::{Plan, Refresher};
 use crate::service::Service;
 use crate::sources::Source;
 use crate::watched::Watched;
+use crate::webhooks::{Health, Webhooks, takes_webhooks};
 
 /// How often an idle connection of a client is asked whether it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -45,6 +47,8 @@ pub struct Aggregator {
     watched: Arc<Watched>,
     details: Details,
     plans: Vec<(Arc<dyn Connector>, Plan)>,
+    wakes: Wakes,
+    webhooks: Arc<Webhooks>,
 }
 
 impl Aggregator {
@@ -55,7 +59,7 @@ impl Aggregator {
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Self, SetUpError> {
         let hub = Arc::new(Hub::new(Arc::clone(&clock)));
         let watched = Arc::new(Watched::new(&settings.filters.watched_repos)?);
-        let (mut connectors, mut plans) = (Registry::default(), Vec::new());
+        let (mut connectors, mut plans, mut hooked) = (Registry::default(), Vec::new(), Vec::new());
         for source in &settings.sources {
             let name = SourceName::new(&source.name)?;
             let (row, connector) = set_up(source, name.clone(), &clock)?;
@@ -79,11 +83,20 @@ impl Aggregator {
                 include: source.include.clone(),
                 exclude: source.exclude.clone(),
             };
+            hooked.push((name, plan.clone(), source.clone()));
             plans.push((connector, plan));
         }
         let connectors = Arc::new(connectors);
+        let wakes = Wakes::default();
+        let webhooks = Arc::new(Webhooks::new(
+            Arc::clone(&hub),
+            Arc::clone(&connectors),
+            Arc::clone(&watched),
+            wakes.clone(),
+            hooked,
+        ));
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
-        Ok(Self { hub, connectors, watched, details, plans })
+        Ok(Self { hub, connectors, watched, details, plans, wakes, webhooks })
     }
 
     /// Its board.
@@ -106,6 +119,7 @@ impl Aggregator {
             connectors: self.connectors,
             details: self.details,
             watched: self.watched,
+            webhooks: self.webhooks,
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -131,7 +145,8 @@ impl Aggregator {
             }
         });
         for (connector, plan) in self.plans {
-            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan);
+            let woken = self.wakes.of(connector.source());
+            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan, woken);
             let stopping = tasks.clone();
             tasks.run("refresh", async move {
                 tokio::select! { () = refresher.run() => {} () = stopping.stopping() => {} }
@@ -146,7 +161,9 @@ fn set_up(
     name: SourceName,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Source, Option<Arc<dyn Connector>>), SetUpError> {
-    let url = source.url.as_ref().map(|u| u.as_str().trim_end_matches('/').to_owned()).unwrap_or_default();
+    // Without its query, in which some platforms want a token.
+    let url = source.url.as_ref().and_then(|u| u.as_str().split('?').next()).unwrap_or_default();
+    let url = url.trim_end_matches('/').to_owned();
     let mut row = Source::new(name, source.platform, url);
     let known = platform(source.platform);
     row.descriptor = known.map(|p| p.descriptor);
@@ -158,7 +175,10 @@ fn set_up(
     };
     // One source that cannot be set up (a CA file that is gone) does not keep the others from running.
     match (known.build)(source, Arc::clone(clock)) {
-        Ok(connector) => Ok((row, Some(connector))),
+        Ok(connector) => {
+            row.webhooks = takes_webhooks(connector.as_ref()).then(Health::default);
+            Ok((row, Some(connector)))
+        }
         Err(error) => Ok((row.off(error.why), None)),
     }
 }

@@ -4,6 +4,7 @@
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::circleci;
 use crate::face::{Face, seconds};
 use crate::github::log_text;
 use crate::http::{Reply, Request, digest};
@@ -16,9 +17,13 @@ const LINK_LIFE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Path and query of a link to the log of a job.
 pub(crate) fn link(key: u64, face: FaceId, native_project: u64, job: u64, now: Timestamp) -> String {
+    signed(key, &format!("/actions-results/{face}/{native_project}/{job}.txt"), now)
+}
+
+/// A path with its signature.
+pub(crate) fn signed(key: u64, path: &str, now: Timestamp) -> String {
     let until = seconds(now.saturating_add(LINK_LIFE).unwrap_or(now));
-    let path = format!("/actions-results/{face}/{native_project}/{job}.txt");
-    let signature = sign(key, &path, &until);
+    let signature = sign(key, path, &until);
     format!("{path}?rsct=text%2Fplain&se={}&sig={signature}", until.replace(':', "%3A"))
 }
 
@@ -54,7 +59,7 @@ impl Face for Store {
     }
 
     fn answer(&self, world: &mut World, request: &Request) -> Reply {
-        if request.headers.contains_key("authorization") {
+        if request.headers.contains_key("authorization") || request.headers.contains_key("circle-token") {
             return error(
                 StatusCode::BAD_REQUEST,
                 "InvalidAuthenticationInfo",
@@ -72,6 +77,18 @@ impl Face for Store {
             );
         }
         let parts = Request::segments(&request.path);
+        if let [_, project, job, step] = parts.as_slice()
+            && parts.first().is_some_and(|first| first == "circleci-output")
+        {
+            let number = |part: &str| part.trim_end_matches(".json").parse::<u64>().unwrap_or(0);
+            let project = world.projects_of(circleci::FACE).find(|p| p.native_id == number(project));
+            let step = usize::try_from(number(step)).unwrap_or(0);
+            let output = project.and_then(|p| circleci::output(p, number(job), step, request.now));
+            return match output {
+                Some(output) => ranged("GET circleci output", request, output.to_string().into_bytes()),
+                None => error(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."),
+            };
+        }
         let number = |at: usize| {
             parts.get(at).and_then(|p| p.trim_end_matches(".txt").parse::<u64>().ok()).unwrap_or(0)
         };

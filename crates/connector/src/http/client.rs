@@ -228,6 +228,17 @@ impl Client {
         if !may_carry_token(&self.0.settings.base, url) {
             return Err(self.refused(&self.0.settings.base, url).error);
         }
+        self.tries_elsewhere(endpoint, url, total, once).await
+    }
+
+    /// The same for what need not go to the platform: the caller answers for where it goes.
+    pub(super) async fn tries_elsewhere<T, F: Future<Output = Try<T>>>(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        total: Duration,
+        once: impl Fn() -> F,
+    ) -> Result<T> {
         let mut tried = 0;
         loop {
             let permit = self.0.permits.acquire().await;

@@ -108,7 +108,8 @@ impl Aggregator {
         }
     }
 
-    /// Asks, and asks once more when the connection broke: every question here is idempotent.
+    /// Asks, and asks once more when the connection broke: every question here is idempotent (a delivery
+    /// that was taken is known when it comes again).
     async fn ask<T: People, F, Fut>(&self, patience: Patience, call: F) -> Result<T, AskError>
     where
         F: Fn(api::Client) -> Fut,
@@ -191,4 +192,5 @@ questions! {
     get_job_log: GetJobLogRequest => GetJobLogResponse,
     list_branches: ListBranchesRequest => ListBranchesResponse,
     list_sources: ListSourcesRequest => ListSourcesResponse,
+    ingest_webhook: IngestWebhookRequest => IngestWebhookResponse,
 }

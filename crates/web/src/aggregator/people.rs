@@ -45,6 +45,7 @@ people_in! {
     // They name nobody.
     GetJobLogResponse: ;
     ListSourcesResponse: ;
+    IngestWebhookResponse: ;
 }
 
 impl People for v1::Pipeline {

@@ -27,7 +27,10 @@ const JOB: &str = "id name stage status native_status allow_failure failure_reas
                    duration_seconds queued_seconds url";
 const BRANCH: &str = "source project_id name default protected sha author message committed_at outcome activity \
                       pipelines url";
-const SOURCE: &str = "name platform url state error last_success_at projects budget requests_last_hour";
+const SOURCE: &str =
+    "name platform url state error last_success_at projects budget requests_last_hour webhooks";
+const WEBHOOKS: &str =
+    "last_at last_kind accepted duplicate ignored forged malformed too_large last_refused_at last_refusal";
 
 fn rows() -> Script {
     Script { rows: vec![fixtures::full_row(), fixtures::bare_row()], ..Script::default() }
@@ -100,6 +103,13 @@ async fn values_are_what_the_contract_says() {
     assert_eq!(
         source["budget"],
         json!({ "limit": 2000, "remaining": 0, "reset_at": "2026-11-24T12:01:00Z" })
+    );
+    assert_eq!(
+        source["webhooks"],
+        json!({
+            "last_at": "2026-11-24T11:58:00Z", "last_kind": "Pipeline Hook", "accepted": 7, "duplicate": 1, "ignored": 2,
+            "forged": 3, "malformed": 0, "too_large": 0, "last_refused_at": null, "last_refusal": null,
+        })
     );
     let log = world.get(&format!("{P}/pipelines/9001/jobs/j1/log")).await.json();
     assert_eq!(log, json!({ "text": "line 1\nline 2\n", "truncated": true, "note": null, "loading": false }));
@@ -367,9 +377,14 @@ async fn the_description_fits_the_answers() {
         "/openapi.json",
     ];
     assert_eq!(paths.keys().map(String::as_str).collect::<BTreeSet<_>>(), contract.into_iter().collect());
-    for (name, fields) in
-        [("Project", PROJECT), ("Pipeline", PIPELINE), ("Job", JOB), ("Branch", BRANCH), ("Source", SOURCE)]
-    {
+    for (name, fields) in [
+        ("Project", PROJECT),
+        ("Pipeline", PIPELINE),
+        ("Job", JOB),
+        ("Branch", BRANCH),
+        ("Source", SOURCE),
+        ("Webhooks", WEBHOOKS),
+    ] {
         assert_fields(&document["components"]["schemas"][name]["properties"], fields);
     }
     let problem = world.get("/api/v1/none").await;
