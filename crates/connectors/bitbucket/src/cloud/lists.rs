@@ -60,8 +60,7 @@ impl Cloud {
                     at.at += usize::from(at.page.is_none());
                     let more = at.at < at.workspaces.len() || !at.failed.is_empty();
                     let next = if more { Some(at.token()?) } else { None };
-                    let items =
-                        listed.values.items.iter().map(|row| self.remember(row)).collect();
+                    let items = listed.values.items.iter().map(|row| self.remember(row)).collect();
                     return Ok(ProjectPage { items, next, ..ProjectPage::default() });
                 }
                 Err(e) if e.concerns_source() || at.workspaces.len() == 1 => return Err(e),
