@@ -26,8 +26,8 @@ use crate::{DESCRIPTOR, base, door};
 #[derive(Debug)]
 pub(crate) struct Bitbucket {
     pub(crate) source: SourceName,
-    cloud: Cloud,
-    data_center: DataCenter,
+    pub(crate) cloud: Cloud,
+    pub(crate) data_center: DataCenter,
     /// Asks which of the two it is; its requests count as the source's.
     asker: Client,
     which: OnceCell<Which>,

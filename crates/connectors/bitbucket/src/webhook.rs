@@ -6,7 +6,7 @@ use domain::{Pipeline, Project, RunId, WebUrl, text};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use crate::cloud::{self, convert};
+use crate::cloud;
 use crate::datacenter;
 use crate::source::Bitbucket;
 
@@ -82,10 +82,10 @@ impl Bitbucket {
         let row = payload.repository.as_ref().or_else(of_pull)?;
         let of_cloud = serde_json::from_value::<cloud::wire::Repository>(row.clone());
         let project = match of_cloud {
-            Ok(row) => convert::project(&self.source, &row),
+            Ok(row) => self.cloud.of_webhook(&row),
             Err(_) => {
                 let row: datacenter::wire::Repository = serde_json::from_value(row.clone()).ok()?;
-                datacenter::of_webhook(&self.source, &row)
+                self.data_center.of_webhook(&row)
             }
         };
         Some(Box::new(project.bounded()))

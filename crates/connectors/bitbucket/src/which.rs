@@ -28,6 +28,11 @@ struct Properties {
     display_name: Option<String>,
 }
 
+/// What came, of the client's words for what was expected and what came.
+fn came(words: &str) -> &str {
+    words.split_once(", got ").map_or(words, |(_, came)| came)
+}
+
 /// Asks. Not remembered when it fails for a reason that may pass.
 ///
 /// # Errors
@@ -44,10 +49,10 @@ pub(crate) async fn ask(client: &Client, source: &SourceName) -> Result<Which> {
         Ok(response) => response,
         Err(Error::NotFound(why)) if why == IS_CLOUD => return Ok(Which::Cloud),
         Err(Error::NotFound(_)) => return Err(neither("an API that knows neither of their resources (404)")),
-        Err(Error::Garbage(why)) => return Err(neither(&why)),
+        Err(Error::Garbage(why)) => return Err(neither(came(&why))),
         Err(e) => return Err(e),
     };
-    let properties: Properties = response.json().map_err(|e| neither(&e.to_string()))?;
+    let properties: Properties = response.json().map_err(|e| neither(came(&e.to_string())))?;
     let other = properties.display_name.as_deref().filter(|name| {
         let name = name.to_ascii_lowercase();
         !name.contains("bitbucket") && !name.contains("stash")

@@ -60,9 +60,7 @@ impl Cloud {
                     at.at += usize::from(at.page.is_none());
                     let more = at.at < at.workspaces.len() || !at.failed.is_empty();
                     let next = if more { Some(at.token()?) } else { None };
-                    listed.values.items.iter().for_each(|row| self.remember(row));
-                    let items =
-                        listed.values.items.iter().map(|row| convert::project(&self.source, row)).collect();
+                    let items = listed.values.items.iter().map(|row| self.remember(row)).collect();
                     return Ok(ProjectPage { items, next, ..ProjectPage::default() });
                 }
                 Err(e) if e.concerns_source() || at.workspaces.len() == 1 => return Err(e),
@@ -133,8 +131,7 @@ impl Cloud {
             self.forget(name);
         }
         let row: wire::Repository = answer?.json()?;
-        self.remember(&row);
-        Ok(convert::project(&self.source, &row))
+        Ok(self.remember(&row))
     }
 
     pub(crate) async fn branches(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Branch>> {

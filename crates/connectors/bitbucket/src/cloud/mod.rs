@@ -27,7 +27,7 @@ use crate::base;
 
 /// The largest page that Cloud gives of most lists.
 const PAGELEN: &str = "100";
-/// Repositories of which is remembered whether they have issues.
+/// Repositories that are remembered.
 const MAX_REMEMBERED: usize = 20_000;
 /// Of the hourly limit, in hundredths, what is left at most once Cloud says that the limit is near.
 const NEAR: u64 = 20;
@@ -41,10 +41,18 @@ pub(crate) struct Cloud {
     /// An access token of a repository or workspace, perhaps: it belongs to no user.
     of_nobody: bool,
     logs: LogAccess,
-    /// The repositories that were named lately, and whether they have issues: saves asking those that have none.
-    issues_of: Mutex<HashMap<String, bool>>,
+    /// The repositories that were named lately: saves asking for issues where there are none, and completes webhooks, which
+    /// name no default branch.
+    known: Mutex<HashMap<String, Known>>,
     /// Cloud said in its last answer that less than a fifth of the limit is left.
     near: AtomicBool,
+}
+
+/// What is remembered of a repository.
+#[derive(Debug, Clone)]
+struct Known {
+    project: Project,
+    has_issues: bool,
 }
 
 /// One page of a list.
@@ -85,7 +93,7 @@ impl Cloud {
             workspaces,
             of_nobody,
             logs,
-            issues_of: Mutex::default(),
+            known: Mutex::default(),
             near: AtomicBool::new(false),
         }
     }
@@ -123,22 +131,35 @@ impl Cloud {
         Ok(self.client.url(&[&["repositories", workspace, slug], path].concat(), query))
     }
 
-    fn remember(&self, row: &wire::Repository) {
-        let mut known = self.issues_of.lock().unwrap_or_else(PoisonError::into_inner);
+    /// A repository as it was named, remembered.
+    fn remember(&self, row: &wire::Repository) -> Project {
+        let project = convert::project(&self.source, row);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_REMEMBERED {
             known.clear();
         }
-        known.insert(row.full_name.clone(), row.has_issues.unwrap_or(false));
+        let has_issues = row.has_issues.unwrap_or(false);
+        known.insert(row.full_name.clone(), Known { project: project.clone(), has_issues });
+        project
     }
 
     fn forget(&self, full_name: &str) {
-        self.issues_of.lock().unwrap_or_else(PoisonError::into_inner).remove(full_name);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(full_name);
+    }
+
+    fn remembered(&self, full_name: &str) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(full_name).cloned()
     }
 
     /// Whether a repository has issues; `None`: it was not named lately.
     fn has_issues(&self, project: &Project) -> Option<bool> {
-        let known = self.issues_of.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(project.key.id.as_str()).copied()
+        self.remembered(project.key.id.as_str()).map(|known| known.has_issues)
+    }
+
+    /// The repository of a webhook: as it was named last, since a webhook leaves most of it out.
+    pub(crate) fn of_webhook(&self, row: &wire::Repository) -> Project {
+        let known = self.remembered(&row.full_name).map(|known| known.project);
+        known.unwrap_or_else(|| convert::project(&self.source, row))
     }
 }
 

@@ -87,7 +87,10 @@ impl DataCenter {
                 head = self.by_name(&ask, &name, &mut problems).await?;
             }
         }
-        self.remember(project.key.id.as_str(), head.as_ref().map(|b| b.name.as_str()));
+        // One that could not be read is still the default branch.
+        if head.is_some() || rows.is_empty() {
+            self.remember(project.key.id.as_str(), head.as_ref().map(|b| b.name.as_str()));
+        }
         for name in ask.branches.iter().filter(|name| !all && !rows.iter().any(|b| b.name == **name)) {
             more.extend(self.by_name(&ask, name, &mut problems).await?);
         }

@@ -88,6 +88,12 @@ impl DataCenter {
     fn remembered(&self, repository: &str) -> Option<Option<String>> {
         self.default_branches.lock().unwrap_or_else(PoisonError::into_inner).get(repository).cloned()
     }
+
+    /// The repository of a webhook, which names no default branch.
+    pub(crate) fn of_webhook(&self, row: &wire::Repository) -> Project {
+        let default = self.remembered(&convert::full_name(row)).flatten();
+        convert::project(&self.source, row, default)
+    }
 }
 
 /// The row at which a page begins.
@@ -102,9 +108,4 @@ fn start(page: Option<&PageToken>) -> Result<String> {
 /// The token of the page that begins there.
 fn token(next: Option<u64>) -> Option<PageToken> {
     next.map(|start| PageToken(start.to_string()))
-}
-
-/// The repository of a webhook, which names no default branch.
-pub(crate) fn of_webhook(source: &SourceName, row: &wire::Repository) -> Project {
-    convert::project(source, row, None)
 }

@@ -129,3 +129,19 @@ fn what_touches_a_repository_makes_it_due() {
     }
     assert!(matches!(signed("repo:push", &json!("a text")), Err(Refused::Malformed(_))));
 }
+
+#[tokio::test]
+async fn what_a_webhook_leaves_out_is_known_from_before() {
+    let forge = crate::forge::Forge::start().await;
+    let mut settings = support::settings(&forge.url());
+    settings.webhook_secret = Some(config::Secret::new(SECRET, config::SecretFrom::Settings));
+    let source = support::source(&settings, clock());
+    let told = json!({ "full_name": "nfalco79/test-repos", "mainbranch": { "name": "main" }, "description": "Tests" });
+    forge.json("/repositories/nfalco79/test-repos", &told);
+    let project = source.project("nfalco79/test-repos").await.unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-hub-signature", SIGNATURE.parse().unwrap());
+    headers.insert("x-event-key", "repo:push".parse().unwrap());
+    let event = source.webhooks().unwrap().receive(&Delivery { headers: &headers, body: SIGNED }).unwrap();
+    assert_eq!(event.news, News::Touched(Box::new(project)));
+}
