@@ -250,7 +250,8 @@ pub(super) fn what_is_asked(query: &ListQuery) -> String {
     match query.draft {
         Some(true) => text = if text.is_empty() { "drafts".into() } else { format!("{text} among drafts") },
         Some(false) => {
-            text = if text.is_empty() { "what is ready".into() } else { format!("{text} among what is ready") }
+            text =
+                if text.is_empty() { "what is ready".into() } else { format!("{text} among what is ready") }
         }
         None => {}
     }
