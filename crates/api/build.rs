@@ -8,6 +8,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(["ci_dashboard/v1/dashboard.proto"], [&root])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptor.bin"), prost::Message::encode_to_vec(&files))?;
-    tonic_prost_build::configure().build_transport(true).compile_fds(files)?;
+    // A webhook's body may be large: passed on without another copy.
+    tonic_prost_build::configure()
+        .build_transport(true)
+        .bytes(".ci_dashboard.v1.IngestWebhookRequest")
+        .compile_fds(files)?;
     Ok(())
 }

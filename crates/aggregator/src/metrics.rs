@@ -95,7 +95,7 @@ impl Metrics {
 async fn answer(State(metrics): State<Metrics>) -> Response {
     match metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(_) => http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
@@ -155,6 +155,23 @@ impl Collector for Metrics {
         for (source, projects) in &sources {
             #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 projects")]
             gauge(&mut of, source.name.as_str(), *projects as f64)?;
+        }
+        let hooked = || sources.iter().filter_map(|(s, _)| Some((s.name.as_str(), s.webhooks.as_ref()?)));
+        let deliveries = "Webhooks that came in, by what became of them";
+        let mut of = out.encode_descriptor("ci_dashboard_webhooks", deliveries, None, MetricType::Counter)?;
+        for (source, health) in hooked() {
+            for (result, count) in health.counts() {
+                let labels = [("source", source), ("result", result)];
+                ConstCounter::new(count).encode(of.encode_family(&labels)?)?;
+            }
+        }
+        let (name, help) =
+            ("ci_dashboard_webhook_last_timestamp_seconds", "When the newest webhook that was believed came");
+        let mut of = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (source, health) in hooked() {
+            if let Some(at) = health.last_at {
+                gauge(&mut of, source, at.as_duration().as_secs_f64())?;
+            }
         }
         let changes = "Changes of the board since the start";
         let of = out.encode_descriptor("ci_dashboard_board_changes", changes, None, MetricType::Counter)?;

@@ -3,7 +3,15 @@
 use connector::Platform;
 
 /// All of them.
-pub static PLATFORMS: [&Platform; 2] = [&connector_gitlab::PLATFORM, &connector_github::PLATFORM];
+pub static PLATFORMS: [&Platform; 7] = [
+    &connector_gitlab::PLATFORM,
+    &connector_github::PLATFORM,
+    &connector_jenkins::PLATFORM,
+    &connector_bitbucket::PLATFORM,
+    &connector_circleci::PLATFORM,
+    &connector_gitea::PLATFORM,
+    &connector_cctray::PLATFORM,
+];
 
 /// The platform with this key in the configuration.
 #[must_use]

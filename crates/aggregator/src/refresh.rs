@@ -1,8 +1,9 @@
 //! Keeps the board up to date, each source by itself: one that hangs or fails never delays another.
 //!
-//! Two loops a source. The *full* one lists the projects page by page and reads the state of each; a page is on the
+//! Three loops a source. The *full* one lists the projects page by page and reads the state of each; a page is on the
 //! board before the next is fetched, and its states are read while the listing goes on. The *active* one reads the
-//! projects with a run going on in between. Both keep to the platform's budget.
+//! projects with a run going on in between. The *woken* one reads what webhooks told of ([`crate::due`]). All keep to the
+//! platform's budget.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use jiff::SignedDuration;
 use tokio::sync::{Notify, mpsc};
 
 use crate::board::{Observation, Seen};
-use crate::hub::Hub;
+use crate::due::Woken;
+use crate::hub::{Hub, Present};
 use crate::watched::Watched;
 
 /// How many watched names are asked for at once.
@@ -46,7 +48,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn lets_in(&self, project: &Project) -> bool {
+    pub(crate) fn lets_in(&self, project: &Project) -> bool {
         let named = |p: &Patterns| p.lets_in(&project.name) || p.lets_in(project.key.id.as_str());
         let left_out = !self.exclude.is_empty() && named(&self.exclude);
         self.watched.lets_in(project) && (self.include.is_empty() || named(&self.include)) && !left_out
@@ -59,6 +61,7 @@ pub struct Refresher {
     hub: Arc<Hub>,
     connector: Arc<dyn Connector>,
     plan: Plan,
+    woken: Woken,
     wake: Arc<Notify>,
 }
 
@@ -76,13 +79,13 @@ struct Reading {
 impl Refresher {
     /// Sets it up; nothing is asked yet.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, connector: Arc<dyn Connector>, plan: Plan) -> Self {
-        Self { hub, connector, plan, wake: Arc::new(Notify::new()) }
+    pub fn new(hub: Arc<Hub>, connector: Arc<dyn Connector>, plan: Plan, woken: Woken) -> Self {
+        Self { hub, connector, plan, woken, wake: Arc::new(Notify::new()) }
     }
 
     /// Runs until it is dropped.
     pub async fn run(self) {
-        tokio::join!(self.full_loop(), self.active_loop());
+        tokio::join!(self.full_loop(), self.active_loop(), self.woken_loop());
     }
 
     fn source(&self) -> &SourceName {
@@ -262,6 +265,11 @@ impl Refresher {
             to_read.iter().filter_map(ask).collect()
         });
         self.skip_unread(to_read.iter().map(|(key, _)| key));
+        self.read(asks).await
+    }
+
+    /// Asks, and puts each answer onto the board as it comes. Gives back how many failed.
+    async fn read(&self, asks: Vec<HeadsAsk>) -> Result<usize, Error> {
         let asked_at = self.now();
         let mut failed = 0;
         let mut states = self.connector.branch_heads(asks);
@@ -308,11 +316,13 @@ impl Refresher {
             if !has_reserve(self.connector.budget(), self.now()) {
                 continue;
             }
-            let usable =
-                |p: &crate::hub::Present| p.sources.get(self.source()).is_some_and(|s| s.error.is_none());
             let active: Vec<_> = self.hub.read(|p| {
                 let running = p.board.of_source(self.source()).filter(|e| e.is_active());
-                if usable(p) { running.map(|e| (e.project.key.clone(), None)).collect() } else { Vec::new() }
+                if self.usable(p) {
+                    running.map(|e| (e.project.key.clone(), None)).collect()
+                } else {
+                    Vec::new()
+                }
             });
             if active.is_empty() {
                 continue;
@@ -322,6 +332,32 @@ impl Refresher {
                 tracing::info!(source = %self.source(), %error, "running pipelines could not be read");
             }
         }
+    }
+
+    /// Reads what is woken. While the source does not answer or its limit is nearly used up that is left out: the full
+    /// loop reads everything when it can again.
+    async fn woken_loop(&self) {
+        loop {
+            let woken = self.woken.next().await;
+            if !has_reserve(self.connector.budget(), self.now()) {
+                continue;
+            }
+            let asks: Vec<_> = self.hub.read(|p| {
+                let ask = |key: &ProjectKey| {
+                    p.board.get(key).filter(|e| !e.project.archived && !e.project.ci_disabled)?;
+                    // Something moved, whatever the last listing said: the branch is read again too.
+                    Some(HeadsAsk { known_head: None, ..p.board.ask(key)? })
+                };
+                if self.usable(p) { woken.iter().filter_map(ask).collect() } else { Vec::new() }
+            });
+            if let Err(error) = self.read(asks).await {
+                tracing::info!(source = %self.source(), %error, "what webhooks told of could not be read");
+            }
+        }
+    }
+
+    fn usable(&self, p: &Present) -> bool {
+        p.sources.get(self.source()).is_some_and(|s| s.error.is_none())
     }
 
     fn backoff(&self, error: &Error, failures: u32) -> Duration {

@@ -12,6 +12,7 @@ use tonic::transport::Server;
 
 use crate::board::Rules;
 use crate::details::Details;
+use crate::due::Wakes;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::platforms::platform;
@@ -19,6 +20,7 @@ use crate::refresh::{Plan, Refresher};
 use crate::service::Service;
 use crate::sources::Source;
 use crate::watched::Watched;
+use crate::webhooks::{Health, Webhooks, takes_webhooks};
 use crate::work::{Attention, Keeper};
 
 /// How often an idle connection of a client is asked whether it is alive.
@@ -47,6 +49,8 @@ pub struct Aggregator {
     details: Details,
     attention: Arc<Attention>,
     plans: Vec<(Arc<dyn Connector>, Plan)>,
+    wakes: Wakes,
+    webhooks: Arc<Webhooks>,
 }
 
 impl Aggregator {
@@ -57,7 +61,7 @@ impl Aggregator {
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Self, SetUpError> {
         let hub = Arc::new(Hub::new(Arc::clone(&clock)));
         let watched = Arc::new(Watched::new(&settings.filters.watched_repos)?);
-        let (mut connectors, mut plans) = (Registry::default(), Vec::new());
+        let (mut connectors, mut plans, mut hooked) = (Registry::default(), Vec::new(), Vec::new());
         for source in &settings.sources {
             let name = SourceName::new(&source.name)?;
             let (row, connector) = set_up(source, name.clone(), &clock)?;
@@ -81,11 +85,21 @@ impl Aggregator {
                 include: source.include.clone(),
                 exclude: source.exclude.clone(),
             };
+            hooked.push((name, plan.clone(), source.clone()));
             plans.push((connector, plan));
         }
         let connectors = Arc::new(connectors);
+        let wakes = Wakes::default();
+        let webhooks = Arc::new(Webhooks::new(
+            Arc::clone(&hub),
+            Arc::clone(&connectors),
+            Arc::clone(&watched),
+            wakes.clone(),
+            hooked,
+        ));
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
-        Ok(Self { hub, connectors, watched, details, attention: Arc::default(), plans })
+        let attention = Arc::default();
+        Ok(Self { hub, connectors, watched, details, attention, plans, wakes, webhooks })
     }
 
     /// Its board.
@@ -108,6 +122,7 @@ impl Aggregator {
             connectors: self.connectors,
             details: self.details,
             watched: Arc::clone(&self.watched),
+            webhooks: self.webhooks,
             attention: Arc::clone(&self.attention),
             stopping: tasks.stop_token(),
         };
@@ -147,7 +162,8 @@ impl Aggregator {
                     tokio::select! { () = keeper.run() => {} () = stopping.stopping() => {} }
                 });
             }
-            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan);
+            let woken = self.wakes.of(connector.source());
+            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan, woken);
             let stopping = tasks.clone();
             tasks.run("refresh", async move {
                 tokio::select! { () = refresher.run() => {} () = stopping.stopping() => {} }
@@ -162,7 +178,9 @@ fn set_up(
     name: SourceName,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Source, Option<Arc<dyn Connector>>), SetUpError> {
-    let url = source.url.as_ref().map(|u| u.as_str().trim_end_matches('/').to_owned()).unwrap_or_default();
+    // Without its query, in which some platforms want a token.
+    let url = source.url.as_ref().and_then(|u| u.as_str().split('?').next()).unwrap_or_default();
+    let url = url.trim_end_matches('/').to_owned();
     let mut row = Source::new(name, source.platform, url);
     let known = platform(source.platform);
     row.descriptor = known.map(|p| p.descriptor);
@@ -174,7 +192,10 @@ fn set_up(
     };
     // One source that cannot be set up (a CA file that is gone) does not keep the others from running.
     match (known.build)(source, Arc::clone(clock)) {
-        Ok(connector) => Ok((row, Some(connector))),
+        Ok(connector) => {
+            row.webhooks = takes_webhooks(connector.as_ref()).then(Health::default);
+            Ok((row, Some(connector)))
+        }
         Err(error) => Ok((row.off(error.why), None)),
     }
 }

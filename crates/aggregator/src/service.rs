@@ -7,6 +7,7 @@ use api::v1;
 use api::v1::dashboard_service_server::DashboardService;
 use connector::Registry;
 use domain::{JobId, Problem, ProblemKind, ProjectKey, RunId};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
@@ -16,6 +17,7 @@ use crate::details::{Details, MAX_OLDER_RUNS, Read};
 use crate::hub::{Hub, Present};
 use crate::query;
 use crate::watched::Watched;
+use crate::webhooks::{Verdict, Webhooks};
 use crate::work::{Attention, Kind};
 
 /// Answers questions.
@@ -29,6 +31,8 @@ pub struct Service {
     pub details: Details,
     /// Names that never fold away.
     pub watched: Arc<Watched>,
+    /// What the platforms send.
+    pub webhooks: Arc<Webhooks>,
     /// Who looks at merge requests and issues.
     pub attention: Arc<Attention>,
     /// Ends the streams.
@@ -312,6 +316,27 @@ impl DashboardService for Service {
         Ok(Response::new(answer))
     }
 
+    async fn ingest_webhook(
+        &self,
+        request: Request<v1::IngestWebhookRequest>,
+    ) -> Result<Response<v1::IngestWebhookResponse>, Status> {
+        let v1::IngestWebhookRequest { source, headers, body, too_large } = request.into_inner();
+        if too_large || body.len() > api::MAX_WEBHOOK_BYTES {
+            return Ok(Response::new(verdict(self.webhooks.too_large(&source))));
+        }
+        let headers = headers_of(&headers)?;
+        let taken = if body.len() < LARGE_BODY {
+            self.webhooks.take(&source, &headers, &body)
+        } else {
+            let webhooks = Arc::clone(&self.webhooks);
+            let take = move || webhooks.take(&source, &headers, &body);
+            tokio::task::spawn_blocking(take)
+                .await
+                .map_err(|_| Status::internal("reading the webhook failed"))?
+        };
+        Ok(Response::new(verdict(taken)))
+    }
+
     type WatchStream = Watching;
 
     async fn watch(&self, _request: Request<v1::WatchRequest>) -> Result<Response<Watching>, Status> {
@@ -360,6 +385,39 @@ impl DashboardService for Service {
         });
         Ok(Response::new(Box::pin(stream)))
     }
+}
+
+/// Bodies from this size on are verified and read beside the tasks that answer: it may take a tenth of a second.
+const LARGE_BODY: usize = 256 * 1024;
+
+/// The headers of a delivery, within their bound.
+fn headers_of(sent: &[v1::Header]) -> Result<HeaderMap, Status> {
+    let bytes: usize = sent.iter().map(|h| h.name.len() + h.value.len()).sum();
+    if bytes > api::MAX_WEBHOOK_HEADER_BYTES {
+        return Err(Status::invalid_argument("the webhook's headers are too large"));
+    }
+    let header = |h: &v1::Header| {
+        Some((HeaderName::from_bytes(h.name.as_bytes()).ok()?, HeaderValue::from_bytes(&h.value).ok()?))
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in sent.iter().filter_map(header) {
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn verdict(verdict: Verdict) -> v1::IngestWebhookResponse {
+    use v1::WebhookVerdict as V;
+    let (verdict, detail) = match verdict {
+        Verdict::Applied => (V::Applied, String::new()),
+        Verdict::Duplicate => (V::Duplicate, String::new()),
+        Verdict::Ignored => (V::Ignored, String::new()),
+        Verdict::NotFound => (V::NotFound, String::new()),
+        Verdict::Forged(why) => (V::Forged, why),
+        Verdict::Malformed(why) => (V::Malformed, why),
+        Verdict::TooLarge => (V::TooLarge, String::new()),
+    };
+    v1::IngestWebhookResponse { verdict: verdict.into(), detail }
 }
 
 fn change(c: &Change) -> v1::Change {

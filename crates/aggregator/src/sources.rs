@@ -5,6 +5,8 @@ use std::sync::Arc;
 use connector::{Connector, Descriptor, Error};
 use domain::{Person, SourceName, Timestamp};
 
+use crate::webhooks::Health;
+
 /// How a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -65,6 +67,8 @@ pub struct Source {
     pub expected: Option<usize>,
     /// When it last answered. Not part of what wakes pages.
     pub last_success_at: Option<Timestamp>,
+    /// How its webhooks fare; `None` when it takes none. Not part of what wakes pages either.
+    pub webhooks: Option<Health>,
     /// Whose token it has.
     pub owner: Owner,
 }
@@ -85,6 +89,7 @@ impl Source {
             read: 0,
             expected: None,
             last_success_at: None,
+            webhooks: None,
             owner: Owner::Unread(None),
         }
     }
@@ -139,7 +144,7 @@ impl Source {
 
     /// The same without what changes at every reading.
     pub(crate) fn visible(&self) -> Self {
-        Self { last_success_at: None, ..self.clone() }
+        Self { last_success_at: None, webhooks: None, ..self.clone() }
     }
 }
 

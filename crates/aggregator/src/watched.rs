@@ -83,6 +83,14 @@ impl Watched {
         self.answer(source, name, Answer::Found(key.clone()));
     }
 
+    /// A source's webhook told of it: so it has it, under whichever of its names it is watched.
+    pub fn told(&self, source: &SourceName, project: &Project) {
+        let (id, name) = (project.key.id.as_str(), project.name.as_str());
+        for named in self.names.iter().filter(|n| *n == id || n.eq_ignore_ascii_case(name)) {
+            self.found(source, named, &project.key);
+        }
+    }
+
     /// A source does not have it, or does not give it.
     pub fn missed(&self, source: &SourceName, name: &str, problem: &Problem) {
         self.answer(source, name, Answer::Not(problem.clone()));

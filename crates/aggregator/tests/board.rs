@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use aggregator::board::{Board, Change, MAX_RUNS, Observation, Rules, Seen};
+use aggregator::board::{Board, Change, MAX_RUNS, Observation, Rules, Seen, Told};
 use connector::Heads;
 use domain::{
     Branch, NativeId, Outcome, Pipeline, PlatformId, Problem, ProblemKind, Project, ProjectKey, RunId,
@@ -202,6 +202,81 @@ fn a_source_shows_the_branches_that_it_names() {
     assert_eq!(shown, [("main", Some(Outcome::Success)), ("release/4.2", Some(Outcome::Failed))]);
 }
 
+fn told(id: &str, runs: Vec<Pipeline>) -> Seen {
+    Seen::Told(Box::new(Told { project: project(id), runs, add: true }))
+}
+
+#[test]
+fn what_a_webhook_tells_is_there_at_once_and_once() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    see(&mut b, 2, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 2)])));
+    assert_eq!(see(&mut b, 30, told("a", vec![run(2, Status::Failed, 29)])).len(), 1);
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Failed));
+    assert_eq!(see(&mut b, 31, told("a", vec![run(2, Status::Failed, 29)])), [], "the same again");
+    assert_eq!(see(&mut b, 32, told("a", vec![run(2, Status::Running, 28)])), [], "out of order");
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Failed));
+    // It is no description: a row keeps what the listing said.
+    let mut bare = project("a");
+    bare.name = "a".into();
+    see(&mut b, 33, Seen::Told(Box::new(Told { project: bare, runs: Vec::new(), add: true })));
+    assert_eq!(b.get(&key("a")).unwrap().project.name, "group/a");
+}
+
+#[test]
+fn an_answer_on_its_way_does_not_take_away_what_a_webhook_told_meanwhile() {
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    see(&mut b, 30, told("a", vec![run(2, Status::Failed, 29)]));
+    // Asked before, and asked just after, from a copy that lags.
+    see(&mut b, 25, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 2)])));
+    see(&mut b, 31, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 2)])));
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Failed));
+    // Much later the list is right.
+    see(&mut b, 300, Seen::Heads(key("a"), heads(vec![run(1, Status::Success, 2)])));
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Success));
+}
+
+#[test]
+fn a_webhook_makes_a_row_where_it_may() {
+    let mut b = board();
+    let may_not = Told { project: project("a"), runs: vec![run(1, Status::Failed, 5)], add: false };
+    assert_eq!(see(&mut b, 6, Seen::Told(Box::new(may_not))), []);
+    assert!(b.get(&key("a")).is_none());
+    assert_eq!(see(&mut b, 7, told("a", vec![run(1, Status::Failed, 5)])).len(), 1);
+    let entry = b.get(&key("a")).unwrap();
+    assert!(!entry.is_loading() && entry.problem().is_none());
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Failed));
+    // A listing that began before cannot know it; one that began after does.
+    see(&mut b, 6, Seen::ListingEnded { source: source(), named: BTreeSet::new() });
+    assert!(b.get(&key("a")).is_some());
+    see(&mut b, 9, Seen::ListingEnded { source: source(), named: BTreeSet::new() });
+    assert!(b.get(&key("a")).is_none() && b.has_left(&key("a")));
+    // A delivery from before it left does not bring it back; a newer one does.
+    assert_eq!(see(&mut b, 11, told("a", vec![run(1, Status::Failed, 8)])), []);
+    assert_eq!(see(&mut b, 12, told("a", vec![run(2, Status::Failed, 11)])).len(), 1);
+}
+
+#[test]
+fn a_row_that_nobody_found_becomes_one_and_a_404_takes_nothing_away() {
+    let mut b = board();
+    let unfound =
+        || Seen::NotFound(Project::named(key("a"), FORGE, "a"), Problem::new(ProblemKind::NotFound, "404"));
+    see(&mut b, 1, unfound());
+    see(&mut b, 2, told("a", vec![run(1, Status::Failed, 2)]));
+    let entry = b.get(&key("a")).unwrap();
+    assert!(entry.problem().is_none() && entry.project.name == "group/a");
+    // The project is read, and listed, and not found by either.
+    see(&mut b, 3, Seen::Unreadable(key("a"), Problem::new(ProblemKind::NotFound, "404")));
+    see(&mut b, 4, unfound());
+    let entry = b.get(&key("a")).unwrap();
+    assert_eq!(entry.problem().unwrap().kind, ProblemKind::NotFound, "it says so");
+    assert_eq!(entry.project.name, "group/a");
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Failed));
+    see(&mut b, 5, told("a", vec![run(2, Status::Success, 5)]));
+    assert_eq!(outcome(&b, "a"), Some(Outcome::Success));
+}
+
 #[derive(Debug, Clone)]
 struct Step(i64, Seen);
 
@@ -219,7 +294,12 @@ fn any_step() -> impl Strategy<Value = Step> {
     let id = || proptest::sample::select(vec!["a", "b"]);
     let seen = prop_oneof![
         id().prop_map(|id| Seen::Projects(vec![project(id)])),
-        (id(), runs).prop_map(|(id, runs)| Seen::Heads(key(id), heads(runs))),
+        (id(), runs.clone()).prop_map(|(id, runs)| Seen::Heads(key(id), heads(runs))),
+        (id(), runs).prop_map(|(id, runs)| told(id, runs)),
+        id().prop_map(|id| Seen::NotFound(
+            Project::named(key(id), FORGE, id),
+            Problem::new(ProblemKind::NotFound, "404")
+        )),
         id().prop_map(|id| Seen::Unreadable(key(id), Problem::new(ProblemKind::Garbage, "x"))),
         id().prop_map(|id| Seen::ListingEnded {
             source: source(),
@@ -253,6 +333,23 @@ proptest! {
     }
 
     #[test]
+    fn deliveries_come_to_the_same_in_any_order(
+        (sent, shuffled) in proptest::collection::vec((1..5_u64, 0..3_usize, 0..4_i64), 0..12)
+            .prop_flat_map(|sent| (Just(sent.clone()), Just(sent).prop_shuffle()))
+    ) {
+        let after = |deliveries: Vec<(u64, usize, i64)>| {
+            let mut b = board();
+            for (id, progress, at) in deliveries {
+                let status = [Status::Queued, Status::Running, Status::Failed][progress];
+                see(&mut b, 100, told("a", vec![run(id, status, at)]));
+            }
+            let runs = b.get(&key("a")).map(|e| e.runs().to_vec());
+            runs.unwrap_or_default().iter().map(|r| (r.id.clone(), r.status, r.updated_at)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(after(sent), after(shuffled));
+    }
+
+    #[test]
     fn a_run_never_goes_back_in_the_platforms_time(steps in proptest::collection::vec(any_step(), 0..30)) {
         let mut b = board();
         see(&mut b, 0, Seen::Projects(vec![project("a")]));
@@ -266,4 +363,21 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_job_without_branches_shows_its_runs_as_those_of_one_without_a_name() {
+    let mut board = board();
+    let feed = Project { default_branch: None, ..project("feed") };
+    see(&mut board, 1, Seen::Projects(vec![feed]));
+    assert!(board.get(&key("feed")).unwrap().shown().is_empty(), "nothing ran yet");
+    let bare = |id, status| Pipeline { branch: None, ..run(id, status, 10) };
+    let told =
+        Heads { pipelines: vec![bare(2, Status::Running), bare(1, Status::Failed)], ..Heads::default() };
+    see(&mut board, 2, Seen::Heads(key("feed"), Box::new(told)));
+    let shown = board.get(&key("feed")).unwrap().shown();
+    assert_eq!(shown.len(), 1);
+    assert_eq!((shown[0].name.as_str(), shown[0].runs.len()), ("", 2));
+    assert_eq!(shown[0].rollup.outcome, Some(Outcome::Failed));
+    assert!(shown[0].rollup.activity.is_some());
 }

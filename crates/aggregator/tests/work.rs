@@ -160,7 +160,13 @@ fn told(m: &v1::MergeRequest) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lists_are_what_the_world_has() {
-    let rig = Rig::start(Sim::builder().projects(40).seed(3), ONCE, no_limits(), []).await;
+    let rig = Rig::start(
+        Sim::builder().faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]).projects(40).seed(3),
+        ONCE,
+        no_limits(),
+        [],
+    )
+    .await;
     let (mrs, issues) = rig.read().await;
     let (mut there, mut there_issues, mut compared) = (BTreeSet::new(), BTreeSet::new(), 0);
     let by_key: BTreeMap<(String, u64), &v1::MergeRequest> =
@@ -217,7 +223,13 @@ async fn the_lists_are_what_the_world_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lists_narrow_sort_and_page() {
-    let rig = Rig::start(Sim::builder().projects(30).seed(3), ONCE, no_limits(), []).await;
+    let rig = Rig::start(
+        Sim::builder().faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]).projects(30).seed(3),
+        ONCE,
+        no_limits(),
+        [],
+    )
+    .await;
     let (all, issues) = rig.read().await;
     let me = rig
         .until("whose the tokens are", async || {
@@ -309,7 +321,13 @@ async fn one_project_that_fails_spoils_nothing_and_one_without_issues_is_no_erro
     ];
     // Not asked again while the test looks.
     let slow = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "20s");
-    let rig = Rig::start(Sim::builder().projects(12).seed(5), slow, no_limits(), faults).await;
+    let rig = Rig::start(
+        Sim::builder().faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]).projects(12).seed(5),
+        slow,
+        no_limits(),
+        faults,
+    )
+    .await;
     rig.read().await;
     let (mrs, answer) = rig.merge_requests(v1::ListMergeRequestsRequest::default()).await;
     let texts: Vec<_> = answer.problems.iter().map(|p| p.text.as_str()).collect();
@@ -326,7 +344,13 @@ async fn one_project_that_fails_spoils_nothing_and_one_without_issues_is_no_erro
 #[tokio::test(flavor = "multi_thread")]
 async fn at_rest_nothing_is_asked_twice() {
     let slow = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "5m");
-    let rig = Rig::start(Sim::builder().projects(30).seed(7), slow, no_limits(), []).await;
+    let rig = Rig::start(
+        Sim::builder().faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]).projects(30).seed(7),
+        slow,
+        no_limits(),
+        [],
+    )
+    .await;
     rig.read().await;
     rig.until("whose the tokens are", async || {
         let users = rig.client.clone().get_me(v1::GetMeRequest {}).await.unwrap().into_inner().users;
@@ -349,7 +373,17 @@ async fn at_rest_nothing_is_asked_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_opened_is_listed_and_wakes_only_who_looks_at_lists() {
-    let rig = Rig::start(Sim::builder().projects(6).seed(5).broken(0), FAST, no_limits(), []).await;
+    let rig = Rig::start(
+        Sim::builder()
+            .faces([forge_sim::gitlab::FACE, forge_sim::github::FACE])
+            .projects(6)
+            .seed(5)
+            .broken(0),
+        FAST,
+        no_limits(),
+        [],
+    )
+    .await;
     rig.read().await;
     for face in ["gitlab", "github"] {
         let (id, branch) = rig.sim.world().with(|w| {
@@ -392,7 +426,13 @@ async fn pipelines_come_first_where_the_limit_is_short() {
     // Enough to read what runs, and less than a third left after that.
     let limits = Limits { github_hourly: Some(85), ..no_limits() };
     let slow = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "20s");
-    let rig = Rig::start(Sim::builder().projects(30).seed(5), slow, limits, []).await;
+    let rig = Rig::start(
+        Sim::builder().faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]).projects(30).seed(5),
+        slow,
+        limits,
+        [],
+    )
+    .await;
     let problem = rig
         .until("GitHub's lists wait", async || {
             let (_, answer) = rig.merge_requests(v1::ListMergeRequestsRequest::default()).await;

@@ -58,7 +58,12 @@ impl Rig {
             gitlab_per_minute: Some(10_000_000),
             ..forge_sim::Limits::default()
         };
-        let sim = sim.limits(limits).start().await.unwrap();
+        let sim = sim
+            .faces([forge_sim::gitlab::FACE, forge_sim::github::FACE])
+            .limits(limits)
+            .start()
+            .await
+            .unwrap();
         for fault in faults {
             sim.faults().add(fault);
         }

@@ -14,7 +14,11 @@ pub mod v1 {
 /// The compiled contract, for server reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
 
-/// The largest message that either side takes: a platform's webhook may reach 25 MB.
+/// The largest body of a webhook that is taken: GitHub's own bound.
+pub const MAX_WEBHOOK_BYTES: usize = 25 * 1024 * 1024;
+/// The most bytes of a webhook's headers that are passed on, names and values together.
+pub const MAX_WEBHOOK_HEADER_BYTES: usize = 32 * 1024;
+/// The largest message that either side takes: a webhook with its headers, and room to spare.
 pub const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 
 pub use convert::{duration, duration_back, person, pipeline, timestamp, timestamp_back};

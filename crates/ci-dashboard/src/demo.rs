@@ -1,15 +1,18 @@
 //! The demo: simulated platforms on loopback, and the real thing against them over HTTP.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use aggregator::hub::Hub;
+use anyhow::Context as _;
 use clap::Args;
-use config::{Environment, Inputs, Role};
+use config::{Environment, Inputs, Platforms, Role};
 use domain::{Activity, Outcome};
-use forge_sim::{Limits, Sim};
+use forge_sim::{FACES, Limits, Sim};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
 
 use crate::single;
 
@@ -34,11 +37,16 @@ pub(crate) struct DemoArgs {
 /// Runs until Ctrl-C.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     // A refresh every two seconds would exceed the limits that are meant for one every few minutes.
-    let limits =
-        Limits { github_hourly: Some(1_000_000), gitlab_per_minute: Some(100_000), ..Limits::default() };
+    let limits = Limits {
+        github_hourly: Some(1_000_000),
+        gitlab_per_minute: Some(100_000),
+        bitbucket_hourly: Some(1_000_000),
+        ..Limits::default()
+    };
     let sim =
         Sim::builder().projects(args.projects as usize).seed(args.seed).limits(limits).demo().start().await?;
-    let settings = match config::load(&inputs(&args, &sim)?) {
+    let folder = tempfile::tempdir().context("a folder for the demo's settings")?;
+    let settings = match config::load(&inputs(&args, &sim, folder.path())?) {
         Ok(loaded) => loaded.settings,
         Err(problems) => {
             eprintln!("{problems}");
@@ -51,12 +59,11 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(error.report()),
     };
     println!("CI Dashboard demo: {}", running.url);
-    println!(
-        "Simulated GitLab at {} and GitHub at {}, {} projects. Ctrl-C stops.",
-        sim.gitlab_url(),
-        sim.github_url(),
-        args.projects
-    );
+    println!("{} projects on {} simulated platforms:", args.projects, FACES.len());
+    for face in FACES {
+        println!("  {:<22} {}", face.0, sim.url(*face));
+    }
+    println!("Ctrl-C stops.");
     let (hub, life, total) = (running.hub, running.life, u64::from(args.projects));
     let tasks = life.tasks();
     let stop = tasks.stop_token();
@@ -69,16 +76,15 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     Ok(stopped.exit_code())
 }
 
-/// Settings as from an environment that holds nothing but the simulation: no file and no token of the user's gets in.
-fn inputs(args: &DemoArgs, sim: &Sim) -> anyhow::Result<Inputs> {
-    let mut inputs = Inputs::from_process(Role::All, None)?;
+/// Settings from a file of the demo's own and an empty environment: nothing of the user's gets in.
+fn inputs(args: &DemoArgs, sim: &Sim, folder: &Path) -> anyhow::Result<Inputs> {
+    let file = folder.join("config.yaml");
+    // JSON is YAML.
+    std::fs::write(&file, Value::Object(sources(sim)).to_string()).context("the demo's settings")?;
+    let mut inputs = Inputs::from_process(Role::All, Some(file))?;
     let level = inputs.env.get("LOG_LEVEL").unwrap_or("error").to_owned();
-    let (gitlab, github, port) = (sim.gitlab_url(), sim.github_url(), args.port.to_string());
+    let port = args.port.to_string();
     let pairs: Vec<(&str, &str)> = vec![
-        ("GITLAB_URL", &gitlab),
-        ("GITLAB_TOKEN", sim.token()),
-        ("GITHUB_URL", &github),
-        ("GITHUB_TOKEN", sim.token()),
         ("PORT", &port),
         ("DATABASE_URL", "none"),
         ("LOG_LEVEL", &level),
@@ -87,10 +93,23 @@ fn inputs(args: &DemoArgs, sim: &Sim) -> anyhow::Result<Inputs> {
         ("CI_DASHBOARD__CACHE__TTL", REFRESH),
     ];
     inputs.env = pairs.into_iter().collect::<Environment>();
-    let nowhere = std::env::temp_dir().join(format!("ci-dashboard-demo-{}", std::process::id()));
-    inputs.machine.system_config = nowhere.join("config.yaml");
-    inputs.cwd = nowhere;
+    inputs.cwd = folder.to_owned();
     Ok(inputs)
+}
+
+/// A source for every simulated platform, as a configuration file lists them.
+fn sources(sim: &Sim) -> Map<String, Value> {
+    let mut sections = Map::new();
+    for face in FACES {
+        // A platform may have several faces (`bitbucket`, `bitbucket-datacenter`): its id is how their names begin.
+        let Some(platform) = Platforms::known().iter().find(|p| face.0.starts_with(p.id)) else { continue };
+        let source = json!({ "name": face.0, "url": sim.url(*face), "token": sim.token() });
+        let section = sections.entry(platform.id).or_insert_with(|| json!([]));
+        if let Some(section) = section.as_array_mut() {
+            section.push(source);
+        }
+    }
+    sections
 }
 
 /// First how much is read, then how things are.

@@ -68,6 +68,7 @@ fn may_know(package: &str) -> Option<&'static [&'static str]> {
         "lifecycle" | "config" => &["domain"],
         "api" | "cache" => &["domain", "lifecycle"],
         "connector" => &["domain", "config"],
+        "connector-suite" => &["domain", "config", "connector", "forge-sim"],
         connector if connector.starts_with("connector-") => &["domain", "config", "connector"],
         "aggregator" => &["domain", "lifecycle", "config", "api", "connector", "cache", "connector-*"],
         "web" => &["domain", "lifecycle", "config", "api"],
@@ -77,7 +78,7 @@ fn may_know(package: &str) -> Option<&'static [&'static str]> {
 }
 
 /// What tests and benches may name beyond that.
-const TESTS_MAY_KNOW: &[&str] = &["forge-sim", "lifecycle"];
+const TESTS_MAY_KNOW: &[&str] = &["forge-sim", "lifecycle", "connector-suite"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {

@@ -235,6 +235,8 @@ pub struct Pipeline {
     pub duration: Option<Duration>,
     /// Time from asked for to begun.
     pub queued: Option<Duration>,
+    /// How long it takes in all as a rule, where the platform makes an estimate of its own. Counts while it runs.
+    pub expected: Option<Duration>,
     /// Its page on the platform.
     pub url: Option<WebUrl>,
     /// What failed (or warned), in plain words, where known: `unit-tests: script failure`.
@@ -265,6 +267,7 @@ impl Pipeline {
             updated_at: None,
             duration: None,
             queued: None,
+            expected: None,
             url: None,
             failure: None,
             completeness: Completeness::Row,
@@ -286,14 +289,21 @@ impl Pipeline {
     }
 
     /// Whether this report is older than `known`, so that it must not overwrite it. A re-run counts by its attempt
-    /// first, because a platform's clock may say anything.
+    /// first, because a platform's clock may say anything. Many platforms tell whole seconds, in which a short run begins
+    /// and ends: of two reports of one moment the one that is further on is the newer, whichever came last.
     #[must_use]
     pub fn is_older_than(&self, known: &Self) -> bool {
         match (self.attempt, known.attempt) {
             (Some(a), Some(b)) if a != b => return a < b,
             _ => {}
         }
-        matches!((self.updated_at, known.updated_at), (Some(a), Some(b)) if a < b)
+        match (self.updated_at, known.updated_at) {
+            (Some(a), Some(b)) if a == b => {
+                matches!((self.status.progress(), known.status.progress()), (Some(a), Some(b)) if a < b)
+            }
+            (Some(a), Some(b)) => a < b,
+            _ => false,
+        }
     }
 
     /// Takes over what `known` says of the same run where this report is silent. A bare row about a run that has not
@@ -318,6 +328,7 @@ impl Pipeline {
         fill(&mut self.message, &known.message);
         fill(&mut self.created_at, &known.created_at);
         fill(&mut self.url, &known.url);
+        fill(&mut self.expected, &known.expected);
         fill(&mut self.workflow.name, &known.workflow.name);
         if self.workflow.lane.is_empty() {
             self.workflow.lane.clone_from(&known.workflow.lane);

@@ -79,6 +79,18 @@ impl Status {
         matches!(self, Self::Success | Self::Warning)
     }
 
+    /// How far a run has come that is so: waits, works, has ended. `None` where that cannot be told: a person may be
+    /// waited for at any point.
+    #[must_use]
+    pub const fn progress(self) -> Option<u8> {
+        match self {
+            Self::Queued => Some(0),
+            Self::Running => Some(1),
+            Self::Success | Self::Warning | Self::Failed | Self::Canceled | Self::Skipped => Some(2),
+            Self::Manual | Self::Unknown => None,
+        }
+    }
+
     /// It will not move unless somebody runs it again.
     #[must_use]
     pub const fn is_terminal(self) -> bool {

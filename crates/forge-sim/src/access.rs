@@ -74,6 +74,10 @@ pub struct Limits {
     pub gitlab_anonymous_per_minute: Option<u32>,
     /// GitLab's extra limit on `GET /projects/:id` per minute: 400 on gitlab.com, off on own servers and here.
     pub gitlab_project_per_minute: Option<u32>,
+    /// Bitbucket Cloud, with a token, per hour (1,000).
+    pub bitbucket_hourly: Option<u32>,
+    /// Bitbucket Cloud, without, per hour (60).
+    pub bitbucket_anonymous_hourly: Option<u32>,
 }
 
 impl Default for Limits {
@@ -84,6 +88,8 @@ impl Default for Limits {
             gitlab_per_minute: Some(2_000),
             gitlab_anonymous_per_minute: Some(500),
             gitlab_project_per_minute: None,
+            bitbucket_hourly: Some(1_000),
+            bitbucket_anonymous_hourly: Some(60),
         }
     }
 }

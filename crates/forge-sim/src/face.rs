@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::access::Access;
+use crate::gitea;
 use crate::http::{Reply, Request};
 use crate::world::{FaceId, Style, World};
 
@@ -30,6 +31,8 @@ pub struct FaceSettings {
     pub store_url: String,
     /// Key of the signatures of those links.
     pub store_key: u64,
+    /// Which generation of its API Gitea speaks.
+    pub gitea: gitea::Api,
 }
 
 /// RFC 3339 in whole seconds, as GitHub writes it.

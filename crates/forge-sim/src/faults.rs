@@ -34,6 +34,11 @@ pub enum Effect {
     LoginPage,
     /// 451 as GitHub sends it.
     Unavailable451,
+    /// The right answer with parts of it replaced by nonsense of other types, sizes and depths. The same seed spoils the same
+    /// answer in the same way.
+    Mangle(u64),
+    /// The right answer, but every text under one of these keys (attributes, in XML) is a word that nobody has heard of.
+    Reword(&'static [&'static str]),
 }
 
 /// Which requests, how often, and what.
@@ -42,6 +47,7 @@ pub struct Fault {
     face: Option<FaceId>,
     method: Option<Method>,
     path: String,
+    spared: u32,
     times: Option<u32>,
     effect: Effect,
 }
@@ -51,7 +57,7 @@ impl Fault {
     /// compared with path and query, any other with the path alone.
     #[must_use]
     pub fn on(path: &str, effect: Effect) -> Self {
-        Self { face: None, method: None, path: path.to_owned(), times: None, effect }
+        Self { face: None, method: None, path: path.to_owned(), spared: 0, times: None, effect }
     }
 
     /// Only at this face.
@@ -65,6 +71,13 @@ impl Fault {
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
         self.method = Some(method);
+        self
+    }
+
+    /// Only after so many requests that it would fit.
+    #[must_use]
+    pub fn after(mut self, spared: u32) -> Self {
+        self.spared = spared;
         self
     }
 
@@ -113,6 +126,10 @@ impl Faults {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut delay, mut effect) = (Duration::ZERO, None);
         for fault in faults.iter_mut().filter(|fault| fault.fits(face, method, path, query)) {
+            if fault.spared > 0 {
+                fault.spared -= 1;
+                continue;
+            }
             match &fault.effect {
                 Effect::Latency(more) => delay += *more,
                 _ if effect.is_some() => continue,

@@ -1,7 +1,7 @@
 //! Simulated CI platforms that speak the real wire formats: for the demo, for tests and for benchmarks.
 //!
 //! - [`world`] is the truth: projects, branches, pipelines, jobs, in no platform's language, moving with an injected clock.
-//! - A [`face::Face`] shows that truth as one platform does: [`gitlab`], [`github`].
+//! - A [`face::Face`] shows that truth as one platform does; [`FACES`] names them all.
 //! - [`Sim`] serves the faces on loopback, with limits, faults on demand and a record of every request.
 //!
 //! ```no_run
@@ -13,12 +13,19 @@
 #![recursion_limit = "256"]
 
 pub mod access;
+pub mod bitbucket;
+pub mod bitbucket_dc;
+pub mod cctray;
+pub mod circleci;
 pub mod clock;
 pub mod face;
 pub mod faults;
+pub mod gitea;
 pub mod github;
 pub mod gitlab;
 pub mod http;
+pub mod jenkins;
+mod mangle;
 pub mod replay;
 pub mod requests;
 pub mod sim;

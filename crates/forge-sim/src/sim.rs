@@ -24,7 +24,7 @@ use crate::faults::{Effect, Faults};
 use crate::http::{Reply, Request};
 use crate::requests::{Record, Requests};
 use crate::world::{FaceId, Pace, SharedWorld, World, WorldConfig};
-use crate::{github, gitlab, store};
+use crate::{bitbucket, bitbucket_dc, cctray, circleci, gitea, github, gitlab, jenkins, mangle, store};
 
 /// The driver moves the world so often, in real time.
 const DRIVER_TICK: Duration = Duration::from_millis(250);
@@ -40,7 +40,16 @@ const HUGE_CHUNK: usize = 64 * 1024;
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The ids of all faces that there are; [`make_face`] makes each.
-pub const FACES: &[FaceId] = &[gitlab::FACE, github::FACE];
+pub const FACES: &[FaceId] = &[
+    gitlab::FACE,
+    github::FACE,
+    gitea::FACE,
+    circleci::FACE,
+    cctray::FACE,
+    jenkins::FACE,
+    bitbucket::FACE,
+    bitbucket_dc::FACE,
+];
 
 /// Makes the face of an id.
 #[must_use]
@@ -48,6 +57,12 @@ pub fn make_face(id: FaceId, settings: &FaceSettings) -> Option<Box<dyn Face>> {
     match id {
         gitlab::FACE => Some(Box::new(gitlab::Gitlab::new(settings))),
         github::FACE => Some(Box::new(github::Github::new(settings))),
+        gitea::FACE => Some(Box::new(gitea::Gitea::new(settings))),
+        circleci::FACE => Some(Box::new(circleci::Circleci::new(settings))),
+        cctray::FACE => Some(Box::new(cctray::Cctray::new(settings))),
+        jenkins::FACE => Some(Box::new(jenkins::Jenkins::new(settings))),
+        bitbucket::FACE => Some(Box::new(bitbucket::Bitbucket::new(settings))),
+        bitbucket_dc::FACE => Some(Box::new(bitbucket_dc::BitbucketDc::new(settings))),
         _ => None,
     }
 }
@@ -64,6 +79,7 @@ pub struct SimBuilder {
     broken: Option<usize>,
     running: Option<usize>,
     driven: bool,
+    gitea: gitea::Api,
 }
 
 impl SimBuilder {
@@ -106,6 +122,13 @@ impl SimBuilder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.access.limits = limits;
+        self
+    }
+
+    /// Which generation of its API the simulated Gitea speaks. Default: the newest.
+    #[must_use]
+    pub fn gitea(mut self, api: gitea::Api) -> Self {
+        self.gitea = api;
         self
     }
 
@@ -155,6 +178,7 @@ impl SimBuilder {
             access: self.access,
             store_url: format!("http://{store_addr}"),
             store_key: self.seed ^ 0x5eed,
+            gitea: self.gitea,
         };
         let faces: Vec<Box<dyn Face>> =
             self.faces.iter().filter_map(|id| make_face(*id, &settings)).collect();
@@ -213,6 +237,7 @@ impl Sim {
             broken: None,
             running: None,
             driven: false,
+            gitea: gitea::Api::default(),
         }
     }
 
@@ -235,6 +260,37 @@ impl Sim {
     #[must_use]
     pub fn github_url(&self) -> String {
         self.url(github::FACE)
+    }
+
+    /// What stands in place of `https://gitea.example.com`; any path prefix before `/api/v1` works as well.
+    #[must_use]
+    pub fn gitea_url(&self) -> String {
+        self.url(gitea::FACE)
+    }
+
+    /// What stands in place of `https://circleci.com`.
+    #[must_use]
+    pub fn circleci_url(&self) -> String {
+        self.url(circleci::FACE)
+    }
+
+    /// Address of the cctray feed; empty when it does not take part.
+    #[must_use]
+    pub fn cctray_url(&self) -> String {
+        let base = self.url(cctray::FACE);
+        if base.is_empty() { base } else { format!("{base}{}", cctray::PATH) }
+    }
+
+    /// The root of what stands in place of a company's Jenkins.
+    #[must_use]
+    pub fn jenkins_url(&self) -> String {
+        self.url(jenkins::FACE)
+    }
+
+    /// What stands in place of `https://api.bitbucket.org/2.0`.
+    #[must_use]
+    pub fn bitbucket_url(&self) -> String {
+        format!("{}/2.0", self.url(bitbucket::FACE))
     }
 
     /// Where log downloads are redirected to.
@@ -407,11 +463,14 @@ fn canned(effect: &Effect) -> Option<Reply> {
              \"html_url\":\"https://github.com/github/dmca\"}}",
         ),
         Effect::HugeBody(_) => Reply::text("(fault)", StatusCode::OK, "application/json", ""),
-        Effect::CutBody | Effect::Hang | Effect::Latency(_) => return None,
+        Effect::CutBody | Effect::Hang | Effect::Latency(_) | Effect::Mangle(_) | Effect::Reword(_) => {
+            return None;
+        }
     })
 }
 
 fn respond(reply: Reply, effect: Option<&Effect>, head: bool) -> http::Response<Body> {
+    let reply = mangle::apply(reply, effect);
     let length = reply.body.len();
     let bodiless = head || reply.status == StatusCode::NOT_MODIFIED;
     let body: Body = match effect {

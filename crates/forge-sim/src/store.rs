@@ -4,6 +4,7 @@
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::circleci;
 use crate::face::{Face, seconds};
 use crate::github::log_text;
 use crate::http::{Reply, Request, digest};
@@ -16,9 +17,13 @@ const LINK_LIFE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Path and query of a link to the log of a job.
 pub(crate) fn link(key: u64, face: FaceId, native_project: u64, job: u64, now: Timestamp) -> String {
+    signed(key, &format!("/actions-results/{face}/{native_project}/{job}.txt"), now)
+}
+
+/// A path with its signature.
+pub(crate) fn signed(key: u64, path: &str, now: Timestamp) -> String {
     let until = seconds(now.saturating_add(LINK_LIFE).unwrap_or(now));
-    let path = format!("/actions-results/{face}/{native_project}/{job}.txt");
-    let signature = sign(key, &path, &until);
+    let signature = sign(key, path, &until);
     format!("{path}?rsct=text%2Fplain&se={}&sig={signature}", until.replace(':', "%3A"))
 }
 
@@ -54,7 +59,7 @@ impl Face for Store {
     }
 
     fn answer(&self, world: &mut World, request: &Request) -> Reply {
-        if request.headers.contains_key("authorization") {
+        if request.headers.contains_key("authorization") || request.headers.contains_key("circle-token") {
             return error(
                 StatusCode::BAD_REQUEST,
                 "InvalidAuthenticationInfo",
@@ -72,6 +77,18 @@ impl Face for Store {
             );
         }
         let parts = Request::segments(&request.path);
+        if let [_, project, job, step] = parts.as_slice()
+            && parts.first().is_some_and(|first| first == "circleci-output")
+        {
+            let number = |part: &str| part.trim_end_matches(".json").parse::<u64>().unwrap_or(0);
+            let project = world.projects_of(circleci::FACE).find(|p| p.native_id == number(project));
+            let step = usize::try_from(number(step)).unwrap_or(0);
+            let output = project.and_then(|p| circleci::output(p, number(job), step, request.now));
+            return match output {
+                Some(output) => ranged("GET circleci output", request, output.to_string().into_bytes()),
+                None => error(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."),
+            };
+        }
         let number = |at: usize| {
             parts.get(at).and_then(|p| p.trim_end_matches(".txt").parse::<u64>().ok()).unwrap_or(0)
         };
@@ -79,17 +96,16 @@ impl Face for Store {
             .projects()
             .find(|p| p.face.0 == parts.get(1).map_or("", String::as_str) && p.native_id == number(2));
         match log.and_then(|project| log_text(project, number(3), request.now)) {
-            Some(text) => ranged(request, text.into_bytes()),
+            Some(text) => ranged("GET /log-blob", request, text.into_bytes()),
             None => error(StatusCode::NOT_FOUND, "BlobNotFound", "The specified blob does not exist."),
         }
     }
 }
 
 /// Answers `Range: bytes=a-b`, `a-` and `-n`.
-fn ranged(request: &Request, body: Vec<u8>) -> Reply {
-    let whole = |body| {
-        Reply::text("GET /log-blob", StatusCode::OK, "text/plain", body).with("accept-ranges", "bytes")
-    };
+pub(crate) fn ranged(template: &'static str, request: &Request, body: Vec<u8>) -> Reply {
+    let whole =
+        |body| Reply::text(template, StatusCode::OK, "text/plain", body).with("accept-ranges", "bytes");
     let Some(range) = request.header("range").and_then(|range| range.strip_prefix("bytes=")) else {
         return whole(body);
     };
@@ -105,7 +121,7 @@ fn ranged(request: &Request, body: Vec<u8>) -> Reply {
         return error(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange", "The range specified is invalid.")
             .with("content-range", format!("bytes */{size}"));
     }
-    Reply::text("GET /log-blob", StatusCode::PARTIAL_CONTENT, "text/plain", body[begin..end].to_vec())
+    Reply::text(template, StatusCode::PARTIAL_CONTENT, "text/plain", body[begin..end].to_vec())
         .with("accept-ranges", "bytes")
         .with("content-range", format!("bytes {begin}-{}/{size}", end - 1))
 }

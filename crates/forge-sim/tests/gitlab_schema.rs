@@ -3,89 +3,16 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
 
 mod common;
-
-use std::collections::BTreeMap;
+#[path = "common/tables.rs"]
+mod tables;
 
 use common::{array, get, get_anonymously, get_as, still};
 use forge_sim::world::Shape;
 use forge_sim::{EXPIRED_TOKEN, FULL_TOKEN, NARROW_TOKEN, gitlab};
-use jsonschema::Validator;
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use tables::Judge;
 
 const DESCRIPTION: &str = include_str!("schemas/gitlab.json");
-
-/// Turns the tables into JSON Schemas.
-fn schemas() -> Map<String, Value> {
-    let tables: Map<String, Value> = serde_json::from_str(DESCRIPTION).unwrap();
-    let mut schemas = Map::new();
-    for (name, table) in &tables {
-        let (mut properties, mut required, mut closed) = (Map::new(), Vec::new(), false);
-        for (field, kind) in table.as_object().unwrap() {
-            if field == "closed" {
-                closed = true;
-                continue;
-            }
-            let kind = kind.as_str().unwrap();
-            let bare = kind.trim_end_matches('?');
-            if bare == kind {
-                required.push(field.clone());
-            }
-            let choices: Vec<Value> = bare
-                .split('|')
-                .map(|choice| match (choice.strip_prefix('#'), choice.strip_prefix('[')) {
-                    (Some(other), _) => json!({"$ref": format!("#/$defs/{other}")}),
-                    (_, Some(item)) => json!({"type": "array", "items": {"$ref": format!("#/$defs/{}", item.trim_end_matches(']'))}}),
-                    _ => json!({"type": choice}),
-                })
-                .collect();
-            properties.insert(field.clone(), json!({"anyOf": choices}));
-        }
-        let mut schema = json!({"type": "object", "required": required, "properties": properties});
-        if closed {
-            schema["additionalProperties"] = json!(false);
-        }
-        schemas.insert(name.clone(), schema);
-    }
-    schemas
-}
-
-struct Judge(BTreeMap<String, Validator>, usize);
-
-impl Judge {
-    fn new() -> Self {
-        let all = schemas();
-        let ready = all.keys().map(|name| {
-            let schema = json!({"$ref": format!("#/$defs/{name}"), "$defs": all});
-            (name.clone(), jsonschema::validator_for(&schema).unwrap())
-        });
-        Self(ready.collect(), 0)
-    }
-
-    fn judge(&mut self, name: &str, value: &Value) {
-        let errors: Vec<String> =
-            self.0[name].iter_errors(value).map(|e| format!("{e} at {}", e.instance_path())).collect();
-        assert!(errors.is_empty(), "{name}: {errors:#?}");
-        self.1 += 1;
-    }
-
-    async fn one(&mut self, name: &str, url: &str) -> Value {
-        let answer = get(url).await;
-        assert_eq!(answer.status, 200, "{url}: {}", answer.text());
-        let value = answer.json();
-        self.judge(name, &value);
-        value
-    }
-
-    async fn list(&mut self, name: &str, url: &str) -> Vec<Value> {
-        let answer = get(url).await;
-        assert_eq!(answer.status, 200, "{url}: {}", answer.text());
-        let rows = array(&answer.json());
-        for row in &rows {
-            self.judge(name, row);
-        }
-        rows
-    }
-}
 
 #[tokio::test]
 async fn every_answer_fits_gitlabs_description() {
@@ -93,7 +20,7 @@ async fn every_answer_fits_gitlabs_description() {
     let sim = builder.running(6).start().await.unwrap();
     clock.advance(jiff::SignedDuration::from_secs(30));
     let api = format!("{}/api/v4", sim.gitlab_url());
-    let mut judge = Judge::new();
+    let mut judge = Judge::new(DESCRIPTION);
     judge.one("user", &format!("{api}/user")).await;
     let (mut statuses, mut groups, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
     let mut sources = Vec::new();

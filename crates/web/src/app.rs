@@ -12,6 +12,7 @@ use crate::aggregator::{Aggregator, Phase};
 use crate::failure::Failure;
 use crate::kept::{Kept, Moment};
 use crate::pages::{self, Ctx, Live, Nav};
+use crate::webhooks::Room;
 
 /// Live connections at once; a browser holds one per open page.
 const MAX_STREAMS: usize = 2000;
@@ -28,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) kept: Kept,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) webhook_room: Room,
     pub(crate) stop: CancellationToken,
     /// What the sources last said, for pages that do not ask.
     live: Mutex<Live>,
@@ -58,6 +60,7 @@ impl App {
             kept,
             clock,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            webhook_room: Room::default(),
             stop,
             live: Mutex::new(Live::Loading),
             nav: Mutex::default(),

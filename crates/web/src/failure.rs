@@ -89,6 +89,46 @@ impl Failure {
         )
     }
 
+    pub(crate) fn only_post() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here", "Only POST is understood.")
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let detail = format!("A body here has at most {limit} bytes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "This body is too large", detail)
+    }
+
+    pub(crate) fn headers_too_large(limit: usize) -> Self {
+        let detail = format!("The headers of a webhook have at most {limit} bytes.");
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "These headers are too large", detail)
+    }
+
+    pub(crate) fn unsupported_media(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This form of body is not read", detail)
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "This is not believed", detail)
+    }
+
+    /// The same whether there is no such source or it takes no webhooks: nobody learns by asking what is configured.
+    pub(crate) fn no_webhooks() -> Self {
+        let detail = "There is no source of this name with a webhook_secret.";
+        Self::new(StatusCode::NOT_FOUND, "Not found", detail)
+    }
+
+    pub(crate) fn too_slow_to_arrive() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "This took too long", "The body did not arrive in time.")
+    }
+
+    /// Too much is on its way in at this moment.
+    pub(crate) fn no_room() -> Self {
+        let detail = "Too many bodies are being received at this moment.";
+        let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "No room now", detail);
+        failure.retry_after = Some(RETRY_AFTER);
+        failure
+    }
+
     pub(crate) fn uri_too_long(limit: usize) -> Self {
         let detail = format!("An address here has at most {limit} bytes.");
         Self::new(StatusCode::URI_TOO_LONG, "This address is too long", detail)

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::router::MAX_BODY_BYTES;
 
 /// Longest path and query.
 const MAX_URI_BYTES: usize = 8 * 1024;
@@ -80,6 +81,10 @@ fn is_api(path: &str) -> bool {
     path == "/api" || path.starts_with("/api/")
 }
 
+fn is_webhook(path: &str) -> bool {
+    path.starts_with("/webhooks/")
+}
+
 /// The address below the base path; `None` when it is not below it, or there is none. A proxy that takes the base path
 /// away itself is as good.
 fn below(base: &str, uri: &Uri) -> Option<Uri> {
@@ -103,9 +108,9 @@ fn refuse(app: &App, uri: &Uri, headers: &HeaderMap, path: &str) -> Option<Failu
         return Some(Failure::uri_too_long(MAX_URI_BYTES));
     }
     let allowed = &app.settings.server.allowed_hosts;
-    // Probes ask by address.
-    let probe = matches!(path, "/api/health" | "/api/ready");
-    if !allowed.is_empty() && !probe {
+    // Probes ask by address; a webhook is known by its signature, whatever name the platform has for us.
+    let by_any_name = matches!(path, "/api/health" | "/api/ready") || is_webhook(path);
+    if !allowed.is_empty() && !by_any_name {
         let host = uri.authority().map(|a| a.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok());
         let host = host.map(bare_host).unwrap_or_default();
         if !allowed.iter().any(|name| name.eq_ignore_ascii_case(host)) {
@@ -139,9 +144,7 @@ fn allow_origin(allowed: &[String], origin: Option<&HeaderValue>, headers: &mut 
 fn dress(app: &App, path: &str, mut response: Response) -> Response {
     let failure = match response.extensions_mut().remove::<Failure>() {
         Some(failure) => failure,
-        None if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Failure::bad_request("The body is larger than anything that is taken here.")
-        }
+        None if response.status() == StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large(MAX_BODY_BYTES),
         None => return response,
     };
     if let Some(location) = &failure.location {
@@ -152,7 +155,7 @@ fn dress(app: &App, path: &str, mut response: Response) -> Response {
         };
     }
     let allow = response.headers_mut().remove(header::ALLOW);
-    let mut dressed = if is_api(path) {
+    let mut dressed = if is_api(path) || is_webhook(path) {
         failure.into_problem()
     } else {
         let html = app.error_page(&failure);

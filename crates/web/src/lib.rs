@@ -5,7 +5,8 @@
 //!
 //! [`serve`] starts it all, in `ci-dashboard-web` as in the single process. From the outside in: `server` takes
 //! connections, `gate` checks and dresses every request, `router` leads to `html` and `json`, which ask the `aggregator`
-//! through `kept`, the answers that were last rendered; [`pages`] draws; `events` tells browsers what changed.
+//! through `kept`, the answers that were last rendered; [`pages`] draws; `events` tells browsers what changed; `webhooks`
+//! passes on what platforms send.
 
 mod aggregator;
 mod app;
@@ -23,6 +24,7 @@ mod params;
 mod respond;
 mod router;
 mod server;
+mod webhooks;
 
 use std::io;
 use std::net::SocketAddr;

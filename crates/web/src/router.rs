@@ -4,17 +4,17 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderValue, header};
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::{assets, gate, health, html, json};
+use crate::{assets, gate, health, html, json, webhooks};
 
-/// Nothing here takes a body yet.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Nothing here takes a body but webhooks, which have a bound of their own.
+pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The whole application.
 pub(crate) fn router(app: &App) -> Router {
@@ -35,6 +35,7 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(async || Failure::no_such_page())
         .method_not_allowed_fallback(async || Failure::method_not_allowed())
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .route("/webhooks/{source}", post(webhooks::ingest).fallback(async || Failure::only_post()))
         .layer(CompressionLayer::new())
         .with_state(app.clone());
     // The gate rewrites addresses below a base path, so it has to stand before the routes are matched.

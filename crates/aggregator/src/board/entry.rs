@@ -17,6 +17,8 @@ use super::Rules;
 pub const MAX_RUNS: usize = Heads::MAX_RUNS;
 /// Beyond those, how many more of each shown branch, so that its strip is full.
 const MAX_RUNS_OF_BRANCH: usize = stats::STRIP_RUNS;
+/// A run that a webhook told of may be missing from the platform's list for so long: lists are made from copies that lag.
+const LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// Without any sign of life for this long, a project folds away.
 pub const QUIET_AFTER: SignedDuration = SignedDuration::from_hours(180 * 24);
 
@@ -52,6 +54,8 @@ pub struct Entry {
     head: Option<(Branch, Option<Timestamp>)>,
     workflows: Option<(WhichWorkflows, Timestamp)>,
     runs: Vec<Arc<Pipeline>>,
+    /// When webhooks told of runs that a list may not have yet.
+    told: BTreeMap<RunId, Timestamp>,
     total_runs: Option<u64>,
     problem: Option<Problem>,
     shown: Vec<Shown>,
@@ -67,13 +71,14 @@ impl Entry {
             head: None,
             workflows: None,
             runs: Vec::new(),
+            told: BTreeMap::new(),
             total_runs: None,
             problem,
             shown: Vec::new(),
         }
     }
 
-    /// When the listing last told of it.
+    /// When the listing last told of it, or a webhook that made the row.
     #[must_use]
     pub const fn described_at(&self) -> Timestamp {
         self.described_at
@@ -246,7 +251,7 @@ impl Entry {
                 self.workflows = Some((workflows, asked_at));
             }
             if !partial {
-                self.forget_deleted(&runs);
+                self.forget_deleted(&runs, asked_at);
             }
         }
         for run in runs {
@@ -275,9 +280,47 @@ impl Entry {
         true
     }
 
-    /// What the newest page does not name although it reaches that far back is gone from the platform.
-    fn forget_deleted(&mut self, listed: &[Pipeline]) {
-        let there: HashSet<&RunId> = listed.iter().map(|r| &r.id).collect();
+    /// A webhook's news: merges the runs, and makes a row of what nobody could find.
+    pub(super) fn told(
+        &mut self,
+        project: Project,
+        runs: Vec<Pipeline>,
+        rules: &Rules,
+        at: Timestamp,
+    ) -> bool {
+        let unfound = self.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::NotFound);
+        let before = (self.is_loading(), unfound, self.runs.clone());
+        if unfound && self.runs.is_empty() {
+            self.project = Arc::new(project);
+            self.described_at = at;
+            self.problem = None;
+        }
+        let unfound = self.problem.as_ref().is_some_and(|p| p.kind == ProblemKind::NotFound);
+        if !runs.is_empty() {
+            // There is something to show, whether or not the platform was ever asked.
+            self.read_at.get_or_insert(at);
+        }
+        for run in runs.into_iter().take(MAX_RUNS) {
+            self.told.insert(run.id.clone(), at);
+            self.merge(run.bounded());
+        }
+        while self.told.len() > MAX_RUNS {
+            let oldest = self.told.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
+            oldest.map(|id| self.told.remove(&id));
+        }
+        self.bound(rules);
+        if before == (self.is_loading(), unfound, self.runs.clone()) {
+            return false;
+        }
+        self.compute(rules);
+        true
+    }
+
+    /// What the newest page does not name although it reaches that far back is gone from the platform. What a webhook
+    /// told after the page was asked for, or so shortly before that the page may not have it, is not.
+    fn forget_deleted(&mut self, listed: &[Pipeline], asked_at: Timestamp) {
+        self.told.retain(|_, told| asked_at.duration_since(*told) < LISTED_WITHIN);
+        let there: HashSet<&RunId> = listed.iter().map(|r| &r.id).chain(self.told.keys()).collect();
         let mut began: Vec<_> = listed.iter().filter_map(Pipeline::began).collect();
         began.sort_unstable_by(|a, b| b.cmp(a));
         // Fewer than a page is all there is; else the newest page's worth has no holes.

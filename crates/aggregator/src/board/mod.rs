@@ -46,12 +46,26 @@ pub enum Seen {
     Heads(ProjectKey, Box<Heads>),
     /// One run, read by itself.
     Run(ProjectKey, Box<Pipeline>),
+    /// A webhook's news: all at once, so that whoever watches hears of it once.
+    Told(Box<Told>),
     /// A project that cannot be read, and why.
     Unreadable(ProjectKey, Problem),
     /// A watched name that no source has: a row with the reason.
     NotFound(Project, Problem),
     /// A project that is gone for certain.
     Gone(ProjectKey),
+}
+
+/// What a webhook told of one project.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The project, as far as the webhook tells: a row that is there already is not described by it, unless all that
+    /// is known of it is that nobody found it.
+    pub project: Project,
+    /// Its runs as they were when the webhook was sent; whatever was not listed with them is not gone.
+    pub runs: Vec<Pipeline>,
+    /// Whether it becomes a row when it is none.
+    pub add: bool,
 }
 
 /// What an observation altered.
@@ -149,6 +163,12 @@ impl Board {
             .or_else(|| self.entries.values().find(named))
     }
 
+    /// Whether it was here and has left, as far as that is remembered.
+    #[must_use]
+    pub fn has_left(&self, key: &ProjectKey) -> bool {
+        self.gone.contains_key(key)
+    }
+
     /// The question that brings a row up to date: what is known goes with it.
     #[must_use]
     pub fn ask(&self, key: &ProjectKey) -> Option<HeadsAsk> {
@@ -166,14 +186,21 @@ impl Board {
             Seen::Projects(projects) => {
                 projects.into_iter().filter_map(|p| self.project(p.bounded(), None, asked_at)).collect()
             }
-            Seen::NotFound(project, problem) => {
-                self.project(project.bounded(), Some(problem), asked_at).into_iter().collect()
-            }
+            Seen::NotFound(project, problem) => match self.entries.get_mut(&project.key) {
+                // A webhook knew it: what it told stays, with the reason why there is no more.
+                Some(entry) if !entry.runs().is_empty() => {
+                    let key = project.key;
+                    let changed = entry.unreadable(problem, asked_at);
+                    changed.then_some(Change { project: key, gone: false }).into_iter().collect()
+                }
+                _ => self.project(project.bounded(), Some(problem), asked_at).into_iter().collect(),
+            },
             Seen::ListingEnded { source, named } => self.listing_ended(&source, &named, asked_at),
             Seen::Heads(key, heads) => {
                 self.change(&key, |entry, rules| entry.observe(*heads, rules, asked_at))
             }
             Seen::Run(key, run) => self.change(&key, |entry, rules| entry.observe_run(run.bounded(), rules)),
+            Seen::Told(told) => self.told(*told, asked_at),
             Seen::Unreadable(key, problem) => {
                 self.change(&key, |entry, _| entry.unreadable(problem, asked_at))
             }
@@ -209,6 +236,22 @@ impl Board {
             }
         };
         changed.then_some(Change { project: key, gone: false })
+    }
+
+    fn told(&mut self, told: Told, asked_at: Timestamp) -> Vec<Change> {
+        let Told { project, runs, add } = told;
+        let (key, project) = (project.key.clone(), project.bounded());
+        if !self.entries.contains_key(&key) {
+            let newest = runs.iter().filter_map(|r| r.updated_at.or(r.began())).max();
+            // It may have been sent before the project left, or be about how it left.
+            let late = |left: &Timestamp| newest.is_none_or(|newest| newest <= *left);
+            if !add || self.gone.get(&key).is_some_and(late) {
+                return Vec::new();
+            }
+            self.gone.remove(&key);
+            self.entries.insert(key.clone(), Entry::new(project.clone(), None, asked_at));
+        }
+        self.change(&key, |entry, rules| entry.told(project, runs, rules, asked_at))
     }
 
     fn listing_ended(

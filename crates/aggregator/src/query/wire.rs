@@ -6,6 +6,7 @@ use domain::{Branch, Pipeline, ProjectKey, Rollup, stats};
 
 use crate::board::{Entry, Shown};
 use crate::sources::{Owner, Source, State};
+use crate::webhooks::Health;
 
 /// A run with how long it is expected to take, if it is active.
 #[must_use]
@@ -14,7 +15,10 @@ pub fn pipeline_with_estimate(entry: &Entry, run: &Pipeline) -> v1::Pipeline {
     if run.status.is_active() {
         let of_branch = entry.runs().iter().filter(|r| r.branch == run.branch).map(AsRef::as_ref);
         let all = entry.runs().iter().map(AsRef::as_ref);
-        let expected = stats::expected_duration(&run.workflow.lane, of_branch)
+        // The platform's own estimate knows runs that the board does not.
+        let expected = run
+            .expected
+            .or_else(|| stats::expected_duration(&run.workflow.lane, of_branch))
             .or_else(|| stats::expected_duration(&run.workflow.lane, all));
         wire.expected_duration = expected.map(api::duration);
     }
@@ -154,10 +158,26 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         next_try_at: s.next_try_at.map(api::timestamp),
         read: count(s.read),
         expected: s.expected.map(count),
+        webhooks: s.webhooks.as_ref().map(webhooks),
         has_merge_requests: connector.is_some_and(|c| c.merge_requests().is_some()),
         has_issues: connector.is_some_and(|c| c.issues().is_some()),
         owner: s.owner.person().map(api::person),
         owner_known: s.owner.person().is_some(),
+    }
+}
+
+fn webhooks(h: &Health) -> v1::Webhooks {
+    v1::Webhooks {
+        last_at: h.last_at.map(api::timestamp),
+        last_kind: h.last_kind.clone(),
+        accepted: h.accepted,
+        duplicate: h.duplicate,
+        ignored: h.ignored,
+        forged: h.forged,
+        malformed: h.malformed,
+        too_large: h.too_large,
+        last_refused_at: h.last_refused_at.map(api::timestamp),
+        last_refusal: h.last_refusal.clone(),
     }
 }
 

@@ -215,6 +215,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    fn parse(all: &str) -> Option<Self> {
+        let (head, body) = all.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Self { status, head: head.to_owned(), body: body.to_owned() })
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (n, value) = line.split_once(':')?;
@@ -253,10 +259,22 @@ impl Web {
             Ok(String::from_utf8_lossy(&all).into_owned())
         };
         let all = answer().map_err(|e| format!("GET {target}: {e}"))?;
-        let (head, body) = all.split_once("\r\n\r\n").ok_or_else(|| format!("GET {target}: cut: {all}"))?;
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
-        let status = status.ok_or_else(|| format!("GET {target}: no status: {head}"))?;
-        Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+        Answer::parse(&all).ok_or_else(|| format!("GET {target}: cut: {all}"))
+    }
+
+    /// Sends a body, with further lines of the head.
+    pub(crate) fn post(self, target: &str, head: &str, body: &str) -> Result<Answer, String> {
+        let send = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(ANSWER))?;
+            let length = body.len();
+            write!(stream, "POST {target} HTTP/1.0\r\nContent-Length: {length}\r\n{head}\r\n{body}")?;
+            let mut all = String::new();
+            stream.read_to_string(&mut all)?;
+            Ok(all)
+        };
+        Answer::parse(&send().map_err(|e| format!("POST {target}: {e}"))?)
+            .ok_or_else(|| format!("POST {target}: cut"))
     }
 
     /// The answer's body, if it is 200.
@@ -357,7 +375,8 @@ impl Forge {
             gitlab_per_minute: Some(1_000_000),
             ..forge_sim::Limits::default()
         };
-        let builder = Sim::builder().projects(projects).seed(11).limits(limits);
+        let builder = Sim::builder().faces([forge_sim::gitlab::FACE, forge_sim::github::FACE]);
+        let builder = builder.projects(projects).seed(11).limits(limits);
         let sim = runtime.block_on(builder.start()).unwrap();
         Self { sim, _runtime: runtime }
     }

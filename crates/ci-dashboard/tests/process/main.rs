@@ -7,3 +7,4 @@ mod kit;
 mod recorded;
 mod single_process;
 mod two_daemons;
+mod webhooks;

@@ -33,7 +33,7 @@ pub(super) fn reset(headers: &HeaderMap, names: BudgetHeaders, now: Timestamp) -
 }
 
 /// The number at the beginning: some write `60, 60;w=60`.
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).map_or(text, |end| &text[..end]);
     digits.parse().ok()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -42,6 +43,8 @@ struct Inner {
     gate: Gate,
     kept: Store,
     traffic: Counter,
+    /// The hourly limit that the platform named; 0: none yet.
+    told_hourly: AtomicU64,
 }
 
 /// One source's client. Cheap to clone.
@@ -99,6 +102,7 @@ impl Client {
             gate: Gate::default(),
             kept: Store::new(limits.kept_bytes),
             traffic: Counter::default(),
+            told_hourly: AtomicU64::new(0),
         })))
     }
 
@@ -128,9 +132,19 @@ impl Client {
     pub fn budget(&self) -> Option<Budget> {
         let now = self.now();
         self.0.meter.budget(now).or_else(|| {
-            let limit = self.0.settings.dialect.hourly?;
+            let limit = self.hourly()?;
             let remaining = limit.saturating_sub(self.0.traffic.traffic(now).last_hour);
             Some(Budget { limit, remaining, reset_at: self.0.traffic.spent_until(limit, now) })
+        })
+    }
+
+    /// What we may ask in any hour, where the platform does not count out loud: as it said itself, else as the dialect
+    /// says. A little less than it said, for what is under way when the last of them is counted.
+    fn hourly(&self) -> Option<u64> {
+        let assumed = self.0.settings.dialect.hourly?;
+        Some(match self.0.told_hourly.load(Ordering::Relaxed) {
+            0 => assumed,
+            told => told.saturating_sub((told / 50).max(self.0.limits.concurrent as u64)).max(1),
         })
     }
 
@@ -214,6 +228,17 @@ impl Client {
         if !may_carry_token(&self.0.settings.base, url) {
             return Err(self.refused(&self.0.settings.base, url).error);
         }
+        self.tries_elsewhere(endpoint, url, total, once).await
+    }
+
+    /// The same for what need not go to the platform: the caller answers for where it goes.
+    pub(super) async fn tries_elsewhere<T, F: Future<Output = Try<T>>>(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        total: Duration,
+        once: impl Fn() -> F,
+    ) -> Result<T> {
         let mut tried = 0;
         loop {
             let permit = self.0.permits.acquire().await;
@@ -256,7 +281,7 @@ impl Client {
                     .0
                     .meter
                     .spent_until(now)
-                    .or_else(|| self.0.traffic.spent_until(self.0.settings.dialect.hourly?, now))?;
+                    .or_else(|| self.0.traffic.spent_until(self.hourly()?, now))?;
                 let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
                 Some((left, Error::RateLimited { until: Some(until) }))
             })
@@ -365,6 +390,12 @@ impl Client {
             .and_then(|names| budget::read(answer.headers(), names, self.now()));
         if let Some(told) = told {
             self.0.meter.learn(told);
+        }
+        let dialect = &self.0.settings.dialect;
+        if let (Some(_), Some(names)) = (dialect.hourly, dialect.budget)
+            && let Some(limit) = budget::number(answer.headers(), names.limit)
+        {
+            self.0.told_hourly.store(limit, Ordering::Relaxed);
         }
         Ok(answer)
     }

@@ -43,6 +43,15 @@ impl Post {
         Ok(Self { headers, body: body.into(), repeatable: false })
     }
 
+    /// Fields of a form.
+    #[must_use]
+    pub fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        Self { headers, body: body.into(), repeatable: false }
+    }
+
     /// Changes nothing on the platform: it may be tried again like a GET.
     #[must_use]
     pub fn repeatable(mut self) -> Self {

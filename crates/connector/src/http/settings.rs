@@ -37,7 +37,8 @@ pub struct Dialect {
     pub headers: &'static [(&'static str, &'static str)],
     /// Rate limit headers.
     pub budget: Option<BudgetHeaders>,
-    /// Requests that the platform allows in any hour, where it does not count them out loud: then we do.
+    /// Requests that the platform allows in any hour, where it does not count them out loud: then we do. Where the header
+    /// of the limit comes all the same ([`BudgetHeaders::limit`]), what it says takes the place of this.
     pub hourly: Option<u64>,
     /// Errors of its own.
     pub classify: Classify,

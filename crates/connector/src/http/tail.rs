@@ -50,14 +50,45 @@ impl Client {
             match self.tail(endpoint, url, max_bytes, true).await? {
                 Some(tail) => Ok(tail),
                 // It has an odd idea of ranges: then all of it.
-                None => self.tail(endpoint, url, max_bytes, false).await?.ok_or_else(|| {
-                    let (title, at) = (self.settings().dialect.title, place(url));
-                    let words = format!("{title} at {at} answers with a part that was not asked for");
-                    Failure::last(Error::Garbage(words))
-                }),
+                None => self.tail(endpoint, url, max_bytes, false).await?.ok_or_else(|| self.odd_part(url)),
             }
         })
         .await
+    }
+
+    /// GETs the end of a long body from an address outside of the platform that an answer of it named (a signed link to
+    /// its object storage), without any credential or header of ours. No redirect is followed, nothing of the address but
+    /// its host gets into a message, and it must be one that [`Client::get_tail`] would follow a redirect to.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn get_stored(&self, endpoint: &'static str, url: Url, max_bytes: usize) -> Result<Tail> {
+        let base = &self.settings().base;
+        if !may_be_read(base, &url) || !url.username().is_empty() || url.password().is_some() {
+            return Err(self.refused(base, &url).error);
+        }
+        let (url, total) = (&url, self.limits().timeouts.log);
+        self.tries_elsewhere(endpoint, url, total, || async move {
+            for ranged in [true, false] {
+                let answer = self.send_bare(endpoint, url, bare(max_bytes, ranged)).await?;
+                if target(answer.status(), answer.headers(), url)?.is_some() {
+                    let (title, at) = (self.settings().dialect.title, place(url));
+                    let words =
+                        format!("{title} keeps this at {at}, which redirects once more: not followed");
+                    return Err(Failure::last(Error::Redirect(words)));
+                }
+                if let Some(tail) = self.end_of(endpoint, answer, url, max_bytes, Whose::Storage).await? {
+                    return Ok(tail);
+                }
+            }
+            Err(self.odd_part(url))
+        })
+        .await
+    }
+
+    fn odd_part(&self, url: &Url) -> Failure {
+        let (title, at) = (self.settings().dialect.title, place(url));
+        Failure::last(Error::Garbage(format!("{title} at {at} answers with a part that was not asked for")))
     }
 
     /// `None` when what came is not the end.
@@ -68,12 +99,7 @@ impl Client {
         max_bytes: usize,
         ranged: bool,
     ) -> Try<Option<Tail>> {
-        let mut bare = HeaderMap::new();
-        // As it is: the end of something compressed cannot be unpacked.
-        bare.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if ranged && let Ok(range) = HeaderValue::from_str(&format!("bytes=-{max_bytes}")) {
-            bare.insert(RANGE, range);
-        }
+        let bare = bare(max_bytes, ranged);
         let base = &self.settings().base;
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -139,6 +165,17 @@ impl Client {
         dropped += cut_to(&mut kept, max_bytes);
         Ok(Some(Tail { bytes: kept.freeze(), truncated: begins_at > 0 || dropped > 0 }))
     }
+}
+
+/// The headers of a request for the end of a body, and no others.
+fn bare(max_bytes: usize, ranged: bool) -> HeaderMap {
+    let mut bare = HeaderMap::new();
+    // As it is: the end of something compressed cannot be unpacked.
+    bare.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if ranged && let Ok(range) = HeaderValue::from_str(&format!("bytes=-{max_bytes}")) {
+        bare.insert(RANGE, range);
+    }
+    bare
 }
 
 /// Keeps the last `max` bytes; gives back how many went.

@@ -129,3 +129,54 @@ async fn a_log_without_end_is_given_up() {
     assert!(matches!(end(&client, 10).await, Err(Error::Garbage(words)) if words.contains("50000 bytes")));
     assert_eq!(server.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn a_link_into_a_storage_is_read_without_anything_of_ours() {
+    let storage = Server::start(|seen, n| if n % 2 == 0 { whole() } else { ranged(seen) }).await;
+    let link: url::Url = storage.foreign("/signed?sig=hush").parse().unwrap();
+    let server = Server::always(status(500)).await;
+    let client = client(server.url("/api"));
+    for _ in 0..2 {
+        let Tail { bytes, truncated } = client.get_stored(ENDPOINT, link.clone(), 5).await.unwrap();
+        assert_eq!((&*bytes, truncated), (&b"fghij"[..], true));
+    }
+    for seen in storage.seen() {
+        assert!(!seen.has_canary(), "{seen:?}");
+        for ours in ["private-token", "authorization", "x-dialect", "cookie", "referer"] {
+            assert_eq!(seen.header(ours), None);
+        }
+        assert_eq!(seen.target, "/signed?sig=hush");
+    }
+    assert_eq!(server.seen().len(), 0);
+    assert_eq!(client.traffic().last_hour, 0, "the storage is not the platform");
+
+    for reply in [status(403), status(404), status(500), redirect(server.url("/api"))] {
+        let storage = Server::always(reply).await;
+        let link = storage.foreign("/signed?sig=hush").parse().unwrap();
+        let error = client.get_stored(ENDPOINT, link, 5).await.unwrap_err();
+        assert!(!matches!(error, Error::Unauthorized(_) | Error::RateLimited { .. }), "{error:?}");
+        assert!(!error.to_string().contains("hush"), "{error}");
+    }
+    assert_eq!(server.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_link_of_a_platform_elsewhere_never_leads_into_this_machine() {
+    let here = Server::always(whole()).await;
+    let client = client("https://ci.example.com/api".parse().unwrap());
+    let user = here.url("/").as_str().replace("://", "://user@");
+    for link in [
+        here.url("/x").to_string(),
+        here.foreign("/x"),
+        user,
+        "http://169.254.169.254/latest".into(),
+        "https://169.254.169.254/latest".into(),
+        "http://storage.example.com/x".into(),
+        "https://user@storage.example.com/x".into(),
+        "file:///etc/passwd".into(),
+    ] {
+        let error = client.get_stored(ENDPOINT, link.parse().unwrap(), 5).await.unwrap_err();
+        assert!(matches!(error, Error::Redirect(_)), "{link}: {error:?}");
+    }
+    assert_eq!(here.seen().len(), 0);
+}

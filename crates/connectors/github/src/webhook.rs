@@ -4,6 +4,7 @@ use connector::signature::hmac_sha256_hex;
 use connector::{Delivery, Event, News, Refused, Webhooks};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::github::GitHub;
 use crate::{convert, wire};
@@ -16,6 +17,8 @@ struct Payload {
     workflow_run: Option<wire::Run>,
 }
 
+/// The event that carries a run.
+const RUN: &str = "workflow_run";
 /// Events after which a repository is to be read anew, though they do not carry its runs.
 const TOUCHING: [&str; 8] = [
     "check_suite",
@@ -28,6 +31,15 @@ const TOUCHING: [&str; 8] = [
     "workflow_job",
 ];
 
+fn malformed(why: &str) -> Refused {
+    Refused::Malformed(domain::text::line(why, domain::text::MAX_TITLE))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body)
+        .map_err(|e| malformed(&format!("no JSON of GitHub's (is the content type application/json?): {e}")))
+}
+
 impl Webhooks for GitHub {
     fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?;
@@ -38,22 +50,25 @@ impl Webhooks for GitHub {
             let why = "X-Hub-Signature-256 does not fit: signed with another secret, or changed on the way";
             return Err(Refused::Forged(why.to_owned()));
         }
-        let malformed = |why: String| Refused::Malformed(domain::text::line(&why, domain::text::MAX_TITLE));
         let kind = delivery.header("x-github-event").unwrap_or_default().to_owned();
-        let mut payload: Payload = serde_json::from_slice(delivery.body).map_err(|e| {
-            malformed(format!("no JSON of GitHub's (is the content type application/json?): {e}"))
-        })?;
-        let project =
-            payload.repository.take().map(|row| Box::new(convert::project(&self.source, row).bounded()));
-        let news = match (kind.as_str(), project, payload.workflow_run) {
-            ("workflow_run", Some(project), Some(run)) => {
-                News::Runs { project, pipelines: vec![convert::run(&run).bounded()] }
+        let news = if kind == RUN || TOUCHING.contains(&&*kind) {
+            let mut payload: Payload = read(delivery.body)?;
+            let repository = payload.repository.take();
+            let project = repository.map(|row| Box::new(convert::project(&self.source, row).bounded()));
+            match (project, payload.workflow_run) {
+                (Some(project), Some(run)) if kind == RUN => {
+                    News::Runs { project, pipelines: vec![convert::run(&run).bounded()] }
+                }
+                _ if kind == RUN => {
+                    return Err(malformed("workflow_run without its run or its repository"));
+                }
+                (Some(project), _) => News::Touched(project),
+                (None, _) => News::Nothing,
             }
-            ("workflow_run", ..) => {
-                return Err(malformed("workflow_run without its run or its repository".to_owned()));
-            }
-            (kind, Some(project), _) if TOUCHING.contains(&kind) => News::Touched(project),
-            _ => News::Nothing,
+        } else {
+            // Of any other shape, but JSON.
+            read::<IgnoredAny>(delivery.body)?;
+            News::Nothing
         };
         let id = delivery.header("x-github-delivery").map(str::to_owned);
         Ok(Event { id, kind, news })

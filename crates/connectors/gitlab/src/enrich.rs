@@ -233,6 +233,10 @@ fn tell_commits(head: Option<&Branch>, commits: &[wire::Commit], runs: &mut [Pip
 /// commit, where that is known, stays.
 fn take_over(run: &mut Pipeline, detail: &wire::Pipeline) {
     let mut full = convert::full(detail);
+    if full.id != run.id {
+        // An answer to another question: the row stands as it is.
+        return;
+    }
     full.author = run.author.take().or(full.author);
     let unmoved = full.native_status == run.native_status && full.updated_at == run.updated_at;
     // Servers before 12.x have no `detailed_status`.

@@ -1,13 +1,15 @@
 //! GitLab's webhooks: a plain token or a Standard Webhooks signature; the whole pipeline inside of a `Pipeline Hook`.
 
 use connector::signature::{same_secret, standard_webhook};
-use connector::wire::{lenient_string, lenient_u64};
+use connector::wire::{Rows, lenient_string, lenient_time, lenient_u64};
 use connector::{Delivery, Event, News, Refused, Webhooks};
-use domain::{Person, Project};
+use domain::{Person, Project, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::source::GitLab;
+use crate::wire::or_none;
 use crate::{convert, wire};
 
 /// A signed delivery may be this old, in seconds, or as far in the future: clocks differ, and what is older was recorded.
@@ -15,6 +17,10 @@ const MAX_AGE: u64 = 300;
 /// What GitLab calls a pipeline that passed although a job failed that may. The hook has the text, the API the group.
 const PASSED_WITH_WARNINGS: &str = "passed with warnings";
 
+/// Where the delivery's id stands (from 17.4 on). `X-Gitlab-Event-UUID` is none: all events of one request share it.
+const DELIVERY_IDS: [&str; 2] = ["idempotency-key", "webhook-id"];
+/// The event that carries a pipeline.
+const PIPELINE: &str = "Pipeline Hook";
 /// Events after which a project is to be read anew, though they do not carry its pipelines.
 const TOUCHING: [&str; 4] = ["Job Hook", "Merge Request Hook", "Push Hook", "Tag Push Hook"];
 
@@ -22,13 +28,32 @@ const TOUCHING: [&str; 4] = ["Job Hook", "Merge Request Hook", "Push Hook", "Tag
 struct Payload {
     #[serde(default)]
     object_attributes: Option<serde_json::Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     project: Option<wire::Project>,
     /// Job and push hooks name the project so.
     #[serde(default, deserialize_with = "lenient_u64")]
     project_id: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     commit: Option<Commit>,
+    #[serde(default, deserialize_with = "or_none")]
+    builds: Option<Rows<Times>>,
+}
+
+/// When something was. The hook has a pipeline's times, but for when it was last touched.
+#[derive(Debug, Default, Deserialize)]
+struct Times {
+    #[serde(default, deserialize_with = "lenient_time")]
+    created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    started_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    finished_at: Option<Timestamp>,
+}
+
+impl Times {
+    fn newest(&self) -> Option<Timestamp> {
+        self.created_at.max(self.started_at).max(self.finished_at)
+    }
 }
 
 /// What the hook's pipeline has beyond the API's, or otherwise.
@@ -98,8 +123,19 @@ impl GitLab {
     }
 }
 
-fn pipeline(attributes: serde_json::Value, commit: Option<&Commit>) -> Result<domain::Pipeline, Refused> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|e| {
+        malformed(&format!("no JSON of GitLab's (a custom webhook template has to be off): {e}"))
+    })
+}
+
+fn pipeline(
+    attributes: serde_json::Value,
+    builds: &[Times],
+    commit: Option<&Commit>,
+) -> Result<domain::Pipeline, Refused> {
     let of_hook: OfHook = serde_json::from_value(attributes.clone()).unwrap_or_default();
+    let own: Times = serde_json::from_value(attributes.clone()).unwrap_or_default();
     let mut row = attributes;
     if let Some(fields) = row.as_object_mut() {
         // Text here, an object in the API.
@@ -112,6 +148,10 @@ fn pipeline(attributes: serde_json::Value, commit: Option<&Commit>) -> Result<do
     let row: wire::Pipeline = serde_json::from_value(row)
         .map_err(|e| malformed(&format!("Pipeline Hook: object_attributes: {e}")))?;
     let mut run = convert::pipeline(&row);
+    // What happened last to it or to a job of it: by this a late delivery is known for what it is. Never later than
+    // GitLab's own time, so that the answer to the next question is not taken for old.
+    let touched = builds.iter().map(Times::newest).fold(own.newest(), Option::max);
+    run.updated_at = run.updated_at.or(touched);
     run.url = run.url.or_else(|| of_hook.url.as_deref().and_then(domain::WebUrl::parse));
     run.message = commit.and_then(|c| c.message.clone());
     let author = commit.and_then(|c| c.author.as_ref()).and_then(|a| a.name.clone());
@@ -123,22 +163,26 @@ impl Webhooks for GitLab {
     fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         self.verify(delivery)?;
         let kind = delivery.header("x-gitlab-event").unwrap_or_default().to_owned();
-        let mut payload: Payload = serde_json::from_slice(delivery.body).map_err(|e| {
-            malformed(&format!("no JSON of GitLab's (a custom webhook template has to be off): {e}"))
-        })?;
-        let project = self.project_of(&payload);
-        let news = match (kind.as_str(), project, payload.object_attributes.take()) {
-            ("Pipeline Hook", Some(project), Some(attributes)) => {
-                News::Runs { project, pipelines: vec![pipeline(attributes, payload.commit.as_ref())?] }
+        let news = if kind == PIPELINE || TOUCHING.contains(&&*kind) {
+            let mut payload: Payload = read(delivery.body)?;
+            match (self.project_of(&payload), payload.object_attributes.take()) {
+                (Some(project), Some(attributes)) if kind == PIPELINE => {
+                    let builds = payload.builds.unwrap_or_default().items;
+                    let run = pipeline(attributes, &builds, payload.commit.as_ref())?;
+                    News::Runs { project, pipelines: vec![run] }
+                }
+                _ if kind == PIPELINE => {
+                    return Err(malformed("Pipeline Hook without its pipeline or its project"));
+                }
+                (Some(project), _) => News::Touched(project),
+                (None, _) => News::Nothing,
             }
-            ("Pipeline Hook", ..) => {
-                return Err(malformed("Pipeline Hook without its pipeline or its project"));
-            }
-            (kind, Some(project), _) if TOUCHING.contains(&kind) => News::Touched(project),
-            _ => News::Nothing,
+        } else {
+            // Of any other shape, but JSON.
+            read::<IgnoredAny>(delivery.body)?;
+            News::Nothing
         };
-        let ids = ["idempotency-key", "webhook-id", "x-gitlab-event-uuid"];
-        let id = ids.into_iter().find_map(|name| delivery.header(name)).map(str::to_owned);
+        let id = DELIVERY_IDS.into_iter().find_map(|name| delivery.header(name)).map(str::to_owned);
         Ok(Event { id, kind, news })
     }
 }

@@ -1,9 +1,9 @@
-//! Serves a simulated GitLab and GitHub on loopback until Ctrl-C, to try things by hand.
+//! Serves simulated platforms on loopback until Ctrl-C, to try things by hand.
 
 use clap::Parser;
-use forge_sim::Sim;
+use forge_sim::{FACES, Sim};
 
-/// Simulated GitLab and GitHub on loopback.
+/// Simulated platforms on loopback.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -19,9 +19,10 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let sim = Sim::builder().projects(arguments.projects).seed(arguments.seed).demo().start().await?;
-    println!("GITLAB_URL={}", sim.gitlab_url());
-    println!("GITHUB_URL={}", sim.github_url());
-    println!("GITLAB_TOKEN={0} GITHUB_TOKEN={0}", sim.token());
+    println!("Token at every face: {}", sim.token());
+    for face in FACES {
+        println!("{:<22} {}", face.0, sim.url(*face));
+    }
     tokio::signal::ctrl_c().await?;
     sim.shutdown().await;
     Ok(())

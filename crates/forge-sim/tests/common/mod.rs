@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use forge_sim::{ManualClock, Sim, SimBuilder};
+use forge_sim::world::FaceId;
+use forge_sim::{ManualClock, Sim, SimBuilder, github, gitlab};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,10 +16,13 @@ pub fn start() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
+/// The platforms that most tests are about: how many there are decides which one has which project.
+pub const FACES: [FaceId; 2] = [gitlab::FACE, github::FACE];
+
 /// A small world and its clock.
 pub fn still(projects: usize) -> (SimBuilder, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(start()));
-    (Sim::builder().seed(7).projects(projects).clock(clock.clone()), clock)
+    (Sim::builder().seed(7).projects(projects).faces(FACES).clock(clock.clone()), clock)
 }
 
 #[derive(Debug, Clone)]

@@ -108,7 +108,8 @@ impl Aggregator {
         }
     }
 
-    /// Asks, and asks once more when the connection broke: every question here is idempotent.
+    /// Asks, and asks once more when the connection broke: every question here is idempotent (a delivery
+    /// that was taken is known when it comes again).
     async fn ask<T: People, F, Fut>(&self, patience: Patience, call: F) -> Result<T, AskError>
     where
         F: Fn(api::Client) -> Fut,
@@ -194,4 +195,5 @@ questions! {
     list_issues: ListIssuesRequest => ListIssuesResponse,
     get_me: GetMeRequest => GetMeResponse,
     list_sources: ListSourcesRequest => ListSourcesResponse,
+    ingest_webhook: IngestWebhookRequest => IngestWebhookResponse,
 }

@@ -48,6 +48,7 @@ people_in! {
     ListSourcesResponse: sources;
     // It names nobody.
     GetJobLogResponse: ;
+    IngestWebhookResponse: ;
 }
 
 impl People for v1::Source {

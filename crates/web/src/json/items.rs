@@ -162,6 +162,21 @@ pub(crate) struct Source<'a> {
     projects: u32,
     budget: Option<Budget>,
     requests_last_hour: u64,
+    webhooks: Option<Webhooks<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Webhooks<'a> {
+    last_at: Option<String>,
+    last_kind: Option<&'a str>,
+    accepted: u64,
+    duplicate: u64,
+    ignored: u64,
+    forged: u64,
+    malformed: u64,
+    too_large: u64,
+    last_refused_at: Option<String>,
+    last_refusal: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -404,6 +419,24 @@ impl<'a> From<&'a v1::Source> for Source<'a> {
                 reset_at: time(b.reset_at.as_ref()),
             }),
             requests_last_hour: s.requests_last_hour,
+            webhooks: s.webhooks.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl<'a> From<&'a v1::Webhooks> for Webhooks<'a> {
+    fn from(w: &'a v1::Webhooks) -> Self {
+        Self {
+            last_at: time(w.last_at.as_ref()),
+            last_kind: w.last_kind.as_deref(),
+            accepted: w.accepted,
+            duplicate: w.duplicate,
+            ignored: w.ignored,
+            forged: w.forged,
+            malformed: w.malformed,
+            too_large: w.too_large,
+            last_refused_at: time(w.last_refused_at.as_ref()),
+            last_refusal: w.last_refusal.as_deref(),
         }
     }
 }

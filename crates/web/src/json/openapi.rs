@@ -190,6 +190,22 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("projects", Whole, SET, "how many it has"),
             ("budget", One("Budget"), NULL, "what the platform still allows"),
             ("requests_last_hour", Whole, SET, ""),
+            ("webhooks", One("Webhooks"), NULL, "how they fare since the start; null: it takes none"),
+        ],
+    ),
+    (
+        "Webhooks",
+        &[
+            ("last_at", Time, NULL, "when the newest one came that was believed"),
+            ("last_kind", Text, NULL, "what it told, in the platform's word"),
+            ("accepted", Whole, SET, "applied"),
+            ("duplicate", Whole, SET, "taken before"),
+            ("ignored", Whole, SET, "believed, and of no concern here"),
+            ("forged", Whole, SET, "refused: not signed with the source's secret"),
+            ("malformed", Whole, SET, "refused: signed, but not readable"),
+            ("too_large", Whole, SET, "refused: too large"),
+            ("last_refused_at", Time, NULL, ""),
+            ("last_refusal", Text, NULL, "why, in words"),
         ],
     ),
     (

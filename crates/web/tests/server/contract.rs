@@ -29,12 +29,15 @@ const JOB: &str = "id name stage status native_status allow_failure failure_reas
                    duration_seconds queued_seconds url";
 const BRANCH: &str = "source project_id name default protected sha author message committed_at outcome activity \
                       pipelines url";
+const SOURCE: &str =
+    "name platform url state error last_success_at projects budget requests_last_hour webhooks";
+const WEBHOOKS: &str =
+    "last_at last_kind accepted duplicate ignored forged malformed too_large last_refused_at last_refusal";
 const MERGE_REQUEST: &str = "source project_id id number title state draft author reviewers labels source_branch \
                              target_branch sha outcome activity created_at updated_at url";
 const ISSUE: &str =
     "source project_id id number title state author assignees labels created_at updated_at url";
 const ME: &str = "source platform name login avatar_url error";
-const SOURCE: &str = "name platform url state error last_success_at projects budget requests_last_hour";
 
 fn rows() -> Script {
     Script { rows: vec![fixtures::full_row(), fixtures::bare_row()], ..Script::default() }
@@ -134,6 +137,13 @@ async fn values_are_what_the_contract_says() {
     assert_eq!(
         source["budget"],
         json!({ "limit": 2000, "remaining": 0, "reset_at": "2026-11-24T12:01:00Z" })
+    );
+    assert_eq!(
+        source["webhooks"],
+        json!({
+            "last_at": "2026-11-24T11:58:00Z", "last_kind": "Pipeline Hook", "accepted": 7, "duplicate": 1, "ignored": 2,
+            "forged": 3, "malformed": 0, "too_large": 0, "last_refused_at": null, "last_refusal": null,
+        })
     );
     let log = world.get(&format!("{P}/pipelines/9001/jobs/j1/log")).await.json();
     assert_eq!(log, json!({ "text": "line 1\nline 2\n", "truncated": true, "note": null, "loading": false }));
@@ -482,6 +492,7 @@ async fn the_description_fits_the_answers() {
         ("Pipeline", PIPELINE),
         ("Job", JOB),
         ("Branch", BRANCH),
+        ("Webhooks", WEBHOOKS),
         ("MergeRequest", MERGE_REQUEST),
         ("Issue", ISSUE),
         ("Me", ME),

@@ -242,6 +242,15 @@ pub(crate) fn full_source() -> v1::Source {
         requests_last_hour: 123,
         title: "GitLab".into(),
         icon: "gitlab".into(),
+        webhooks: Some(v1::Webhooks {
+            last_at: time("2026-11-24T11:58:00Z"),
+            last_kind: some("Pipeline Hook"),
+            accepted: 7,
+            duplicate: 1,
+            ignored: 2,
+            forged: 3,
+            ..Default::default()
+        }),
         has_merge_requests: true,
         has_issues: true,
         owner: Some(person()),

@@ -53,6 +53,8 @@ pub(crate) struct Script {
     pub(crate) renamed: BTreeMap<(String, String), String>,
     /// Any project is there, under the key that it is asked by.
     pub(crate) echo: bool,
+    /// What becomes of webhooks, and why.
+    pub(crate) verdict: (v1::WebhookVerdict, &'static str),
     /// Calls hang.
     pub(crate) hang: bool,
     /// Every call fails so.
@@ -80,6 +82,7 @@ impl Default for Script {
             loading: false,
             renamed: BTreeMap::new(),
             echo: false,
+            verdict: (v1::WebhookVerdict::Applied, ""),
             hang: false,
             fail: None,
         }
@@ -91,6 +94,7 @@ pub(crate) struct Aggregator {
     script: Mutex<Script>,
     calls: Mutex<BTreeMap<&'static str, usize>>,
     asked: Mutex<Vec<String>>,
+    ingested: Mutex<Vec<v1::IngestWebhookRequest>>,
     words: broadcast::Sender<v1::WatchResponse>,
     up: Mutex<Option<CancellationToken>>,
 }
@@ -108,6 +112,11 @@ impl Aggregator {
     /// The questions, as text.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// The webhooks that came, and none of them any more.
+    pub(crate) fn ingested(&self) -> Vec<v1::IngestWebhookRequest> {
+        std::mem::take(&mut self.ingested.lock().unwrap())
     }
 
     /// A new version that changed these projects.
@@ -393,6 +402,16 @@ impl DashboardService for Service {
         Ok(Answer::new(v1::ListSourcesResponse { sources: self.0.script().sources.clone(), version }))
     }
 
+    async fn ingest_webhook(
+        &self,
+        request: Ask<v1::IngestWebhookRequest>,
+    ) -> Result<Answer<v1::IngestWebhookResponse>, Status> {
+        self.0.count("ingest_webhook", &"a delivery").await?;
+        self.0.ingested.lock().unwrap().push(request.into_inner());
+        let (verdict, detail) = self.0.script().verdict;
+        Ok(Answer::new(v1::IngestWebhookResponse { verdict: verdict.into(), detail: detail.into() }))
+    }
+
     type WatchStream = Words;
 
     async fn watch(&self, _: Ask<v1::WatchRequest>) -> Result<Answer<Words>, Status> {
@@ -546,6 +565,7 @@ impl World {
             script: Mutex::new(script),
             calls: Mutex::default(),
             asked: Mutex::default(),
+            ingested: Mutex::default(),
             words: broadcast::Sender::new(1024),
             up: Mutex::new(None),
         });
@@ -657,7 +677,8 @@ fn run(tasks: &Tasks, aggregator: &Arc<Aggregator>, endpoint: Endpoint) {
     tasks.run("pump", async move {
         stop.run_until_cancelled(pump).await;
     });
-    let service = DashboardServiceServer::new(Service(Arc::clone(aggregator)));
+    let service = DashboardServiceServer::new(Service(Arc::clone(aggregator)))
+        .max_decoding_message_size(api::MAX_MESSAGE_BYTES);
     let stop = tasks.stop_token();
     tasks.run("aggregator", async move {
         let server = tonic::transport::Server::builder()

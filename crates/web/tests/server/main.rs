@@ -8,3 +8,4 @@ mod fixtures;
 mod http;
 mod kit;
 mod last_good;
+mod webhooks;

@@ -1,6 +1,7 @@
 //! Every odd answer that GitHub is known to give, from a server that gives it.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod actions;
 mod forge;
 mod heads;
 mod lists;
