@@ -12,12 +12,13 @@ use config::{Inputs, Role, Settings};
 use domain::{Outcome, SystemClock};
 use forge_sim::world::{Project, RunStatus, Shape};
 use forge_sim::{Effect, Fault, Limits, Sim, SimBuilder};
+use futures::FutureExt as _;
 use lifecycle::Lifecycle;
 
 /// Nothing here takes nearly as long; a test that hangs is a test that fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough that everything is read once while a test looks.
-const ONCE: (&str, &str) = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "1s");
+const ONCE: (&str, &str) = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "1m");
 /// Fast enough to see what moves.
 const FAST: (&str, &str) = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms");
 
@@ -104,6 +105,8 @@ impl Rig {
         let wait = async {
             loop {
                 changes.message().await.unwrap().expect("the stream goes on");
+                // However many came meanwhile: one look is enough for all of them.
+                while changes.message().now_or_never().is_some() {}
                 if let Some(found) = look().await {
                     return found;
                 }

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use domain::{ProjectKey, Timestamp};
+use domain::{ProblemKind, ProjectKey, Timestamp};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
@@ -53,11 +53,12 @@ pub fn mark(entry: &Entry, kind: Kind) -> Mark {
     }
 }
 
-/// Whether a project's lists are read though nobody looks at that project: what is archived, without CI or quiet is not.
+/// Whether a project's lists are read though nobody looks at that project: what is archived, gone, without CI or quiet is not.
 #[must_use]
 pub fn is_asked(entry: &Entry, watched: &Watched, now: Timestamp) -> bool {
     let project = &entry.project;
-    if project.archived || entry.is_loading() {
+    let gone = entry.problem().is_some_and(|p| matches!(p.kind, ProblemKind::NotFound | ProblemKind::Legal));
+    if project.archived || entry.is_loading() || gone {
         return false;
     }
     if watched.is_named(project) {

@@ -1,6 +1,6 @@
 //! Reads one source's lists in the background, and whose token it is.
 //!
-//! Never more than `AT_ONCE` requests at a time, and none while the source does not answer, is read for the first time,
+//! Never more than a few requests at a time, and none while the source does not answer, is read for the first time,
 //! or has less of its rate limit left than pipelines should have for themselves.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use connector::http::Budget;
 use connector::{Connector, CurrentUser, Error, Issue, MergeRequest};
 use domain::{Person, Problem, ProblemKind, Project, ProjectKey, SourceName, Timestamp};
 use futures::StreamExt as _;
+use jiff::SignedDuration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::due::{Ask, Due};
@@ -27,6 +28,8 @@ const HASTE: u32 = 4;
 /// Below this share of its rate limit a source's lists wait, at rest and while somebody looks: pipelines come first.
 const RESERVE_AT_REST: f64 = 0.5;
 const RESERVE_LOOKED_AT: f64 = 0.3;
+/// A wait for the rate limit is said when it takes longer than this.
+const WORTH_TELLING: SignedDuration = SignedDuration::from_mins(2);
 /// How often the keeper looks whether something moved, as a part of the refresh interval.
 const LOOKS_AROUND: u32 = 20;
 /// After a failure of the whole source, at least so long.
@@ -86,7 +89,10 @@ impl Keeper {
         }
         let looked_at = self.attention.at_anything();
         if let Some(until) = self.out_of_budget(looked_at) {
-            self.hub.keep(None, |work| work.wait(self.source(), Some(until)));
+            // A window of a minute is over before anybody has read of it.
+            if until.duration_since(self.now()) > WORTH_TELLING {
+                self.hub.keep(None, |work| work.wait(self.source(), Some(until)));
+            }
             let _ = tokio::time::timeout(self.every / LOOKS_AROUND, self.attention.nudged()).await;
             return Ok(());
         }
@@ -148,7 +154,7 @@ impl Keeper {
                 then = then.into_iter().chain(ask.collect::<Issue>(entries(), &mut found)).min();
             }
         });
-        found.sort_by_key(|a| a.0);
+        found.sort_by_key(|(urgency, _)| *urgency);
         (found.into_iter().map(|(_, due)| due).take(most).collect(), then)
     }
 

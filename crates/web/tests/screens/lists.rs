@@ -366,9 +366,9 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
         a
     };
     let second = ListQuery { page: 2, ..ListQuery::default() };
-    let github = [source("github-main", "github", "GitHub")];
+    let github = source("github-main", "github", "GitHub");
     let one_word = v1::ListMergeRequestsResponse {
-        sources: vec![v1::Source { has_issues: false, ..github[0].clone() }],
+        sources: vec![v1::Source { has_issues: false, ..github }],
         ..answer(company()[2..3].to_vec())
     };
     let unknown: Vec<v1::Source> =
