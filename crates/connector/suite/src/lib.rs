@@ -52,8 +52,10 @@ pub use stage::{Stage, settings};
 pub struct Has {
     /// Repositories with branches (a feed or a single job has none).
     pub branches: bool,
-    /// All runs that it ever had, or at least the newest hundred; else only the newest one.
+    /// All runs that it ever had can be listed; else only the newest one.
     pub history: bool,
+    /// How many of a project's newest runs its state has from the beginning; later ones are added to these.
+    pub first_sight: usize,
     /// Jobs of a run.
     pub jobs: bool,
     /// Logs of jobs.
@@ -79,6 +81,7 @@ impl Has {
     pub const EVERYTHING: Self = Self {
         branches: true,
         history: true,
+        first_sight: connector::Heads::MAX_RUNS,
         jobs: true,
         logs: true,
         commits: true,

@@ -97,7 +97,9 @@ pub async fn narrowed(subject: &'static Subject) {
 
 /// A page that fails half-way keeps what came and says so.
 pub async fn half_way(subject: &'static Subject) {
-    let (true, Some(paths_of)) = (subject.has.history, subject.paths_of) else { return };
+    if !subject.has.history || subject.paths_of.is_none() {
+        return;
+    }
     let stage = Stage::new(subject, 10).await;
     let (id, project) = stage.green().await;
     stage.grow(id);
@@ -108,8 +110,8 @@ pub async fn half_way(subject: &'static Subject) {
     if asked < 2 {
         return;
     }
-    let path = stage.truth(id, paths_of);
-    stage.sim.faults().add(Fault::on(&path, Effect::Status(404)).after(asked as u32 - 1));
+    // All of them are about this project, whatever their paths.
+    stage.sim.faults().add(Fault::on("*", Effect::Status(404)).face(subject.face).after(asked as u32 - 1));
     let fresh = stage.source_with(Some(stage.sim.token()));
     let some = fresh.pipelines(&project, &query(ALL)).await.unwrap();
     assert!(!some.items.is_empty(), "what came is kept");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use connector::Heads;
 use domain::{Completeness, Pipeline, ProblemKind, Status};
 use forge_sim::world::{self, RunStatus, Shape};
 use forge_sim::{Effect, Fault};
@@ -106,7 +105,7 @@ pub async fn is_the_worlds(subject: &'static Subject) {
             let by_id = |run: &&world::Pipeline| (subject.run_id)(truth, run);
             let ids: BTreeSet<String> = heads.pipelines.iter().map(|r| r.id.to_string()).collect();
             assert_eq!(ids.len(), heads.pipelines.len(), "{id}: each run once");
-            let newest: Vec<_> = truth.pipelines().iter().rev().take(Heads::MAX_RUNS).collect();
+            let newest: Vec<_> = truth.pipelines().iter().rev().take(subject.has.first_sight).collect();
             if subject.has.history {
                 let missing: Vec<_> = newest.iter().map(by_id).filter(|run| !ids.contains(run)).collect();
                 assert!(missing.is_empty(), "{id}: {} runs are missing: {missing:?}", missing.len());

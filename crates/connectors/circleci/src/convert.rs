@@ -1,5 +1,7 @@
 //! From CircleCI's objects to ours.
 
+use std::collections::BTreeMap;
+
 use connector::wire::between;
 use domain::{
     Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, Project, ProjectKey, RunId, SourceName,
@@ -135,19 +137,20 @@ pub(crate) fn pipeline(base: &Url, slug: &str, row: &wire::Pipeline, now: Timest
     }
 }
 
-/// The runs of a pipeline: its workflows, or itself when it has none.
+/// The runs of a pipeline: its workflows, or itself when it has none. A workflow that is started over is a new one of the
+/// same name: the newest of each name is the run, and how many there were is its count of tries.
 pub(crate) fn runs(base: &Url, slug: &str, of: &Pipeline, rows: &[wire::Workflow]) -> Vec<Pipeline> {
     if rows.is_empty() {
         return vec![of.clone()];
     }
     let mut runs: Vec<_> = rows.iter().map(|row| run(base, slug, of, row)).collect();
     runs.sort_by_cached_key(Pipeline::age_key);
-    // A workflow that is started over is a new one of the same name.
-    for at in 0..runs.len() {
-        let before = runs[..at].iter().filter(|r| r.workflow.lane == runs[at].workflow.lane).count();
-        runs[at].attempt = u32::try_from(before + 1).ok();
+    let mut newest: BTreeMap<String, Pipeline> = BTreeMap::new();
+    for run in runs {
+        let before = newest.get(&run.workflow.lane).and_then(|run| run.attempt).unwrap_or(0);
+        newest.insert(run.workflow.lane.clone(), Pipeline { attempt: Some(before + 1), ..run });
     }
-    runs
+    newest.into_values().collect()
 }
 
 /// A workflow as a run of its pipeline.

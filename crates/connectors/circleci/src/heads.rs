@@ -33,7 +33,10 @@ const AT_ONCE: usize = 4;
 /// When its pipelines cannot be listed, or the source fails. Whatever else fails is a problem beside the rest.
 pub(crate) async fn read(circle: &CircleCi, ask: &HeadsAsk) -> Result<Heads> {
     let known = Known::new(&ask.known);
-    let told = ask.told.as_ref().map(|told| told.pipelines.as_slice()).filter(|told| known.reaches(told));
+    // Who has read it knows at least the name of its default branch, where it has one.
+    let first_sight = known.is_empty() && ask.known_head.is_none() && ask.project.default_branch.is_some();
+    let told = ask.told.as_ref().map(|told| told.pipelines.as_slice());
+    let told = told.filter(|told| known.reaches(told, first_sight));
     let pipelines = match told {
         Some(told) => told.to_vec(),
         None => runs::newest(circle, &ask.project, None).await?,
@@ -42,7 +45,7 @@ pub(crate) async fn read(circle: &CircleCi, ask: &HeadsAsk) -> Result<Heads> {
     let shown = shown_branches(ask);
 
     let red = known.red(&pipelines, &shown);
-    let limit = if known.is_empty() { FIRST_SIGHT } else { PIPELINES_PER_READING };
+    let limit = if first_sight { FIRST_SIGHT } else { PIPELINES_PER_READING };
     let wanted: Vec<&Pipeline> = pipelines
         .iter()
         .filter(|p| known.lacks(p) || known.is_open(p) || red.contains(&p.number))
@@ -50,7 +53,7 @@ pub(crate) async fn read(circle: &CircleCi, ask: &HeadsAsk) -> Result<Heads> {
         .collect();
     let mut read = Read::default();
     read.workflows(circle, ask, wanted, told.is_some()).await?;
-    if known.is_empty() {
+    if first_sight {
         let there = |branch: &str| read.runs.iter().any(|r| r.branch.as_deref() == Some(branch));
         let lacking: Vec<&str> = shown.iter().copied().filter(|branch| !there(branch)).collect();
         for branch in lacking {
@@ -129,9 +132,9 @@ impl<'a> Known<'a> {
     }
 
     /// Whether there is no pipeline between what is told and what is known: they are numbered without holes.
-    fn reaches(&self, told: &[Pipeline]) -> bool {
+    fn reaches(&self, told: &[Pipeline], first_sight: bool) -> bool {
         let numbers: BTreeSet<u64> = told.iter().filter_map(|p| p.number).collect();
-        let Some(last) = numbers.last() else { return false };
+        let Some(last) = numbers.last() else { return !first_sight };
         match self.newest() {
             None => numbers.len() >= FIRST_SIGHT || numbers.contains(&1),
             Some(newest) => (newest + 1..=*last).all(|number| numbers.contains(&number)),

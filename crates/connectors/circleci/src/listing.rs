@@ -1,9 +1,10 @@
 //! Which projects there are.
 //!
-//! CircleCI has no list of them: they are found by the pipelines of their organizations, newest first. So what was found
-//! once is remembered – the only thing that this connector remembers beside its client – and a later listing reads an
+//! API v2 has no list of them: they are found by the pipelines of their organizations, newest first. So what was found once
+//! is remembered – the only thing that this connector remembers beside its client – and a later listing reads an
 //! organization's pipelines only until it meets one that the listing before has seen: usually one request, which also tells
-//! which projects have moved. A project without any pipeline is not found this way; it can be named.
+//! which projects have moved. What has not run for long is found as well when the token's owner follows it: those v1.1 lists,
+//! with their default branches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,19 +19,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Slug;
 use crate::circleci::CircleCi;
-use crate::{base, wire};
+use crate::{base, convert, wire};
 
 const COLLABORATIONS: &str = "GET /me/collaborations";
+const FOLLOWED: &str = "GET /api/v1.1/projects";
 const OF_ORGANIZATION: &str = "GET /pipeline?org-slug";
 /// Pages of an organization's pipelines that the first listing reads.
-const FIRST_PAGES: usize = 20;
+const FIRST_PAGES: usize = 10;
 /// The same for later ones, which look for what they know.
 const LATER_PAGES: usize = 5;
 /// The most projects of one organization.
 const MAX_PROJECTS: usize = 5_000;
 /// How many of a project's newest pipelines are told to who reads its state.
-pub(crate) const TOLD: usize = 10;
-/// How often a project is read itself, for its default branch.
+pub(crate) const TOLD: usize = 20;
+/// How often is read what changes rarely: the organizations, what is followed, and each other project for its default branch.
 const PROJECT_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// Projects that are read at the same time.
 const PROJECTS_AT_ONCE: usize = 8;
@@ -53,14 +55,27 @@ struct Organization {
     newest: BTreeSet<String>,
 }
 
-/// What listings have seen, by organization.
+/// What listings have seen.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(Mutex<BTreeMap<String, Organization>>);
+pub(crate) struct Seen(Mutex<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// Which organizations to read, and when that was asked.
+    organizations: Option<(Vec<String>, Timestamp)>,
+    by_slug: BTreeMap<String, Organization>,
+}
 
 impl Seen {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Organization>> {
+    fn lock(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether what was read then need not be read again now. A clock that was put back makes nothing fresh for long.
+fn is_fresh(read_at: Timestamp, now: Timestamp) -> bool {
+    let age = now.duration_since(read_at);
+    !age.is_negative() && age < PROJECT_EVERY
 }
 
 /// Where in the listing of several organizations one is.
@@ -107,18 +122,44 @@ impl CircleCi {
         Ok(page)
     }
 
+    /// The organizations in the settings, else all of the token's owner; and, along the way, what is followed.
     async fn all_organizations(&self) -> Result<Vec<String>> {
-        if !self.organizations.is_empty() {
-            return Ok(self.organizations.clone());
+        let now = self.now();
+        let known = self.seen.lock().organizations.clone();
+        if let Some((organizations, _)) = known.filter(|(_, at)| is_fresh(*at, now)) {
+            return Ok(organizations);
         }
+        let mut organizations = self.organizations.clone();
+        if organizations.is_empty() {
+            organizations = self.collaborations().await?;
+        }
+        for project in self.followed().await? {
+            let id = project.key.id.as_str();
+            let Some((organization, _)) = id.rsplit_once('/') else { continue };
+            if !organizations.iter().any(|o| o == organization) {
+                if !self.organizations.is_empty() {
+                    continue;
+                }
+                organizations.push(organization.to_owned());
+            }
+            let mut seen = self.seen.lock();
+            let of = seen.by_slug.entry(organization.to_owned()).or_default();
+            of.projects.insert(id.to_owned(), Found { project: project.clone(), read_at: now });
+        }
+        let mut before = BTreeSet::new();
+        organizations.retain(|slug| before.insert(slug.clone()));
+        self.seen.lock().organizations = Some((organizations.clone(), now));
+        Ok(organizations)
+    }
+
+    async fn collaborations(&self) -> Result<Vec<String>> {
         let answer = self.client.get(COLLABORATIONS, self.client.url(&["me", "collaborations"], &[])).await;
         let rows: Rows<wire::Collaboration> = match answer {
             Ok(answer) => answer.json()?,
             // Everybody has this list, if it may be empty.
             Err(Error::NotFound(why)) => {
-                return Err(Error::Garbage(format!(
-                    "expected CircleCI's API v2: {why}; is this another platform's url?"
-                )));
+                let words = format!("expected CircleCI's API v2: {why}; is this another platform's url?");
+                return Err(Error::Garbage(words));
             }
             Err(e) => return Err(e),
         };
@@ -126,14 +167,37 @@ impl CircleCi {
             let made = || Some(format!("{}/{}", row.vcs_type.as_deref()?, row.name.as_deref()?));
             row.slug.clone().or_else(made).map(|slug| base::organization(&slug))
         };
-        let mut slugs: Vec<_> = rows.items.into_iter().filter_map(slug).collect();
-        let mut before = BTreeSet::new();
-        slugs.retain(|slug| before.insert(slug.clone()));
-        Ok(slugs)
+        Ok(rows.items.into_iter().filter_map(slug).collect())
+    }
+
+    /// What the token's owner follows; nothing where that cannot be had, since what runs is found without.
+    async fn followed(&self) -> Result<Vec<Project>> {
+        let answer = self.client.get(FOLLOWED, base::v1(&self.base, &["projects"])).await;
+        let rows = match answer.and_then(|answer| answer.json::<Rows<wire::Followed>>()) {
+            Ok(rows) => rows.items,
+            Err(e) if e.concerns_source() => return Err(e),
+            Err(error) => {
+                tracing::info!(source = %self.source, %error, "followed projects are not listed");
+                return Ok(Vec::new());
+            }
+        };
+        let project = |row: wire::Followed| {
+            let slug = format!("{}/{}/{}", row.vcs_type?, row.username.as_deref()?, row.reponame.as_deref()?);
+            // What is in no repository has ids here instead of names: it is found when it runs.
+            let slug = Slug::parse(&slug).filter(|slug| slug.vcs != "circleci")?.to_string();
+            let row = wire::Project {
+                slug,
+                name: row.reponame,
+                organization_name: row.username,
+                vcs_info: Some(wire::VcsInfo { default_branch: row.default_branch }),
+            };
+            Some(convert::project(&self.source, &self.base, &row))
+        };
+        Ok(rows.into_iter().take(MAX_PROJECTS).filter_map(project).collect())
     }
 
     async fn list_organization(&self, organization: &str) -> Result<ProjectPage> {
-        let before = self.seen.lock().get(organization).map(|o| o.newest.clone()).unwrap_or_default();
+        let before = self.seen.lock().by_slug.get(organization).map(|o| o.newest.clone()).unwrap_or_default();
         let (rows, complete) = self.moved(organization, &before).await?;
         let now = self.now();
         let mut moved: BTreeMap<String, Vec<Pipeline>> = BTreeMap::new();
@@ -148,12 +212,8 @@ impl CircleCi {
         // Read what is new or has not been read for long; the lock is not held meanwhile.
         let wanted: Vec<String> = {
             let seen = self.seen.lock();
-            let known = seen.get(organization).map(|o| &o.projects);
-            let fresh = |found: &Found| {
-                let age = now.duration_since(found.read_at);
-                // A clock that was put back makes nothing fresh for long.
-                !age.is_negative() && age < PROJECT_EVERY
-            };
+            let known = seen.by_slug.get(organization).map(|o| &o.projects);
+            let fresh = |found: &Found| is_fresh(found.read_at, now);
             let slugs: BTreeSet<&String> =
                 moved.keys().chain(known.into_iter().flat_map(BTreeMap::keys)).collect();
             let stale = |slug: &&String| !known.and_then(|k| k.get(*slug)).is_some_and(fresh);
@@ -167,7 +227,7 @@ impl CircleCi {
         let read: Vec<_> = stream::iter(asked).buffer_unordered(PROJECTS_AT_ONCE).collect().await;
 
         let mut seen = self.seen.lock();
-        let seen = seen.entry(organization.to_owned()).or_default();
+        let seen = seen.by_slug.entry(organization.to_owned()).or_default();
         for (slug, answer) in read {
             match answer {
                 Ok(project) => {
@@ -194,8 +254,8 @@ impl CircleCi {
             let runs = seen.pipelines.get(slug).cloned().unwrap_or_default();
             let mut project = found.project.clone();
             project.last_activity_at = runs.iter().filter_map(Pipeline::began).max();
-            // With a gap nobody knows what it holds.
-            if complete && !runs.is_empty() {
+            // With a gap nobody knows what it holds. Without, nothing told is nothing new.
+            if complete {
                 let told = Heads { pipelines: runs, ..Heads::default() };
                 page.told.insert(project.key.id.clone(), told);
             }

@@ -42,8 +42,21 @@ pub(crate) struct Collaboration {
     pub(crate) name: Option<String>,
 }
 
-/// `GET /project/:slug`.
+/// A row of `GET /api/v1.1/projects`: a project that the token's owner follows.
 #[derive(Debug, Deserialize)]
+pub(crate) struct Followed {
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) vcs_type: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) username: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) reponame: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) default_branch: Option<String>,
+}
+
+/// `GET /project/:slug`.
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Project {
     pub(crate) slug: String,
     #[serde(default, deserialize_with = "lenient_string")]

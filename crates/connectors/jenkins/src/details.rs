@@ -68,7 +68,8 @@ impl Jenkins {
                 stage.failure_reason = reason.or(stage.failure_reason.take());
             }
         }
-        if problems.is_empty() && pipeline.status.is_terminal() {
+        // With a reason it is not looked at again, even if its stages could not be read.
+        if pipeline.status.is_terminal() && (problems.is_empty() || pipeline.failure.is_some()) {
             pipeline.completeness = Completeness::Full;
         }
         if jobs.is_empty() {

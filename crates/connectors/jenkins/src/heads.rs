@@ -16,7 +16,7 @@ use crate::{base, tree};
 
 /// How many projects are read at once. The client bounds the requests themselves.
 const PROJECTS_AT_ONCE: usize = 6;
-/// With more branches than this to ask for, all are asked for at once.
+/// With more branches than this to ask for, all are asked for at once, unless that takes more requests.
 const MAX_SINGLE: usize = 3;
 /// How many branches' builds one request tells.
 const BRANCHES_PER_REQUEST: usize = 50;
@@ -51,12 +51,13 @@ async fn read(jenkins: &Jenkins, ask: &HeadsAsk) -> Result<Heads> {
     // Whether to look at what runs: at first sight, and when it is this project that is asked about.
     let (told, closely) = match &ask.told {
         Some(told) => (told.clone(), ask.known.is_empty()),
-        None => (state(jenkins, project).await?, true),
+        None => state(jenkins, project).await?,
     };
     let mut heads = Heads { problems: told.problems, ..Heads::default() };
     let shown: Vec<&str> = project.default_branch.iter().chain(&ask.branches).map(String::as_str).collect();
     let wants = plan::wants(&told.pipelines, &ask.known);
-    let asked = match all_wanted(jenkins, project, &wants, &shown).await {
+    let branches = plan::jobs(&told.pipelines);
+    let asked = match all_wanted(jenkins, project, &wants, branches, &shown).await {
         Ok(asked) => asked,
         Err(e) if e.concerns_source() || ask.known.is_empty() => return Err(e),
         Err(e) => {
@@ -74,8 +75,8 @@ async fn read(jenkins: &Jenkins, ask: &HeadsAsk) -> Result<Heads> {
     Ok(heads)
 }
 
-/// The present state, when no listing told it.
-async fn state(jenkins: &Jenkins, project: &Project) -> Result<Heads> {
+/// The present state, when no listing told it; and whether its builds are pipelines, which may wait for somebody.
+async fn state(jenkins: &Jenkins, project: &Project) -> Result<(Heads, bool)> {
     let id = project.key.id.as_str();
     let item = jenkins.item(id, &tree::item(0, 1)).await?;
     let item = match item.kind() {
@@ -83,12 +84,18 @@ async fn state(jenkins: &Jenkins, project: &Project) -> Result<Heads> {
         Kind::Job => item,
         Kind::Folder | Kind::Other => return Err(Error::NotFound(format!("{id} is no job"))),
     };
-    Ok(jenkins.told(project, &item))
+    Ok((jenkins.told(project, &item), item.has_stages()))
 }
 
-async fn all_wanted(jenkins: &Jenkins, project: &Project, wants: &[Want], shown: &[&str]) -> Result<Asked> {
+async fn all_wanted(
+    jenkins: &Jenkins,
+    project: &Project,
+    wants: &[Want],
+    branches: usize,
+    shown: &[&str],
+) -> Result<Asked> {
     let mut asked = Asked::default();
-    if wants.len() <= MAX_SINGLE {
+    if wants.len() <= MAX_SINGLE.max(branches.div_ceil(BRANCHES_PER_REQUEST)) {
         for want in wants {
             wanted(jenkins, project, want, &mut asked).await?;
         }

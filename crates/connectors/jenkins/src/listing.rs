@@ -69,7 +69,14 @@ impl Jenkins {
             }
         }
         for (path, item) in std::mem::take(&mut found.large) {
-            let item = self.with_all_branches(&path, item).await?;
+            let item = match self.with_all_branches(&path, item.clone()).await {
+                Ok(whole) => whole,
+                Err(e) if e.concerns_source() => return Err(e),
+                Err(error) => {
+                    tracing::warn!(source = %self.name, job = path, %error, "only its first branches could be read");
+                    item
+                }
+            };
             self.found_job(&path, &item, &mut found);
         }
         at.steps.extend(found.steps);

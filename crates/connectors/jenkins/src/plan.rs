@@ -30,6 +30,11 @@ fn number_of(run: &Pipeline) -> u64 {
     base::parse_run(&run.id).map_or(0, |(_, number)| number)
 }
 
+/// How many jobs these runs are of.
+pub(crate) fn jobs(runs: &[Pipeline]) -> usize {
+    runs.iter().map(child_of).collect::<BTreeSet<_>>().len()
+}
+
 /// Which builds have to be asked for: those that are new, and known ones that go on but are none of the newest. A build
 /// that was seen to end needs no request, since the listing told how.
 pub(crate) fn wants(told: &[Pipeline], known: &[Arc<Pipeline>]) -> Vec<Want> {
@@ -75,10 +80,17 @@ pub(crate) fn merge(
     shown: &[&str],
 ) -> Vec<Pipeline> {
     let mut runs: BTreeMap<RunId, Pipeline> = BTreeMap::new();
-    let children: BTreeSet<_> = told.iter().map(child_of).collect();
+    let mut newest: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+    for run in told {
+        let newest = newest.entry(child_of(run)).or_default();
+        *newest = number_of(run).max(*newest);
+    }
     for run in known {
-        let gone = oldest.get(&child_of(run).map(str::to_owned)).is_some_and(|first| number_of(run) < *first);
-        if children.contains(&child_of(run)) && run.status != Status::Queued && !gone {
+        let (child, number) = (child_of(run), number_of(run));
+        let deleted = oldest.get(&child.map(str::to_owned)).is_some_and(|first| number < *first);
+        // Somebody deleted the newest ones, or made the job anew.
+        let there = newest.get(&child).is_some_and(|newest| number <= *newest);
+        if there && !deleted && run.status != Status::Queued {
             runs.insert(run.id.clone(), Pipeline::clone(run));
         }
     }
@@ -228,6 +240,8 @@ mod tests {
         assert_eq!(ids(after), ["8", "7", "3"], "left the queue for nothing");
         let after = merge(&told(&[("8", Failed)]), vec![], &before, &BTreeMap::from([(None, 7)]), &[]);
         assert_eq!(ids(after), ["8", "7"], "deleted by Jenkins");
+        let after = merge(&told(&[("7", Success)]), vec![], &before, &BTreeMap::new(), &[]);
+        assert_eq!(ids(after), ["7", "3"], "the newest was deleted by somebody");
         let before = known(&[("gone/4", Success), ("main/3", Success)]);
         assert_eq!(
             ids(merge(&told(&[("main/3", Success)]), vec![], &before, &BTreeMap::new(), &[])),

@@ -310,6 +310,13 @@ impl Item {
     }
 }
 
+impl Item {
+    /// Whether its builds are pipelines, of which the plugin tells stages.
+    pub(crate) fn has_stages(&self) -> bool {
+        self.kind() == Kind::Multibranch || self.class.as_deref().is_some_and(|c| c.ends_with(".WorkflowJob"))
+    }
+}
+
 impl Build {
     /// Whether it is a pipeline's.
     pub(crate) fn is_pipeline(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A cctray feed at `/cctray.xml`, as a server of any make writes it: one line for each project, with the last build of its
+//! A cctray feed at `/cctray.xml` (and at `/`), as a server of any make writes it: one line for each project, with the last build of its
 //! default branch that ended, and whether one goes on.
 //!
 //! Facts: the format's description at cctray.org and the feeds of GoCD and Jenkins. Without a token the feed holds what is
@@ -57,7 +57,7 @@ impl Face for Cctray {
     }
 
     fn answer(&self, world: &mut World, request: &Request) -> Reply {
-        if request.method != Method::GET || request.path != PATH {
+        if request.method != Method::GET || !matches!(request.path.as_str(), PATH | "/") {
             return page(request);
         }
         let caller = self.access.caller(Self::token(request).as_deref());

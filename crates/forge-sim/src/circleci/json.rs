@@ -95,8 +95,22 @@ pub(super) fn project(project: &Project) -> Value {
         "vcs_info": {
             "vcs_url": repository(project),
             "provider": "GitHub",
-            "default_branch": project.default_branch.as_deref().unwrap_or("main"),
+            "default_branch": project.default_branch,
         },
+    })
+}
+
+/// A row of v1.1's list of followed projects.
+pub(super) fn followed(project: &Project) -> Value {
+    json!({
+        "vcs_url": repository(project),
+        "vcs_type": "github",
+        "username": project.namespace,
+        "reponame": project.path,
+        "default_branch": project.default_branch,
+        "followed": true,
+        "oss": project.visibility == Visibility::Public,
+        "language": null,
     })
 }
 

@@ -1,4 +1,4 @@
-//! CircleCI's API v2, as far as a dashboard reads it, and the one route of v1.1 that tells a job's steps.
+//! CircleCI's API v2, as far as a dashboard reads it, and of v1.1 what v2 lacks: the list of followed projects and a job's steps.
 //!
 //! Every run of the world is a pipeline with one workflow; each further try of it is a further workflow of that pipeline, as
 //! CircleCI has it. Facts: CircleCI's API documentation and recorded answers. Its limits are not published, so there are none.

@@ -95,6 +95,13 @@ impl Call<'_> {
 
     /// v1.1.
     pub(super) fn answer_v1(&self, world: &World, parts: &[&str]) -> Reply {
+        if let ["projects"] = parts {
+            let followed = world.projects_of(FACE).filter(|p| p.member && self.sees(p));
+            return ok(
+                "GET /api/v1.1/projects",
+                &Value::Array(followed.map(super::json::followed).collect()),
+            );
+        }
         let ["project", vcs, org, repo, number] = parts else { return not_found("Page") };
         let found = self.project(world, vcs, org, repo).zip(number.parse::<u64>().ok());
         let found = found.and_then(|(project, number)| {

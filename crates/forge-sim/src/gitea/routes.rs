@@ -9,6 +9,7 @@ use super::paging::page;
 use super::{API, Api, FACE, error, not_found};
 use crate::access::Caller;
 use crate::http::{Reply, Request};
+use crate::store;
 use crate::world::{JOBS_PER_RUN, Job, Pipeline, Project, ProjectId, RunStatus, Shape, World};
 
 /// Whether a repository has Actions switched off: then its Actions answer 404.
@@ -202,7 +203,8 @@ impl Call<'_> {
                     }
                     ["logs"] => match log(project, job, world.now()) {
                         Some(text) => {
-                            self.content("GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs", text)
+                            let template = "GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs";
+                            store::ranged(template, self.request, text.into_bytes())
                         }
                         None => self.not_found(),
                     },
@@ -216,21 +218,6 @@ impl Call<'_> {
             }
             _ => self.unrouted(),
         }
-    }
-
-    /// A file, or its end where that is asked for.
-    fn content(&self, template: &'static str, text: String) -> Reply {
-        let total = text.len();
-        let wanted = self.request.header("range").and_then(|r| r.strip_prefix("bytes=-")?.parse().ok());
-        let from = wanted.map_or(0, |n: usize| total.saturating_sub(n));
-        let mut bytes = text.into_bytes();
-        let tail = bytes.split_off(from);
-        if from == 0 {
-            return Reply::text(template, StatusCode::OK, "text/plain; charset=utf-8", tail);
-        }
-        let range = format!("bytes {from}-{}/{total}", total - 1);
-        Reply::text(template, StatusCode::PARTIAL_CONTENT, "text/plain; charset=utf-8", tail)
-            .with("content-range", range)
     }
 
     fn runs(&self, project: &Project) -> Reply {

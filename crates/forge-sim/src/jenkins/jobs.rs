@@ -110,9 +110,6 @@ impl ChildOf {
 /// although it is gone.
 #[must_use]
 pub fn children(project: &Project) -> Vec<Child> {
-    if matches!(project.shape, Shape::NoCi) {
-        return Vec::new();
-    }
     let history = project.history();
     let branches = history.branches.iter().map(|b| ChildOf::Branch(b.name.to_string()));
     let open = history.merge_requests.iter().filter(|mr| mr.open).map(|mr| ChildOf::PullRequest(mr.number));

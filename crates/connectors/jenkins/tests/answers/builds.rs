@@ -193,7 +193,7 @@ async fn the_reason_of_a_failure() {
     ] {
         let read = detail(build, described, console).await;
         assert_eq!(read.pipeline.failure.as_deref(), Some(want), "{what}");
-        assert_eq!(read.jobs.last().unwrap().failure_reason.is_some(), true, "{what}");
+        assert!(read.jobs.last().unwrap().failure_reason.is_some(), "{what}");
     }
     let read = detail(build(7, json!({})), None, console).await;
     assert_eq!(read.pipeline.failure, None, "green");

@@ -4,7 +4,8 @@ use domain::Status;
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
-use super::support::{listed, settings, source};
+use super::listing::listed;
+use super::support::{settings, source};
 use super::{FOLDER, FREESTYLE, Forge, MULTIBRANCH, PIPELINE, ROOT, build, folder, job, root, watching};
 
 async fn told(jobs: &[Value]) -> connector::ProjectPage {

@@ -4,7 +4,8 @@ use connector::Error;
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
-use super::support::{listed, settings, source};
+use super::listing::listed;
+use super::support::{settings, source};
 use super::{FREESTYLE, Forge, ROOT, TOKEN, job, root, watching};
 
 async fn failing(answers: impl IntoIterator<Item = ResponseTemplate>) -> Error {

@@ -7,7 +7,7 @@ use domain::Status;
 use serde_json::{Value, json};
 use wiremock::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::support::listed;
+use super::listing::listed;
 use super::{Forge, MULTIBRANCH, PIPELINE, ROOT, folder, job, root, watching};
 
 /// As the plugin's documentation shows it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{LogAccess, Secret, SecretFrom, SourceSettings};
-use connector::{Connector, Heads, HeadsAsk, ProjectPage, Result};
+use connector::{Connector, Heads, HeadsAsk, Result};
 use domain::{Patterns, Project, SystemClock};
 use futures::StreamExt;
 
@@ -38,21 +38,6 @@ pub(crate) fn settings(url: &str, token: Option<&str>) -> SourceSettings {
 /// The source that these settings make.
 pub(crate) fn source(settings: &SourceSettings) -> Arc<dyn Connector> {
     (connector_jenkins::PLATFORM.build)(settings, Arc::new(SystemClock)).unwrap()
-}
-
-/// The whole listing, page after page, as one page; and how many there were.
-pub(crate) async fn listed(source: &dyn Connector) -> Result<(ProjectPage, usize)> {
-    let (mut all, mut next, mut pages) = (ProjectPage::default(), None, 0);
-    loop {
-        let page = source.projects(next).await?;
-        all.items.extend(page.items);
-        all.told.extend(page.told);
-        pages += 1;
-        next = page.next;
-        if next.is_none() {
-            return Ok((all, pages));
-        }
-    }
 }
 
 /// Asks about a project of which nothing is known.
