@@ -1,7 +1,7 @@
 //! Jenkins has no description of its own to be held against: here the face is held against what is known of the real one –
 //! recorded rows, where they are, and the rules of its API.
 
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
 
 mod common;
 

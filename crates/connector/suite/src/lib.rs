@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Where a platform cannot do something (a feed has no branches), the subject says so in [`Subject::has`]; what it says it
-//! has is held to. [`sane`] holds a run from anywhere – recorded answers, say – to what is true of all runs.
+//! has is held to. [`sane()`] holds a run from anywhere – recorded answers, say – to what is true of all runs.
 
 #![expect(
     clippy::unwrap_used,

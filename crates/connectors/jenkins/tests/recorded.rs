@@ -1,11 +1,7 @@
 //! What Jenkins really answered, recorded by other projects. The recordings are not part of this repository: they are used
 //! where they lie beside the checkout, or where `CI_DASHBOARD_RECORDED` says, and this test says so when not.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that panics has failed, which is what it is for"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod support;
 

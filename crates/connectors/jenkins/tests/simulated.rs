@@ -150,7 +150,7 @@ async fn every_job_is_listed_once_by_one_request() {
 async fn what_is_told_is_what_there_is() {
     let (sim, clock) = sim(60).await;
     // What waits at the world's first moment has begun by then.
-    clock.advance(jiff::SignedDuration::from_secs(45));
+    clock.advance(SignedDuration::from_secs(45));
     let source = watching(&sim);
     let mut board = Board::default();
     board.refresh(&*source).await;
