@@ -66,7 +66,11 @@ fn median(mut work: impl FnMut()) -> Duration {
 }
 
 fn overview(projects: usize) -> Option<Duration> {
-    let present = Present { board: board(projects)?, sources: std::collections::BTreeMap::new() };
+    let present = Present {
+        board: board(projects)?,
+        sources: std::collections::BTreeMap::new(),
+        work: Default::default(),
+    };
     let request = api::v1::ListProjectsRequest { per_page: 100, fold: true, ..Default::default() };
     let query = ProjectQuery::try_from(request).ok()?;
     let watched = Watched::default();

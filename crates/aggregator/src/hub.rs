@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use api::v1;
-use domain::{Clock, SourceName, Timestamp};
+use domain::{Clock, ProjectKey, SourceName, Timestamp};
 use tokio::sync::broadcast;
 
 use crate::board::{Board, Change, Observation, Version};
 use crate::sources::Source;
+use crate::work::Work;
 
 /// How many changes a slow listener may be behind before it is told to read everything anew.
 const MAX_BEHIND: usize = 1024;
@@ -24,13 +25,19 @@ pub struct Published {
     pub changes: Vec<Change>,
     /// A source's state changed.
     pub sources_changed: bool,
+    /// Lists of merge requests or issues changed, those of `work`. Nothing on the board did unless `changes` say so.
+    pub work_changed: bool,
+    /// Projects whose lists changed.
+    pub work: Vec<ProjectKey>,
 }
 
-/// The board and the sources, as one reader sees them.
+/// The board, the lists and the sources, as one reader sees them.
 #[derive(Debug)]
 pub struct Present {
     /// The rows.
     pub board: Board,
+    /// Open merge requests and issues.
+    pub work: Work,
     /// The sources, in the order of their names.
     pub sources: BTreeMap<SourceName, Source>,
 }
@@ -48,7 +55,7 @@ impl Hub {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let epoch = u64::try_from(clock.now().as_millisecond()).unwrap_or_default();
-        let present = Present { board: Board::new(epoch), sources: BTreeMap::new() };
+        let present = Present { board: Board::new(epoch), work: Work::default(), sources: BTreeMap::new() };
         Self { present: RwLock::new(present), events: broadcast::channel(MAX_BEHIND).0, clock }
     }
 
@@ -72,8 +79,32 @@ impl Hub {
     pub fn observe(&self, observation: Observation) {
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
         let changes = present.board.apply(observation);
-        if !changes.is_empty() {
-            self.publish(present.board.version(), changes, false);
+        if changes.is_empty() {
+            return;
+        }
+        let mut work = Vec::new();
+        for change in changes.iter().filter(|c| c.gone) {
+            if present.work.forget(&change.project) {
+                work.push(change.project.clone());
+            }
+        }
+        let work_changed = !work.is_empty();
+        let version = present.board.version();
+        self.publish(Published { changes, work_changed, work, ..self.nothing_at(version) });
+    }
+
+    /// Changes what is kept of the lists, of one project or of no particular one; publishes it when `change` says that it
+    /// shows.
+    pub fn keep(&self, project: Option<&ProjectKey>, change: impl FnOnce(&mut Work) -> bool) {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        if project.is_some_and(|key| present.board.get(key).is_none() && present.work.is_unknown(key)) {
+            // It left while its list was on its way.
+            return;
+        }
+        if change(&mut present.work) {
+            let version = present.board.touch();
+            let work = project.cloned().into_iter().collect();
+            self.publish(Published { work_changed: true, work, ..self.nothing_at(version) });
         }
     }
 
@@ -85,13 +116,23 @@ impl Hub {
         change(source);
         if source.visible() != before {
             let version = present.board.touch();
-            self.publish(version, Vec::new(), true);
+            self.publish(Published { sources_changed: true, ..self.nothing_at(version) });
+        }
+    }
+
+    fn nothing_at(&self, version: Version) -> Published {
+        Published {
+            version,
+            at: self.clock.now(),
+            changes: Vec::new(),
+            sources_changed: false,
+            work_changed: false,
+            work: Vec::new(),
         }
     }
 
     /// Called with the lock held, so that versions come out in their order.
-    fn publish(&self, version: Version, changes: Vec<Change>, sources_changed: bool) {
-        let event = Published { version, at: self.clock.now(), changes, sources_changed };
+    fn publish(&self, event: Published) {
         // Nobody listening is no error.
         let _ = self.events.send(Arc::new(event));
     }

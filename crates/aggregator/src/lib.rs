@@ -1,8 +1,8 @@
 //! The aggregator: asks the platforms, keeps the board, answers over gRPC.
 //!
 //! *observe → apply → publish*: [`refresh`] makes connectors observe, [`board`] merges what they saw, [`hub`] publishes
-//! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it.
-//! [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
+//! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it; [`work`] keeps the open
+//! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
 
 pub mod board;
 pub mod details;
@@ -17,6 +17,7 @@ pub mod service;
 pub mod sources;
 pub mod watched;
 pub mod webhooks;
+pub mod work;
 
 pub use platforms::{PLATFORMS, platform};
 pub use serve::{Aggregator, SetUpError, endpoint, init};

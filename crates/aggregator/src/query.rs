@@ -1,13 +1,19 @@
 //! Questions to the board: filter, sort, page, sum up. Pure, from one state of the board.
 
 mod cause;
+mod issues;
+mod merge_requests;
 mod rows;
 mod runs;
 mod wire;
+mod work;
 
+pub use issues::{IssueQuery, list_issues};
+pub use merge_requests::{MergeRequestQuery, list_merge_requests};
 pub use rows::{ProjectQuery, list_projects, row_of};
 pub use runs::{BranchQuery, PipelineQuery, list_branches, list_pipelines};
-pub use wire::{pipeline_with_estimate, source};
+pub use wire::{me, pipeline_with_estimate, source};
+pub use work::Asked;
 
 use domain::{Activity, Outcome, Status};
 

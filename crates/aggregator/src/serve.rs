@@ -21,6 +21,7 @@ use crate::service::Service;
 use crate::sources::Source;
 use crate::watched::Watched;
 use crate::webhooks::{Health, Webhooks, takes_webhooks};
+use crate::work::{Attention, Keeper};
 
 /// How often an idle connection of a client is asked whether it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -46,6 +47,7 @@ pub struct Aggregator {
     connectors: Arc<Registry>,
     watched: Arc<Watched>,
     details: Details,
+    attention: Arc<Attention>,
     plans: Vec<(Arc<dyn Connector>, Plan)>,
     wakes: Wakes,
     webhooks: Arc<Webhooks>,
@@ -96,7 +98,8 @@ impl Aggregator {
             hooked,
         ));
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
-        Ok(Self { hub, connectors, watched, details, plans, wakes, webhooks })
+        let attention = Arc::default();
+        Ok(Self { hub, connectors, watched, details, attention, plans, wakes, webhooks })
     }
 
     /// Its board.
@@ -118,8 +121,9 @@ impl Aggregator {
             hub: Arc::clone(&self.hub),
             connectors: self.connectors,
             details: self.details,
-            watched: self.watched,
+            watched: Arc::clone(&self.watched),
             webhooks: self.webhooks,
+            attention: Arc::clone(&self.attention),
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -145,6 +149,19 @@ impl Aggregator {
             }
         });
         for (connector, plan) in self.plans {
+            if Keeper::is_of_use(connector.as_ref()) {
+                let keeper = Keeper {
+                    hub: Arc::clone(&self.hub),
+                    connector: Arc::clone(&connector),
+                    watched: Arc::clone(&self.watched),
+                    attention: Arc::clone(&self.attention),
+                    every: plan.every,
+                };
+                let stopping = tasks.clone();
+                tasks.run("merge requests and issues", async move {
+                    tokio::select! { () = keeper.run() => {} () = stopping.stopping() => {} }
+                });
+            }
             let woken = self.wakes.of(connector.source());
             let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan, woken);
             let stopping = tasks.clone();

@@ -18,6 +18,7 @@ use crate::hub::{Hub, Present};
 use crate::query;
 use crate::watched::Watched;
 use crate::webhooks::{Verdict, Webhooks};
+use crate::work::{Attention, Kind};
 
 /// Answers questions.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Service {
     pub watched: Arc<Watched>,
     /// What the platforms send.
     pub webhooks: Arc<Webhooks>,
+    /// Who looks at merge requests and issues.
+    pub attention: Arc<Attention>,
     /// Ends the streams.
     pub stopping: tokio_util::sync::CancellationToken,
 }
@@ -55,6 +58,10 @@ impl Service {
     fn source(&self, present: &Present, s: &crate::sources::Source) -> v1::Source {
         let connector = self.connectors.get(&s.name).map(AsRef::as_ref);
         query::source(s, connector, present.board.of_source(&s.name).count())
+    }
+
+    fn asked<'a>(&'a self, present: &'a Present, now: domain::Timestamp) -> query::Asked<'a> {
+        query::Asked { present, watched: &self.watched, sources: self.sources(present), now }
     }
 
     /// The project's canonical key: asked for by native id, or by full name.
@@ -256,6 +263,48 @@ impl DashboardService for Service {
         Ok(Response::new(answer))
     }
 
+    async fn list_merge_requests(
+        &self,
+        request: Request<v1::ListMergeRequestsRequest>,
+    ) -> Result<Response<v1::ListMergeRequestsResponse>, Status> {
+        let mut request = request.into_inner();
+        if let Some(asked) = request.project.take() {
+            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+        }
+        let query = query::MergeRequestQuery::try_from(request)?;
+        self.attention.look(Kind::MergeRequests, query.project());
+        let now = self.hub.clock().now();
+        let answer = self.hub.read(|p| query::list_merge_requests(&query, self.asked(p, now)));
+        Ok(Response::new(answer))
+    }
+
+    async fn list_issues(
+        &self,
+        request: Request<v1::ListIssuesRequest>,
+    ) -> Result<Response<v1::ListIssuesResponse>, Status> {
+        let mut request = request.into_inner();
+        if let Some(asked) = request.project.take() {
+            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+        }
+        let query = query::IssueQuery::try_from(request)?;
+        self.attention.look(Kind::Issues, query.project());
+        let now = self.hub.clock().now();
+        let answer = self.hub.read(|p| query::list_issues(&query, self.asked(p, now)));
+        Ok(Response::new(answer))
+    }
+
+    async fn get_me(
+        &self,
+        _request: Request<v1::GetMeRequest>,
+    ) -> Result<Response<v1::GetMeResponse>, Status> {
+        let connector = |s: &crate::sources::Source| self.connectors.get(&s.name).map(AsRef::as_ref);
+        let answer = self.hub.read(|p| v1::GetMeResponse {
+            users: p.sources.values().map(|s| query::me(s, connector(s))).collect(),
+            version: Some(p.board.version().into()),
+        });
+        Ok(Response::new(answer))
+    }
+
     async fn list_sources(
         &self,
         _request: Request<v1::ListSourcesRequest>,
@@ -316,6 +365,8 @@ impl DashboardService for Service {
                     sources_changed: published.sources_changed,
                     resync: false,
                     at: Some(api::timestamp(published.at)),
+                    work_changed: published.work_changed,
+                    work: published.work.iter().map(Into::into).collect(),
                 },
                 // Too slow: what was missed is not known any more.
                 Err(RecvError::Lagged(_)) => {

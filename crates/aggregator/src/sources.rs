@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connector::{Connector, Descriptor, Error};
-use domain::{SourceName, Timestamp};
+use domain::{Person, SourceName, Timestamp};
 
 use crate::webhooks::Health;
 
@@ -20,6 +20,25 @@ pub enum State {
     Failing,
     /// Does not answer, refuses the token, or is switched off.
     Down,
+}
+
+/// Whose token a source has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// Not known, and why where it was asked for in vain.
+    Unread(Option<String>),
+    /// Nobody's: anonymous access, or a token that belongs to no user. Also where the platform does not tell.
+    Nobody,
+    /// Theirs.
+    Known(Person),
+}
+
+impl Owner {
+    /// Who it is, where that is known.
+    #[must_use]
+    pub const fn person(&self) -> Option<&Person> {
+        if let Self::Known(person) = self { Some(person) } else { None }
+    }
 }
 
 /// A source as its row shows it. What changes here wakes the pages; figures that change with every request are read
@@ -50,6 +69,8 @@ pub struct Source {
     pub last_success_at: Option<Timestamp>,
     /// How its webhooks fare; `None` when it takes none. Not part of what wakes pages either.
     pub webhooks: Option<Health>,
+    /// Whose token it has.
+    pub owner: Owner,
 }
 
 impl Source {
@@ -69,6 +90,7 @@ impl Source {
             expected: None,
             last_success_at: None,
             webhooks: None,
+            owner: Owner::Unread(None),
         }
     }
 

@@ -1,10 +1,25 @@
 //! The optional parts of the contract: what only some platforms have. A connector declares one by returning it.
 
 use async_trait::async_trait;
+use domain::text::{MAX_NAME, MAX_TITLE, line};
 use domain::{Person, Pipeline, Project, RunId, Status, Timestamp, WebUrl};
 use http::HeaderMap;
 
 use crate::{Page, PageToken, Result};
+
+/// How many labels, and how many people, of one item are kept.
+const MAX_OF_ITEM: usize = 20;
+/// The longest label, in characters.
+const MAX_LABEL: usize = 100;
+
+fn bounded_labels(labels: Vec<String>) -> Vec<String> {
+    let labels = labels.into_iter().map(|l| line(&l, MAX_LABEL)).filter(|l| !l.is_empty());
+    labels.take(MAX_OF_ITEM).collect()
+}
+
+fn bounded_people(people: Vec<Person>) -> Vec<Person> {
+    people.into_iter().filter_map(Person::bounded).take(MAX_OF_ITEM).collect()
+}
 
 /// A merge or pull request.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +58,22 @@ pub struct MergeRequest {
     pub url: Option<WebUrl>,
 }
 
+impl MergeRequest {
+    /// The same, bounded and harmless: see [`domain::text`].
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.id = line(&self.id, MAX_NAME);
+        self.title = line(&self.title, MAX_TITLE);
+        self.author = self.author.and_then(Person::bounded);
+        self.reviewers = bounded_people(self.reviewers);
+        self.labels = bounded_labels(self.labels);
+        self.source_branch = line(&self.source_branch, MAX_NAME);
+        self.target_branch = line(&self.target_branch, MAX_NAME);
+        self.sha = self.sha.map(|s| line(&s, MAX_NAME)).filter(|s| !s.is_empty());
+        self
+    }
+}
+
 /// Where a merge request stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeRequestState {
@@ -77,6 +108,19 @@ pub struct Issue {
     pub updated_at: Option<Timestamp>,
     /// Its page.
     pub url: Option<WebUrl>,
+}
+
+impl Issue {
+    /// The same, bounded and harmless: see [`domain::text`].
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        self.id = line(&self.id, MAX_NAME);
+        self.title = line(&self.title, MAX_TITLE);
+        self.author = self.author.and_then(Person::bounded);
+        self.assignees = bounded_people(self.assignees);
+        self.labels = bounded_labels(self.labels);
+        self
+    }
 }
 
 /// A platform with merge requests.

@@ -157,7 +157,18 @@ impl Person {
         Self { name: name.into(), ..Self::default() }
     }
 
-    fn bounded(mut self) -> Option<Self> {
+    /// Whether both are one person of the same source: by user name where both have one, else by name.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.login, &other.login) {
+            (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+            _ => !self.name.trim().is_empty() && self.name.trim() == other.name.trim(),
+        }
+    }
+
+    /// The same, bounded and harmless: see [`crate::text`]. `None` for nobody.
+    #[must_use]
+    pub fn bounded(mut self) -> Option<Self> {
         self.name = line(&self.name, MAX_NAME);
         self.login = self.login.map(|l| line(&l, MAX_NAME)).filter(|l| !l.is_empty());
         if self.name.is_empty() {

@@ -11,7 +11,7 @@ use crate::WebSettings;
 use crate::aggregator::{Aggregator, Phase};
 use crate::failure::Failure;
 use crate::kept::{Kept, Moment};
-use crate::pages::{self, Ctx, Live};
+use crate::pages::{self, Ctx, Live, Nav};
 use crate::webhooks::Room;
 
 /// Live connections at once; a browser holds one per open page.
@@ -33,6 +33,8 @@ pub(crate) struct Inner {
     pub(crate) stop: CancellationToken,
     /// What the sources last said, for pages that do not ask.
     live: Mutex<Live>,
+    /// Which pages there are for them.
+    nav: Mutex<Nav>,
 }
 
 impl std::ops::Deref for App {
@@ -61,6 +63,7 @@ impl App {
             webhook_room: Room::default(),
             stop,
             live: Mutex::new(Live::Loading),
+            nav: Mutex::default(),
         }))
     }
 
@@ -85,6 +88,7 @@ impl App {
             show_people: self.settings.ui.show_people,
             refresh: self.settings.ui.refresh_interval,
             live,
+            nav: self.nav.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             version,
         }
     }
@@ -92,6 +96,7 @@ impl App {
     /// Remembers how the sources are.
     pub(crate) fn saw_sources(&self, sources: &[v1::Source]) {
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Live::from_sources(sources);
+        *self.nav.lock().unwrap_or_else(PoisonError::into_inner) = Nav::from_sources(sources);
     }
 
     /// The page of a failure.

@@ -21,6 +21,7 @@ pub(crate) fn projects(query: &ListQuery) -> v1::ListProjectsRequest {
         per_page: query.per_page,
         per_branch: false,
         fold: false,
+        mine: query.mine,
     }
 }
 
@@ -51,6 +52,40 @@ pub(crate) fn branches(project: Option<&ProjectKey>, query: &ListQuery) -> v1::L
         page: query.page,
         per_page: query.per_page,
         name: None,
+    }
+}
+
+/// Merge requests of a project, or of all.
+pub(crate) fn merge_requests(
+    project: Option<&ProjectKey>,
+    query: &ListQuery,
+) -> v1::ListMergeRequestsRequest {
+    v1::ListMergeRequestsRequest {
+        project: project.map(Into::into),
+        q: query.q.clone(),
+        sources: query.sources.clone(),
+        platforms: query.platforms.clone(),
+        statuses: query.statuses.clone(),
+        sort: query.sort.clone(),
+        page: query.page,
+        per_page: query.per_page,
+        mine: query.mine,
+        draft: query.draft,
+    }
+}
+
+/// Issues of a project, or of all.
+pub(crate) fn issues(project: Option<&ProjectKey>, query: &ListQuery) -> v1::ListIssuesRequest {
+    v1::ListIssuesRequest {
+        project: project.map(Into::into),
+        q: query.q.clone(),
+        sources: query.sources.clone(),
+        platforms: query.platforms.clone(),
+        statuses: query.statuses.clone(),
+        sort: query.sort.clone(),
+        page: query.page,
+        per_page: query.per_page,
+        mine: query.mine,
     }
 }
 

@@ -2,15 +2,17 @@
 //!
 //! | event | id | data |
 //! | --- | --- | --- |
-//! | `board` | version | `{version, at, changes: [{source, id, gone}], sources, resync}` |
+//! | `board` | version | `{version, at, changes: [{source, id, gone}], work: [{source, id}], sources, resync}` |
 //! | `link` | | `{connected, as_of}`: whether the aggregator is there, and from when the data is if not |
 //! | `bye` | | `{}`: the server stops; connect again |
+//!
+//! `work` is there only when merge requests or issues changed, and names their projects. A version that altered nothing
+//! else has no `changes` and neither `sources` nor `resync`.
 //!
 //! Every stream begins with `link` and, once a version is known, `board`. Nothing queues up for a slow reader: changes
 //! are merged into one pending event, and a connection that takes nothing for a while is closed (see [`crate::server`]).
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,13 +84,15 @@ struct Pending {
     at: Timestamp,
     /// (source, id) to whether it is gone.
     projects: BTreeMap<(String, String), bool>,
+    /// Whose lists changed, if any did.
+    work: Option<BTreeSet<(String, String)>>,
     sources: bool,
     resync: bool,
 }
 
 impl Pending {
     fn new(version: Version, at: Timestamp) -> Self {
-        Self { version, at, projects: BTreeMap::new(), sources: false, resync: false }
+        Self { version, at, projects: BTreeMap::new(), work: None, sources: false, resync: false }
     }
 
     fn merge(&mut self, change: &Change) {
@@ -102,11 +106,16 @@ impl Pending {
         for (key, gone) in keys {
             self.projects.insert((key.source.clone(), key.id.clone()), gone);
         }
-        if self.projects.len() > MAX_CHANGES {
+        if let Some(keys) = &change.work {
+            let work = self.work.get_or_insert_default();
+            work.extend(keys.iter().map(|key| (key.source.clone(), key.id.clone())));
+        }
+        if self.projects.len() > MAX_CHANGES || self.work.as_ref().is_some_and(|w| w.len() > MAX_CHANGES) {
             self.resync = true;
         }
         if self.resync {
             self.projects.clear();
+            self.work = None;
         }
     }
 
@@ -116,14 +125,21 @@ impl Pending {
             .iter()
             .map(|((source, id), gone)| json!({ "source": source, "id": id, "gone": gone }))
             .collect();
+        let work: Option<Vec<_>> = self
+            .work
+            .as_ref()
+            .map(|w| w.iter().map(|(source, id)| json!({ "source": source, "id": id })).collect());
         let version = self.version.to_string();
-        let data = json!({
+        let mut data = json!({
             "version": version,
             "at": self.at.to_string(),
             "changes": changes,
             "sources": self.sources,
             "resync": self.resync,
         });
+        if let Some(work) = work {
+            data["work"] = json!(work);
+        }
         format!("event: board\nid: {version}\ndata: {data}\n\n")
     }
 }
@@ -229,6 +245,7 @@ impl Feed {
         pending.resync = true;
         pending.version = pending.version.max(version);
         pending.projects.clear();
+        pending.work = None;
     }
 }
 

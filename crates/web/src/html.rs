@@ -7,17 +7,19 @@ use domain::{ProjectKey, encode_segment};
 use http::HeaderMap;
 use prost::Message as _;
 
-use crate::aggregator::{AskError, Patience, Version};
+use crate::aggregator::{AskError, Feeds, Patience, Version};
 use crate::app::App;
 use crate::asks;
 use crate::failure::Failure;
 use crate::kept::{AskFailure, Key, Kind, Material, Reuse};
-use crate::pages::{self, ListQuery};
+use crate::pages::{self, ListQuery, OfProject};
 use crate::params::{self, Raw, Segments};
 use crate::respond::respond;
 
 /// Branches on a project's page: the rest is in the API.
 const BRANCHES_SHOWN: u32 = 100;
+/// Merge requests on a project's page: the rest is on their own page.
+const MERGE_REQUESTS_SHOWN: u32 = 5;
 
 /// The bare overview, which can always be answered once it was.
 pub(crate) fn overview_key() -> Key {
@@ -56,6 +58,7 @@ async fn ask_overview(app: App, query: ListQuery, patience: Patience) -> Result<
     Ok(Material {
         version,
         reuse: Reuse::WhileVersionStands,
+        feeds: Feeds::Board,
         wire_bytes: answer.encoded_len(),
         draw: Box::new(move |moment| {
             let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
@@ -89,26 +92,98 @@ async fn ask_project(
         per_page: BRANCHES_SHOWN,
         ..Default::default()
     };
-    let (project, branches, pipelines) = tokio::join!(
+    let open = v1::ListMergeRequestsRequest {
+        project: Some((&key).into()),
+        per_page: MERGE_REQUESTS_SHOWN,
+        ..Default::default()
+    };
+    let (project, branches, pipelines, merge_requests) = tokio::join!(
         app.aggregator.get_project(patience, v1::GetProjectRequest { key: Some((&key).into()) }),
         app.aggregator.list_branches(patience, heads),
         app.aggregator.list_pipelines(patience, runs),
+        app.aggregator.list_merge_requests(patience, open),
     );
     let project = project?;
     if let Some(canonical) = asks::moved(&key, project.key.as_ref()) {
         return Err(Failure::redirect(format!("/projects/{}{}", canonical.to_path(), query.to_url())).into());
     }
-    let (branches, pipelines) = (branches?, pipelines?);
-    // The oldest of the three: a change that came in between makes the page old.
-    let versions = [project.version, branches.version, pipelines.version];
+    // The page stands without them.
+    let merge_requests =
+        merge_requests.ok().filter(|_| project.source.as_ref().is_some_and(|s| s.has_merge_requests));
+    let shown = OfProject { project, branches: branches?, pipelines: pipelines?, merge_requests };
+    // The oldest of them: a change that came in between makes the page old.
+    let of_requests = shown.merge_requests.as_ref().and_then(|m| m.version);
+    let versions = [shown.project.version, shown.branches.version, shown.pipelines.version, of_requests];
     let version = versions.into_iter().flatten().map(Version::from).min();
+    let reading = shown.merge_requests.as_ref().is_some_and(|m| m.loading);
+    let loading = shown.branches.loading || shown.pipelines.loading || reading;
+    let of_requests = shown.merge_requests.as_ref().map_or(0, prost::Message::encoded_len);
+    let wire_bytes = shown.project.encoded_len()
+        + shown.branches.encoded_len()
+        + shown.pipelines.encoded_len()
+        + of_requests;
     Ok(Material {
         version,
-        reuse: if branches.loading || pipelines.loading { Reuse::Never } else { Reuse::Briefly },
-        wire_bytes: project.encoded_len() + branches.encoded_len() + pipelines.encoded_len(),
+        reuse: if loading { Reuse::Never } else { Reuse::Briefly },
+        feeds: Feeds::Both,
+        wire_bytes,
         draw: Box::new(move |moment| {
-            let ctx = app.ctx(moment, project.source.as_slice(), version.map(|v| v.to_string()));
-            pages::project(&ctx, &query, &project, &branches, &pipelines)
+            let ctx = app.ctx(moment, shown.project.source.as_slice(), version.map(|v| v.to_string()));
+            pages::project(&ctx, &query, &shown)
+        }),
+    })
+}
+
+pub(crate) async fn merge_requests(
+    State(app): State<App>,
+    headers: HeaderMap,
+    raw: Raw,
+) -> Result<Response, Failure> {
+    let query = ListQuery { branch: None, folded: false, ..raw.list(&params::MERGE_REQUESTS)? };
+    let key = key("/merge-requests", &query);
+    let served = app.kept.answer(key, |patience| ask_merge_requests(app.clone(), query, patience)).await?;
+    Ok(respond(&headers, Kind::Html, &served))
+}
+
+async fn ask_merge_requests(app: App, query: ListQuery, patience: Patience) -> Result<Material, AskFailure> {
+    let answer = app.aggregator.list_merge_requests(patience, asks::merge_requests(None, &query)).await?;
+    app.saw_sources(&answer.sources);
+    let version = answer.version.map(Version::from);
+    Ok(Material {
+        version,
+        reuse: if answer.loading { Reuse::Never } else { Reuse::WhileVersionStands },
+        feeds: Feeds::Both,
+        wire_bytes: answer.encoded_len(),
+        draw: Box::new(move |moment| {
+            let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
+            pages::merge_requests(&ctx, &query, &answer)
+        }),
+    })
+}
+
+pub(crate) async fn issues(
+    State(app): State<App>,
+    headers: HeaderMap,
+    raw: Raw,
+) -> Result<Response, Failure> {
+    let query = ListQuery { branch: None, folded: false, ..raw.list(&params::ISSUES)? };
+    let key = key("/issues", &query);
+    let served = app.kept.answer(key, |patience| ask_issues(app.clone(), query, patience)).await?;
+    Ok(respond(&headers, Kind::Html, &served))
+}
+
+async fn ask_issues(app: App, query: ListQuery, patience: Patience) -> Result<Material, AskFailure> {
+    let answer = app.aggregator.list_issues(patience, asks::issues(None, &query)).await?;
+    app.saw_sources(&answer.sources);
+    let version = answer.version.map(Version::from);
+    Ok(Material {
+        version,
+        reuse: if answer.loading { Reuse::Never } else { Reuse::WhileVersionStands },
+        feeds: Feeds::Work,
+        wire_bytes: answer.encoded_len(),
+        draw: Box::new(move |moment| {
+            let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
+            pages::issues(&ctx, &query, &answer)
         }),
     })
 }
@@ -162,6 +237,7 @@ async fn ask_pipeline(
     Ok(Material {
         version,
         reuse: if loading { Reuse::Never } else { Reuse::Briefly },
+        feeds: Feeds::Board,
         wire_bytes: answer.encoded_len() + log.as_ref().map_or(0, prost::Message::encoded_len),
         draw: Box::new(move |moment| {
             let ctx = app.ctx(moment, answer.source.as_slice(), version.map(|v| v.to_string()));

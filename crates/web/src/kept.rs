@@ -19,7 +19,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::aggregator::{Aggregator, AskError, LinkState, Patience, Phase, Version};
+use crate::aggregator::{Aggregator, AskError, Feeds, LinkState, Patience, Phase, Version};
 use crate::failure::Failure;
 
 /// Bytes of all kept answers, as estimated.
@@ -79,6 +79,8 @@ type Draw = Box<dyn Fn(&Moment) -> Result<String, askama::Error> + Send + Sync>;
 pub(crate) struct Material {
     pub(crate) version: Option<Version>,
     pub(crate) reuse: Reuse,
+    /// Which versions alter it.
+    pub(crate) feeds: Feeds,
     /// Bytes of the answer on the wire.
     pub(crate) wire_bytes: usize,
     pub(crate) draw: Draw,
@@ -132,7 +134,7 @@ impl Entry {
     }
 
     fn is_newest(&self, link: &LinkState) -> bool {
-        match (self.material.version, link.version) {
+        match (self.material.version, link.newest(self.material.feeds)) {
             (Some(mine), Some(newest)) => mine.stands_beside(newest),
             _ => true,
         }

@@ -49,6 +49,8 @@ pub(crate) struct Words {
     pub(crate) statuses: &'static [&'static str],
     /// Of `sort`, without the `-` that turns it round; the first is what happens without.
     pub(crate) sorts: &'static [&'static str],
+    /// Of `mine` and `draft`, those that it has.
+    pub(crate) switches: &'static [&'static str],
 }
 
 const ROW_STATUSES: &[&str] = &[
@@ -81,21 +83,41 @@ const RUN_STATUSES: &[&str] = &[
 ];
 
 /// Of projects.
-pub(crate) const PROJECTS: Words =
-    Words { statuses: ROW_STATUSES, sorts: &["worst", "name", "updated", "duration", "green"] };
+pub(crate) const PROJECTS: Words = Words {
+    statuses: ROW_STATUSES,
+    sorts: &["worst", "name", "updated", "duration", "green"],
+    switches: &["mine"],
+};
 /// Of pipelines.
 pub(crate) const PIPELINES: Words =
-    Words { statuses: RUN_STATUSES, sorts: &["newest", "duration", "status"] };
+    Words { statuses: RUN_STATUSES, sorts: &["newest", "duration", "status"], switches: &[] };
 /// Of branches.
-pub(crate) const BRANCHES: Words = Words { statuses: ROW_STATUSES, sorts: &["updated", "name"] };
+pub(crate) const BRANCHES: Words =
+    Words { statuses: ROW_STATUSES, sorts: &["updated", "name"], switches: &[] };
 /// Of jobs.
 pub(crate) const JOBS: Words =
-    Words { statuses: RUN_STATUSES, sorts: &["order", "name", "duration", "status"] };
+    Words { statuses: RUN_STATUSES, sorts: &["order", "name", "duration", "status"], switches: &[] };
 /// Of sources.
 pub(crate) const SOURCES: Words = Words {
     statuses: &["ok", "limited", "failing", "down"],
     sorts: &["order", "name", "platform", "projects"],
+    switches: &[],
 };
+/// Of merge requests.
+pub(crate) const MERGE_REQUESTS: Words = Words {
+    statuses: ROW_STATUSES,
+    sorts: &["updated", "created", "status", "name"],
+    switches: &["mine", "draft"],
+};
+/// Of issues.
+pub(crate) const ISSUES: Words = Words {
+    statuses: &["open", "assigned", "unassigned"],
+    sorts: &["updated", "created", "name"],
+    switches: &["mine"],
+};
+/// Of current users.
+pub(crate) const ME: Words =
+    Words { statuses: &["known", "unknown"], sorts: &["order", "name"], switches: &[] };
 
 /// The query of a request, decoded, in order.
 #[derive(Debug)]
@@ -141,6 +163,15 @@ impl Raw {
         }
     }
 
+    fn switch(&self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.one(name) {
+            None => Ok(None),
+            Some("1" | "true") => Ok(Some(true)),
+            Some("0" | "false") => Ok(Some(false)),
+            Some(other) => Err(Failure::not_allowed(name, other, &["1", "0"])),
+        }
+    }
+
     /// The parameters of a list.
     pub(crate) fn list(&self, words: &Words) -> Result<ListQuery, Failure> {
         let q = self.one("q").unwrap_or_default().trim();
@@ -167,6 +198,8 @@ impl Raw {
             page: self.number("page", u32::MAX)?.unwrap_or(1),
             per_page: self.number("per_page", MAX_PER_PAGE)?.unwrap_or(DEFAULT_PER_PAGE),
             folded: matches!(self.one("folded"), Some("1" | "true")),
+            mine: words.switches.contains(&"mine") && self.switch("mine")? == Some(true),
+            draft: if words.switches.contains(&"draft") { self.switch("draft")? } else { None },
         })
     }
 }

@@ -22,6 +22,8 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/", get(html::overview))
         .route("/projects/{source}/{id}", get(html::project))
         .route("/projects/{source}/{id}/pipelines/{pipeline}", get(html::pipeline))
+        .route("/merge-requests", get(html::merge_requests))
+        .route("/issues", get(html::issues))
         .route("/static/{hash}/{*name}", get(asset))
         .route("/favicon.ico", get(favicon))
         .route("/api/health", get(health::health))

@@ -423,12 +423,21 @@ function listen() {
     try { news = JSON.parse(event.data); } catch { /* any event means that something is new */ }
     const version = event.lastEventId || news.version;
     if (version && version === root.dataset.version) return;
-    const { source, id } = $("#news")?.dataset ?? {};
-    const mine = (change) => change.source === source && change.id === id;
-    if (id && !news.resync && !news.sources && news.changes?.length && !news.changes.some(mine)) return;
-    refresh();
+    if (news.resync || news.sources || concerns(news)) refresh();
   });
 }
+
+/** Whether a page says anything of what changed: `changes` are projects, `work` those whose merge requests or issues did. */
+function concerns({ changes = [], work }) {
+  if (!changes.length && !work) return true;
+  const { source, id } = $("#news")?.dataset ?? {};
+  if (id) return [...changes, ...(work ?? [])].some((change) => change.source === source && change.id === id);
+  const feeds = root.dataset.feeds ?? "board";
+  return feeds === "both" || (feeds === "work" ? Boolean(work) : changes.length > 0);
+}
+
+/** Lists are read more often while somebody looks at them: an open page says so this often (ms). */
+const LOOKING = 60_000;
 
 /** Asks every `data-refresh` ms, where live events cannot get through. */
 function poll(on) {
@@ -560,8 +569,9 @@ document.addEventListener("keydown", (event) => {
     t: switchTheme,
     g: () => { leader = performance.now(); },
     ...(inRow && { ArrowDown: () => step(1), ArrowUp: () => step(-1) }),
-    ...(performance.now() - leader < 1000 && { o: () => location.assign(`${base}/`) }),
   };
+  const page = performance.now() - leader < 1000 && $$("#menu nav a").find((link) => link.dataset.key === event.key);
+  if (page) keys[event.key] = () => location.assign(page.href);
   const act = keys[event.key];
   if (!act) return;
   event.preventDefault();
@@ -574,6 +584,7 @@ if ($("#main")) {
   tick();
   localise();
   setInterval(() => { if (!document.hidden) tick(); }, 1000);
+  setInterval(() => { if ("feeds" in root.dataset && !document.hidden) refresh(); }, LOOKING);
   listen();
   afterPage();
 }

@@ -13,6 +13,8 @@
 mod details;
 #[path = "screens/kit.rs"]
 mod kit;
+#[path = "screens/lists.rs"]
+mod lists;
 #[path = "screens/overview.rs"]
 mod overview;
 
@@ -22,6 +24,7 @@ use std::sync::LazyLock;
 static ALL: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     let mut all = overview::all();
     all.extend(details::all());
+    all.extend(lists::all());
     all
 });
 
@@ -77,6 +80,14 @@ fn the_headline_tells_the_news() {
         ("source-refused", "No projects yet"),
         ("project", "broken ledger-api"),
         ("pipeline", "failed Round half even in fees"),
+        ("overview-mine-nobody", "Nothing matches what is yours"),
+        ("merge-requests", "3 of 24 open merge requests fail"),
+        ("merge-requests-none", "No open merge requests"),
+        ("merge-requests-reading", "Reading merge requests …"),
+        ("merge-requests-nothing", "Nothing matches “legder” in failed among drafts of yours"),
+        ("pull-requests", "1 open pull request"),
+        ("issues", "18 open issues"),
+        ("issues-nothing", "Nothing matches what is yours"),
     ] {
         assert_eq!(headline(name), want, "{name}");
     }
@@ -93,6 +104,10 @@ fn title_and_favicon_say_the_same() {
         ("empty-filter", "Nothing matches · CI Dashboard", "favicon-grey.svg"),
         ("reading", "Reading … · CI Dashboard", "favicon-grey.svg"),
         ("project", "ledger-api broken · CI Dashboard", "favicon-red.svg"),
+        ("merge-requests", "3 failing · CI Dashboard", "favicon-red.svg"),
+        ("merge-requests-away", "3 failing · CI Dashboard", "favicon-grey.svg"),
+        ("merge-requests-none", "No open merge requests · CI Dashboard", "favicon-grey.svg"),
+        ("issues", "18 open issues · CI Dashboard", "favicon-grey.svg"),
     ] {
         let html = page(name);
         assert_eq!(text_of(html, "<title", "</title>"), title, "{name}");
@@ -122,6 +137,8 @@ fn what_comes_from_outside_is_text() {
         assert!(!html.contains(evil), "{evil}");
     }
     assert!(html.contains("&#60;img src=x onerror=alert(1)&#62;"));
+    let items = page("merge-requests-odd");
+    assert!(!items.contains("<script>") && !items.contains("<img src=x") && !items.contains("javascript:"));
     let log = page("pipeline");
     assert!(!log.contains("<script>alert") && !log.contains('\u{1b}'));
 }
@@ -140,19 +157,21 @@ fn nothing_is_inline() {
 
 #[test]
 fn people_are_hidden_where_they_are_to_be() {
-    let html = page("no-people");
-    for who in ["mira", "jonas", "ole<"] {
-        assert!(!html.contains(who), "{who}");
+    for name in ["no-people", "merge-requests-no-people"] {
+        for who in ["mira", "jonas", "ole<"] {
+            assert!(!page(name).contains(who), "{name}: {who}");
+        }
     }
     assert!(page("overview-3").contains("mira"));
 }
 
 #[test]
 fn every_link_is_below_the_base_path() {
-    let html = page("below-a-path");
-    for attribute in ["href=\"/", "src=\"/", "action=\"/"] {
-        for link in html.split(attribute).skip(1) {
-            assert!(link.starts_with("ci/") || link.starts_with("ci\""), "{attribute}{link:.60}");
+    for html in ["below-a-path", "merge-requests-below-a-path"].map(page) {
+        for attribute in ["href=\"/", "src=\"/", "action=\"/"] {
+            for link in html.split(attribute).skip(1) {
+                assert!(link.starts_with("ci/") || link.starts_with("ci\""), "{attribute}{link:.60}");
+            }
         }
     }
 }
@@ -175,6 +194,49 @@ fn what_is_on_its_way_is_asked_for_again_without_javascript_too() {
         assert!(page(name).contains("<noscript><meta http-equiv=\"refresh\""), "{name}");
     }
     assert!(!page("overview-60").contains("http-equiv=\"refresh\""));
+}
+
+/// The row of a list that has `words`.
+fn item(name: &str, words: &str) -> String {
+    let row = page(name).split("<li class=\"row").find(|row| row.contains(words));
+    row.unwrap_or_else(|| panic!("{words} is not on {name}")).to_owned()
+}
+
+#[test]
+fn a_row_says_what_one_has_to_know() {
+    let row = item("merge-requests", "Round half even in fees");
+    let text = text_of(&row, "c-shape", "</li>");
+    for words in
+        ["merge request 214", "fix/half-even", "into", "main", "unit-tests: 3 of 1,204", "mira", "money"]
+    {
+        assert!(text.contains(words), "{words} not in {text}");
+    }
+    assert!(row.contains("data-shape=\"failed\"") && row.contains("/pipelines/48212\""));
+    assert!(row.contains("href=\"https://gitlab.example.com/payments/ledger-api/214\" rel=\"noreferrer\""));
+    let row = item("merge-requests", "Lazy-load the basket");
+    let text = text_of(&row, "c-shape", "</li>");
+    assert!(text.contains("pull request") && text.contains("draft") && !text.contains("Draft:"), "{text}");
+    let row = item("merge-requests", "Speed up the first paint");
+    assert!(text_of(&row, "c-shape", "</li>").contains("your review is asked for"));
+    assert!(text_of(&item("issues", "Fees are off by one"), "c-shape", "</li>").contains("nobody has it"));
+}
+
+#[test]
+fn what_is_old_says_so_and_is_not_green() {
+    for row in page("merge-requests-source-away").split("<li class=\"row").skip(1) {
+        let old = row.contains("github-main:");
+        assert_eq!(row.contains("is-stale"), old, "{row}");
+        assert!(row.contains("data-shape=\"unknown\"") || !old, "{row}");
+    }
+    assert!(page("merge-requests-source-away").contains("Its rows below show what was known at"));
+}
+
+#[test]
+fn the_bar_names_pages_only_where_there_is_something_for_them() {
+    let nav = |name| text_of(page(name), "<nav aria-label=\"Pages\"", "</nav>");
+    assert_eq!(nav("merge-requests"), "OverviewMerge requestsIssues");
+    assert_eq!(nav("pull-requests"), "OverviewPull requests");
+    assert_eq!(nav("overview-jenkins"), "Overview");
 }
 
 #[test]

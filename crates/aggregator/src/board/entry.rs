@@ -144,6 +144,19 @@ impl Entry {
         self.show(name, rules)
     }
 
+    /// The roll-up of a commit's runs; of a branch's where no commit is known.
+    #[must_use]
+    pub fn commit_state(&self, sha: Option<&str>, branch: &str, rules: &Rules) -> Shown {
+        match sha {
+            Some(sha) => {
+                let of_commit =
+                    self.runs.iter().filter(|r| r.sha.as_deref().is_some_and(|r| is_commit(r, sha)));
+                self.sum_up(branch, of_commit.cloned().collect(), rules)
+            }
+            None => self.show(branch, rules),
+        }
+    }
+
     /// Why it folds away, if it does: `archived`, `no_ci` or `quiet`.
     #[must_use]
     pub fn folded(&self, now: Timestamp) -> Option<&'static str> {
@@ -369,12 +382,16 @@ impl Entry {
     }
 
     fn show(&self, name: &str, rules: &Rules) -> Shown {
-        let of_branch: Vec<_> =
-            self.runs.iter().filter(|r| r.branch.as_deref().unwrap_or_default() == name).cloned().collect();
+        let of_branch = self.runs.iter().filter(|r| r.branch.as_deref().unwrap_or_default() == name);
+        self.sum_up(name, of_branch.cloned().collect(), rules)
+    }
+
+    /// What these of its runs, newest first, come to.
+    fn sum_up(&self, name: &str, runs: Vec<Arc<Pipeline>>, rules: &Rules) -> Shown {
         let all = WhichWorkflows::Unknown;
         let workflows = self.workflows.as_ref().map_or(&all, |(w, _)| w);
-        let rollup = roll_up(of_branch.iter().map(AsRef::as_ref), &rules.narrowing, workflows);
-        let counted: Vec<_> = of_branch
+        let rollup = roll_up(runs.iter().map(AsRef::as_ref), &rules.narrowing, workflows);
+        let counted: Vec<_> = runs
             .into_iter()
             .filter(|r| {
                 rules.narrowing.workflows.lets_in(r.workflow.name.as_deref().unwrap_or_default())
@@ -394,6 +411,15 @@ impl Entry {
             runs: recent,
         }
     }
+}
+
+/// How much of a hash names a commit: no platform shortens further.
+const SHORTEST_SHA: usize = 7;
+
+/// Whether both name one commit. Some platforms shorten the hash in one place and not in the other.
+fn is_commit(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    short == long || (short.len() >= SHORTEST_SHA && long.starts_with(short))
 }
 
 /// When this run last did something worth telling. A platform touches a finished run later too (approval, log deletion):

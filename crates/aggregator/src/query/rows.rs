@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use api::v1;
-use domain::{Outcome, Status, Timestamp};
+use domain::{Outcome, Person, RunId, Status, Timestamp};
 use jiff::SignedDuration;
 
 use super::cause::{Causes, GROUPED_FROM, Place};
@@ -32,6 +32,7 @@ pub struct ProjectQuery {
     paging: Paging,
     per_branch: bool,
     fold: bool,
+    mine: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,7 @@ impl TryFrom<v1::ListProjectsRequest> for ProjectQuery {
             paging: Paging::new(r.page, r.per_page)?,
             per_branch: r.per_branch,
             fold: r.fold,
+            mine: r.mine,
         })
     }
 }
@@ -82,6 +84,8 @@ struct Row<'a> {
     folded: Option<&'static str>,
     as_of: Option<Timestamp>,
     source_down: bool,
+    /// The current user of its source.
+    owner: Option<&'a Person>,
 }
 
 impl<'a> Row<'a> {
@@ -106,6 +110,21 @@ impl<'a> Row<'a> {
     /// The run that decides its colour.
     fn deciding(&self) -> Option<&'a domain::Pipeline> {
         self.shown.and_then(deciding).map(AsRef::as_ref)
+    }
+
+    /// What it says is of a commit of the source's current user: a workflow's newest run, the run that decided, or the
+    /// one that broke it.
+    fn is_mine(&self) -> bool {
+        let (Some(owner), Some(shown)) = (self.owner, self.shown) else { return false };
+        let rollup = &shown.rollup;
+        let speaking =
+            rollup.decided.iter().map(|d| &d.run).chain(rollup.broken_since.iter().map(|b| &b.run));
+        let speaking: Vec<&RunId> = speaking.collect();
+        let mut lanes = std::collections::BTreeSet::new();
+        shown.runs.iter().any(|run| {
+            let newest = lanes.insert(run.workflow.lane.as_str());
+            (newest || speaking.contains(&&run.id)) && run.author.as_ref().is_some_and(|a| a.is_same(owner))
+        })
     }
 
     fn is_waiting(&self) -> bool {
@@ -174,7 +193,7 @@ fn deciding(shown: &Shown) -> Option<&std::sync::Arc<domain::Pipeline>> {
 fn rows_of<'a>(
     entry: &'a Entry,
     per_branch: bool,
-    present: &Present,
+    present: &'a Present,
     watched: &Watched,
     now: Timestamp,
 ) -> Vec<Row<'a>> {
@@ -182,8 +201,11 @@ fn rows_of<'a>(
     let overdue = entry.read_at().is_none_or(|at| now.duration_since(at) > SignedDuration::from_mins(15));
     let source_down = source.is_some_and(|s| s.is_stale(overdue));
     let folded = if watched.is_named(&entry.project) { None } else { entry.folded(now) };
-    let row =
-        |shown| Row { entry, shown, folded, as_of: entry.read_at().filter(|_| source_down), source_down };
+    let owner = source.and_then(|s| s.owner.person());
+    let row = |shown| {
+        let as_of = entry.read_at().filter(|_| source_down);
+        Row { entry, shown, folded, as_of, source_down, owner }
+    };
     if per_branch && !entry.shown().is_empty() {
         entry.shown().iter().map(|s| row(Some(s))).collect()
     } else {
@@ -243,8 +265,10 @@ pub fn list_projects(
     let mut summary = sum_up(&searched, now);
     summary.everything = everything;
     summary.everything_broken = everything_broken;
+    let mine = searched.iter().filter(|r| r.folded.is_none() && r.is_mine()).count();
+    summary.mine = u32::try_from(mine).unwrap_or(u32::MAX);
     for row in searched {
-        let hidden = query.fold && row.folded.is_some();
+        let hidden = query.fold && row.folded.is_some() || query.mine && !row.is_mine();
         if !hidden && (query.wanted.is_empty() || query.wanted.iter().any(|w| row.is(*w))) {
             rows.push(row);
         }

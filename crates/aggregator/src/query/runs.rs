@@ -33,7 +33,7 @@ enum RunSort {
     Status,
 }
 
-fn key(key: Option<&v1::ProjectKey>) -> Result<Option<ProjectKey>, BadQuery> {
+pub(super) fn key(key: Option<&v1::ProjectKey>) -> Result<Option<ProjectKey>, BadQuery> {
     key.map(ProjectKey::try_from).transpose().map_err(|e| BadQuery(e.to_string()))
 }
 
@@ -61,7 +61,12 @@ impl TryFrom<v1::ListPipelinesRequest> for PipelineQuery {
     }
 }
 
-fn is_of(entry: &Entry, project: Option<&ProjectKey>, sources: &[String], platforms: &[String]) -> bool {
+pub(super) fn is_of(
+    entry: &Entry,
+    project: Option<&ProjectKey>,
+    sources: &[String],
+    platforms: &[String],
+) -> bool {
     let p = &entry.project;
     project.is_none_or(|k| *k == p.key)
         && (sources.is_empty() || sources.iter().any(|s| s == p.key.source.as_str()))

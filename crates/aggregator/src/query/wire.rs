@@ -5,7 +5,7 @@ use connector::Connector;
 use domain::{Branch, Pipeline, ProjectKey, Rollup, stats};
 
 use crate::board::{Entry, Shown};
-use crate::sources::{Source, State};
+use crate::sources::{Owner, Source, State};
 use crate::webhooks::Health;
 
 /// A run with how long it is expected to take, if it is active.
@@ -159,6 +159,10 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         read: count(s.read),
         expected: s.expected.map(count),
         webhooks: s.webhooks.as_ref().map(webhooks),
+        has_merge_requests: connector.is_some_and(|c| c.merge_requests().is_some()),
+        has_issues: connector.is_some_and(|c| c.issues().is_some()),
+        owner: s.owner.person().map(api::person),
+        owner_known: s.owner.person().is_some(),
     }
 }
 
@@ -174,5 +178,22 @@ fn webhooks(h: &Health) -> v1::Webhooks {
         too_large: h.too_large,
         last_refused_at: h.last_refused_at.map(api::timestamp),
         last_refusal: h.last_refusal.clone(),
+    }
+}
+
+/// Whose a source's token is.
+#[must_use]
+pub fn me(s: &Source, connector: Option<&dyn Connector>) -> v1::CurrentUser {
+    let tells = connector.is_some_and(|c| c.current_user().is_some());
+    let error = match &s.owner {
+        Owner::Unread(why) => why.clone().or_else(|| s.error.clone()),
+        Owner::Nobody | Owner::Known(_) => None,
+    };
+    v1::CurrentUser {
+        source: s.name.to_string(),
+        platform: s.platform.to_owned(),
+        person: s.owner.person().map(api::person),
+        loading: tells && s.owner == Owner::Unread(None) && error.is_none(),
+        error,
     }
 }

@@ -46,6 +46,10 @@ pub(crate) struct LinkState {
     pub(crate) phase: Phase,
     /// The newest version heard of.
     pub(crate) version: Option<Version>,
+    /// The newest that altered the board or a source.
+    pub(crate) board: Option<Version>,
+    /// The newest that altered lists of merge requests or issues, or a source.
+    pub(crate) work: Option<Version>,
     /// Since when the phase is what it is. Of a lost link: when it was lost, and so the moment that what is known dates
     /// from.
     pub(crate) since: Timestamp,
@@ -61,6 +65,27 @@ impl LinkState {
     pub(crate) fn connected(&self) -> bool {
         self.phase == Phase::Connected
     }
+
+    /// The newest version that may have altered what was made from this.
+    #[must_use]
+    pub(crate) const fn newest(&self, of: Feeds) -> Option<Version> {
+        match of {
+            Feeds::Board => self.board,
+            Feeds::Work => self.work,
+            Feeds::Both => self.version,
+        }
+    }
+}
+
+/// What an answer is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feeds {
+    /// Projects and their runs.
+    Board,
+    /// Merge requests or issues alone.
+    Work,
+    /// Both.
+    Both,
 }
 
 /// What a new version altered.
@@ -74,6 +99,8 @@ pub(crate) struct Change {
     pub(crate) projects: Vec<v1::Change>,
     /// Whether a source's state changed.
     pub(crate) sources: bool,
+    /// Lists of merge requests or issues changed; of these projects.
+    pub(crate) work: Option<Vec<v1::ProjectKey>>,
     /// Anything may have changed.
     pub(crate) resync: bool,
 }
@@ -94,6 +121,8 @@ impl Link {
         let state = LinkState {
             phase: Phase::Connecting,
             version: None,
+            board: None,
+            work: None,
             since: clock.now(),
             last_heard_at: None,
             error: None,
@@ -164,6 +193,14 @@ impl Link {
             }
             state.phase = Phase::Connected;
             state.version = Some(version);
+            // Who returns, or is told to read everything anew, knows of no change that it was not.
+            let anything = returned || message.resync || message.sources_changed;
+            if anything || !message.changes.is_empty() || !message.work_changed {
+                state.board = Some(version);
+            }
+            if anything || message.work_changed {
+                state.work = Some(version);
+            }
             state.last_heard_at = Some(now);
             state.error = None;
         });
@@ -173,6 +210,7 @@ impl Link {
             at: message.at.as_ref().and_then(api::timestamp_back).unwrap_or(now),
             projects: message.changes,
             sources: message.sources_changed,
+            work: message.work_changed.then_some(message.work),
             // The first word of a stream always is a resync, for us who are new; our own listeners are not.
             resync: if returned { missed } else { message.resync },
         }));

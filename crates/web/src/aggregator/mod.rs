@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Response, Status};
 
-pub(crate) use link::{Change, LinkState, Phase};
+pub(crate) use link::{Change, Feeds, LinkState, Phase};
 pub(crate) use version::Version;
 
 use link::Link;
@@ -191,6 +191,9 @@ questions! {
     get_pipeline: GetPipelineRequest => GetPipelineResponse,
     get_job_log: GetJobLogRequest => GetJobLogResponse,
     list_branches: ListBranchesRequest => ListBranchesResponse,
+    list_merge_requests: ListMergeRequestsRequest => ListMergeRequestsResponse,
+    list_issues: ListIssuesRequest => ListIssuesResponse,
+    get_me: GetMeRequest => GetMeResponse,
     list_sources: ListSourcesRequest => ListSourcesResponse,
     ingest_webhook: IngestWebhookRequest => IngestWebhookResponse,
 }

@@ -37,15 +37,45 @@ people_in! {
     BrokenSince: run, fix;
     BranchState: broken_since, waiting, pipelines, deciding;
     Row: branch;
-    ListProjectsResponse: rows;
-    GetProjectResponse: row;
+    ListProjectsResponse: rows, sources;
+    GetProjectResponse: row, source;
     ListPipelinesResponse: pipelines;
-    GetPipelineResponse: pipeline;
+    GetPipelineResponse: pipeline, source;
     ListBranchesResponse: branches;
-    // They name nobody.
+    ListMergeRequestsResponse: merge_requests, sources;
+    ListIssuesResponse: issues, sources;
+    GetMeResponse: users;
+    ListSourcesResponse: sources;
+    // It names nobody.
     GetJobLogResponse: ;
-    ListSourcesResponse: ;
     IngestWebhookResponse: ;
+}
+
+impl People for v1::Source {
+    fn hide_people(&mut self) {
+        self.owner = None;
+    }
+}
+
+impl People for v1::CurrentUser {
+    fn hide_people(&mut self) {
+        self.person = None;
+    }
+}
+
+impl People for v1::MergeRequest {
+    fn hide_people(&mut self) {
+        self.author = None;
+        self.reviewers.clear();
+        self.head.hide_people();
+    }
+}
+
+impl People for v1::Issue {
+    fn hide_people(&mut self) {
+        self.author = None;
+        self.assignees.clear();
+    }
 }
 
 impl People for v1::Pipeline {

@@ -10,8 +10,8 @@ use http::{HeaderMap, header};
 use prost::Message as _;
 use serde::Serialize;
 
-use super::items::{self, Branch, Job, List, Log, Pipeline, Project, Source};
-use crate::aggregator::{AskError, Patience, Version};
+use super::items::{self, Branch, Issue, Job, List, Log, Me, MergeRequest, Pipeline, Project, Source};
+use crate::aggregator::{AskError, Feeds, Patience, Version};
 use crate::app::App;
 use crate::asks;
 use crate::failure::Failure;
@@ -37,7 +37,7 @@ fn material(
     })?;
     let draw = Box::new(move |_: &_| Ok(text.clone()));
     // The text is kept beside its rendering.
-    Ok(Material { version: version.map(Version::from), reuse, wire_bytes, draw })
+    Ok(Material { version: version.map(Version::from), reuse, feeds: Feeds::Board, wire_bytes, draw })
 }
 
 /// Answers from what is kept, else by `ask`.
@@ -71,6 +71,7 @@ pub(super) async fn projects(State(app): State<App>, headers: HeaderMap, raw: Ra
             per_page: a.per_page,
             version: items::version(a.version),
             loading: a.sources.iter().any(|s| s.state() == v1::SourceState::Loading),
+            problems: Vec::new(),
         };
         material(a.version, Reuse::WhileVersionStands, a.encoded_len(), &list)
     })
@@ -102,6 +103,7 @@ fn pipeline_list(a: &v1::ListPipelinesResponse) -> Result<Material, AskFailure> 
         per_page: a.per_page,
         version: items::version(a.version),
         loading: a.loading,
+        problems: Vec::new(),
     };
     material(a.version, if a.loading { Reuse::Never } else { Reuse::Briefly }, a.encoded_len(), &list)
 }
@@ -204,6 +206,7 @@ fn branch_list(a: &v1::ListBranchesResponse) -> Result<Material, AskFailure> {
         per_page: a.per_page,
         version: items::version(a.version),
         loading: a.loading,
+        problems: Vec::new(),
     };
     material(a.version, if a.loading { Reuse::Never } else { Reuse::Briefly }, a.encoded_len(), &list)
 }
@@ -262,6 +265,118 @@ pub(super) async fn branch(
         let mut unread = Branch::from(&unread);
         unread.loading = true;
         material(a.version, Reuse::Never, a.encoded_len(), &unread)
+    })
+}
+
+fn texts(problems: &[v1::Problem]) -> Vec<String> {
+    problems.iter().map(|p| p.text.clone()).collect()
+}
+
+/// Lists change without the board, and their items' outcomes with it.
+fn list_of(material: Material, feeds: Feeds) -> Material {
+    Material { feeds, ..material }
+}
+
+const fn while_it_stands(loading: bool) -> Reuse {
+    if loading { Reuse::Never } else { Reuse::WhileVersionStands }
+}
+
+fn merge_request_list(a: &v1::ListMergeRequestsResponse) -> Result<Material, AskFailure> {
+    let list = List {
+        items: a.merge_requests.iter().map(MergeRequest::from).collect(),
+        total: a.total,
+        page: a.page,
+        per_page: a.per_page,
+        version: items::version(a.version),
+        loading: a.loading,
+        problems: texts(&a.problems),
+    };
+    Ok(list_of(material(a.version, while_it_stands(a.loading), a.encoded_len(), &list)?, Feeds::Both))
+}
+
+pub(super) async fn project_merge_requests(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Segments((source, id)): ProjectPath,
+    raw: Raw,
+) -> Answer {
+    let key = params::key(&source, &id)?;
+    let query = ListQuery { folded: false, branch: None, ..raw.list(&params::MERGE_REQUESTS)? };
+    let rest = format!("/merge-requests{}", query.to_url());
+    answer!(app, headers, project_address(&key, &rest), async |patience| {
+        match app.aggregator.list_merge_requests(patience, asks::merge_requests(Some(&key), &query)).await {
+            Ok(a) => merge_request_list(&a),
+            Err(error) => Err(asks::perhaps_moved(&app, patience, &key, &elsewhere(&rest), error).await),
+        }
+    })
+}
+
+pub(super) async fn merge_requests(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Answer {
+    let query = ListQuery { folded: false, branch: None, ..raw.list(&params::MERGE_REQUESTS)? };
+    answer!(app, headers, format!("/api/v1/merge-requests{}", query.to_url()), async |patience| {
+        let request = asks::merge_requests(None, &query);
+        merge_request_list(&app.aggregator.list_merge_requests(patience, request).await?)
+    })
+}
+
+fn issue_list(a: &v1::ListIssuesResponse) -> Result<Material, AskFailure> {
+    let list = List {
+        items: a.issues.iter().map(Issue::from).collect(),
+        total: a.total,
+        page: a.page,
+        per_page: a.per_page,
+        version: items::version(a.version),
+        loading: a.loading,
+        problems: texts(&a.problems),
+    };
+    Ok(list_of(material(a.version, while_it_stands(a.loading), a.encoded_len(), &list)?, Feeds::Work))
+}
+
+pub(super) async fn project_issues(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Segments((source, id)): ProjectPath,
+    raw: Raw,
+) -> Answer {
+    let key = params::key(&source, &id)?;
+    let query = ListQuery { folded: false, branch: None, ..raw.list(&params::ISSUES)? };
+    let rest = format!("/issues{}", query.to_url());
+    answer!(app, headers, project_address(&key, &rest), async |patience| {
+        match app.aggregator.list_issues(patience, asks::issues(Some(&key), &query)).await {
+            Ok(a) => issue_list(&a),
+            Err(error) => Err(asks::perhaps_moved(&app, patience, &key, &elsewhere(&rest), error).await),
+        }
+    })
+}
+
+pub(super) async fn issues(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Answer {
+    let query = ListQuery { folded: false, branch: None, ..raw.list(&params::ISSUES)? };
+    answer!(app, headers, format!("/api/v1/issues{}", query.to_url()), async |patience| {
+        issue_list(&app.aggregator.list_issues(patience, asks::issues(None, &query)).await?)
+    })
+}
+
+pub(super) async fn me(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Answer {
+    let query = ListQuery { folded: false, branch: None, ..raw.list(&params::ME)? };
+    answer!(app, headers, format!("/api/v1/me{}", query.to_url()), async |patience: Patience| {
+        let a = app.aggregator.get_me(patience, v1::GetMeRequest {}).await?;
+        let matches = |user: &&v1::CurrentUser| {
+            let person = user.person.as_ref();
+            let login = person.and_then(|p| p.login.as_deref());
+            has(&[Some(user.source.as_str()), person.map(|p| p.name.as_str()), login], &query.q)
+                && one_of(&query.sources, &user.source)
+                && one_of(&query.platforms, &user.platform)
+                && one_of(&query.statuses, if person.is_some() { "known" } else { "unknown" })
+        };
+        let mut users: Vec<_> = a.users.iter().filter(matches).collect();
+        let name = |user: &v1::CurrentUser| user.person.as_ref().map(|p| p.name.clone());
+        sort(&mut users, &query.sort, |word, a, b| match word {
+            "name" => name(a).cmp(&name(b)),
+            _ => Ordering::Equal,
+        });
+        let loading = a.users.iter().any(|u| u.loading);
+        let list = page_of(&users, &query, a.version, loading, |user| Me::from(*user));
+        material(a.version, while_it_stands(loading), a.encoded_len(), &list)
     })
 }
 
@@ -332,5 +447,6 @@ fn page_of<T, U>(
         per_page: query.per_page,
         version: items::version(version),
         loading,
+        problems: Vec::new(),
     }
 }

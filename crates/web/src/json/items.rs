@@ -18,6 +18,9 @@ pub(crate) struct List<T> {
     /// Not read yet: ask again in a moment.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) loading: bool,
+    /// What is missing, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) problems: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,6 +100,55 @@ pub(crate) struct Branch<'a> {
     /// Not read yet: ask again in a moment.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) loading: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct MergeRequest<'a> {
+    source: Option<&'a str>,
+    project_id: Option<&'a str>,
+    id: &'a str,
+    number: u64,
+    title: &'a str,
+    state: &'a str,
+    draft: bool,
+    author: Option<&'a str>,
+    reviewers: Vec<&'a str>,
+    labels: &'a [String],
+    source_branch: Option<&'a str>,
+    target_branch: Option<&'a str>,
+    sha: Option<&'a str>,
+    outcome: Option<&'static str>,
+    activity: Option<&'static str>,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    url: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Issue<'a> {
+    source: Option<&'a str>,
+    project_id: Option<&'a str>,
+    id: &'a str,
+    number: u64,
+    title: &'a str,
+    state: &'a str,
+    author: Option<&'a str>,
+    assignees: Vec<&'a str>,
+    labels: &'a [String],
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    url: Option<&'a str>,
+}
+
+/// Whose a source's token is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Me<'a> {
+    source: &'a str,
+    platform: &'a str,
+    name: Option<&'a str>,
+    login: Option<&'a str>,
+    avatar_url: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -273,6 +325,69 @@ impl<'a> From<&'a v1::Branch> for Branch<'a> {
             pipelines: runs(state),
             url: link(b.url.as_ref()),
             loading: false,
+        }
+    }
+}
+
+/// Names of people; whoever has none is left out.
+fn names(people: &[v1::Person]) -> Vec<&str> {
+    people.iter().filter_map(|p| text(&p.name)).collect()
+}
+
+impl<'a> From<&'a v1::MergeRequest> for MergeRequest<'a> {
+    fn from(m: &'a v1::MergeRequest) -> Self {
+        Self {
+            source: m.project.as_ref().map(|key| key.source.as_str()),
+            project_id: m.project.as_ref().map(|key| key.id.as_str()),
+            id: &m.id,
+            number: m.number,
+            title: &m.title,
+            state: &m.state,
+            draft: m.draft,
+            author: m.author.as_ref().and_then(|a| text(&a.name)),
+            reviewers: names(&m.reviewers),
+            labels: &m.labels,
+            source_branch: text(&m.source_branch),
+            target_branch: text(&m.target_branch),
+            sha: m.sha.as_deref(),
+            outcome: m.outcome().known().map(domain::Outcome::as_str),
+            activity: m.activity().known().map(domain::Activity::as_str),
+            created_at: time(m.created_at.as_ref()),
+            updated_at: time(m.updated_at.as_ref()),
+            url: link(m.url.as_ref()),
+        }
+    }
+}
+
+impl<'a> From<&'a v1::Issue> for Issue<'a> {
+    fn from(i: &'a v1::Issue) -> Self {
+        Self {
+            source: i.project.as_ref().map(|key| key.source.as_str()),
+            project_id: i.project.as_ref().map(|key| key.id.as_str()),
+            id: &i.id,
+            number: i.number,
+            title: &i.title,
+            state: &i.state,
+            author: i.author.as_ref().and_then(|a| text(&a.name)),
+            assignees: names(&i.assignees),
+            labels: &i.labels,
+            created_at: time(i.created_at.as_ref()),
+            updated_at: time(i.updated_at.as_ref()),
+            url: link(i.url.as_ref()),
+        }
+    }
+}
+
+impl<'a> From<&'a v1::CurrentUser> for Me<'a> {
+    fn from(u: &'a v1::CurrentUser) -> Self {
+        let person = u.person.as_ref();
+        Self {
+            source: &u.source,
+            platform: &u.platform,
+            name: person.and_then(|p| text(&p.name)),
+            login: person.and_then(|p| p.login.as_deref()),
+            avatar_url: link(person.and_then(|p| p.avatar_url.as_ref())),
+            error: u.error.as_deref(),
         }
     }
 }

@@ -19,9 +19,11 @@ enum Is {
     One(&'static str),
     /// A list of another schema.
     Many(&'static str),
+    /// A list of texts.
+    Texts,
 }
 
-use Is::{Bool, Many, One, Seconds, Text, Time, Whole, Word};
+use Is::{Bool, Many, One, Seconds, Text, Texts, Time, Whole, Word};
 
 /// Name, type, whether it may be null, what it says.
 type Field = (&'static str, Is, bool, &'static str);
@@ -113,6 +115,62 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("activity", ACTIVITIES, NULL, "what goes on now"),
             ("pipelines", Many("Pipeline"), SET, "newest of each workflow"),
             ("url", Text, NULL, "on the platform"),
+        ],
+    ),
+    (
+        "MergeRequest",
+        &[
+            ("source", Text, NULL, "name of the source"),
+            ("project_id", Text, NULL, "the platform's own id of the project"),
+            ("id", Text, SET, "the platform's id"),
+            ("number", Whole, SET, "as people call it"),
+            ("title", Text, SET, ""),
+            ("state", Word(&["open", "merged", "closed"]), SET, "lists hold open ones"),
+            ("draft", Bool, SET, "not ready for review"),
+            ("author", Text, NULL, ""),
+            ("reviewers", Texts, SET, "asked to review it"),
+            ("labels", Texts, SET, ""),
+            ("source_branch", Text, NULL, "from; of a fork owner:branch"),
+            ("target_branch", Text, NULL, "into"),
+            ("sha", Text, NULL, "its newest commit"),
+            (
+                "outcome",
+                OUTCOMES,
+                NULL,
+                "of what last completed for that commit; null: nothing yet, or not known",
+            ),
+            ("activity", ACTIVITIES, NULL, "what goes on for it now"),
+            ("created_at", Time, NULL, ""),
+            ("updated_at", Time, NULL, ""),
+            ("url", Text, NULL, "on the platform"),
+        ],
+    ),
+    (
+        "Issue",
+        &[
+            ("source", Text, NULL, "name of the source"),
+            ("project_id", Text, NULL, "the platform's own id of the project"),
+            ("id", Text, SET, "the platform's id"),
+            ("number", Whole, SET, "as people call it"),
+            ("title", Text, SET, ""),
+            ("state", Word(&["open", "closed"]), SET, "lists hold open ones"),
+            ("author", Text, NULL, ""),
+            ("assignees", Texts, SET, "whose it is"),
+            ("labels", Texts, SET, ""),
+            ("created_at", Time, NULL, ""),
+            ("updated_at", Time, NULL, ""),
+            ("url", Text, NULL, "on the platform"),
+        ],
+    ),
+    (
+        "Me",
+        &[
+            ("source", Text, SET, "name of the source"),
+            ("platform", Text, SET, "id of the platform"),
+            ("name", Text, NULL, "null: nobody's token, not known, or not shown"),
+            ("login", Text, NULL, "user name on the platform"),
+            ("avatar_url", Text, NULL, ""),
+            ("error", Text, NULL, "why it is not known"),
         ],
     ),
     (
@@ -231,6 +289,7 @@ fn type_of(is: Is, null: bool) -> Value {
         One(name) if null => json!({ "oneOf": [reference(name), { "type": "null" }] }),
         One(name) => reference(name),
         Many(name) => json!({ "type": "array", "items": reference(name) }),
+        Texts => json!({ "type": "array", "items": { "type": "string" } }),
     }
 }
 
@@ -258,6 +317,11 @@ fn list_schema(item: &str) -> Value {
             "per_page": count(),
             "version": { "type": ["string", "null"], "description": "of the board, epoch.sequence" },
             "loading": { "type": "boolean", "description": "there and true: not read yet, ask again in a moment" },
+            "problems": {
+                "type": "array",
+                "items": { "type": "string" },
+                "description": "there when something is missing: what, and why",
+            },
         },
         "required": ["items", "total", "page", "per_page", "version"],
     })
@@ -302,6 +366,14 @@ fn list_parameters(words: Option<&Words>) -> Map<String, Value> {
     .collect()
 }
 
+fn switch(name: &str) -> Value {
+    let says = match name {
+        "mine" => "1: only what the current users of the sources wrote, own or are asked to review",
+        _ => "1: only drafts; 0: none",
+    };
+    json!({ "name": name, "in": "query", "description": says, "schema": { "type": "string", "enum": ["1", "0"] } })
+}
+
 fn operation(route: &Route) -> Value {
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut parameters: Vec<Value> = in_path
@@ -310,6 +382,7 @@ fn operation(route: &Route) -> Value {
     let (media, schema) = match &route.answer {
         Answer::List(item, words) => {
             parameters.extend(list_parameters(Some(words)).into_iter().map(|(_, parameter)| parameter));
+            parameters.extend(words.switches.iter().map(|name| switch(name)));
             if *item == "Pipeline" {
                 parameters.push(json!({
                     "name": "branch", "in": "query", "description": "a branch name", "schema": { "type": "string" },

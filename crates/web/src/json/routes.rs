@@ -76,6 +76,31 @@ pub(crate) fn routes() -> Vec<Route> {
             Answer::One("Branch"),
             "One branch by name.",
         ),
+        route(
+            "/projects/{source}/{id}/merge-requests",
+            get(h::project_merge_requests),
+            list("MergeRequest", &params::MERGE_REQUESTS),
+            "Open merge requests of a project.",
+        ),
+        route(
+            "/projects/{source}/{id}/issues",
+            get(h::project_issues),
+            list("Issue", &params::ISSUES),
+            "Open issues of a project.",
+        ),
+        route(
+            "/merge-requests",
+            get(h::merge_requests),
+            list("MergeRequest", &params::MERGE_REQUESTS),
+            "Open merge requests of all projects that are alive.",
+        ),
+        route(
+            "/issues",
+            get(h::issues),
+            list("Issue", &params::ISSUES),
+            "Open issues of all projects that are alive.",
+        ),
+        route("/me", get(h::me), list("Me", &params::ME), "Whose the tokens of the sources are."),
         route("/pipelines", get(h::pipelines), list("Pipeline", &params::PIPELINES), "Runs of all projects."),
         route("/branches", get(h::branches), list("Branch", &params::BRANCHES), "Branches of all projects."),
         route(

@@ -20,6 +20,8 @@ pub(super) struct Banner {
     next: Option<When>,
     /// How many of its projects are shown as they were.
     projects: u32,
+    /// Its items are below instead of its projects.
+    lists: bool,
     /// As they were then.
     known: Option<When>,
 }
@@ -44,6 +46,12 @@ impl Banner {
         sources.iter().filter_map(|source| Self::of(ctx, source)).collect()
     }
 
+    /// The same over a list of merge requests or issues.
+    pub(super) fn of_lists<'a>(ctx: &Ctx<'_>, sources: impl Iterator<Item = &'a v1::Source>) -> Vec<Self> {
+        let of = |source| Self::of(ctx, source).map(|banner| Self { lists: true, ..banner });
+        sources.filter_map(of).collect()
+    }
+
     pub(super) fn of(ctx: &Ctx<'_>, source: &v1::Source) -> Option<Self> {
         let instant = |at: &Option<_>| at.as_ref().and_then(timestamp_back);
         let known = instant(&source.last_success_at);
@@ -64,12 +72,17 @@ impl Banner {
             error: source.error.as_deref().map(sentence).filter(|e| !e.is_empty()),
             next: next.map(|at| When::until(at, ctx.now)),
             projects: source.projects,
+            lists: false,
             known: known.map(|at| When::clock(at, ctx.now)),
         })
     }
 
     fn shows_old_projects(&self) -> bool {
-        self.trouble == Trouble::Silent && self.projects > 0
+        self.trouble == Trouble::Silent && self.projects > 0 && !self.lists
+    }
+
+    fn shows_old_items(&self) -> bool {
+        self.trouble == Trouble::Silent && self.lists
     }
 
     fn count(&self) -> String {

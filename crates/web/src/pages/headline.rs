@@ -93,9 +93,9 @@ pub(super) struct Headline {
 impl HtmlSafe for Headline {}
 
 #[derive(Debug)]
-struct Fact {
-    figure: String,
-    text: Cow<'static, str>,
+pub(super) struct Fact {
+    pub(super) figure: String,
+    pub(super) text: Cow<'static, str>,
 }
 
 /// What of the answer is news.
@@ -225,7 +225,7 @@ fn expected(answer: &v1::ListProjectsResponse) -> Option<u32> {
 }
 
 /// What a filter asks for: `“legder” in broken`.
-fn what_is_asked(query: &ListQuery) -> String {
+pub(super) fn what_is_asked(query: &ListQuery) -> String {
     let q = query.q.trim();
     let statuses: Vec<&str> = query
         .statuses
@@ -246,6 +246,17 @@ fn what_is_asked(query: &ListQuery) -> String {
         if !list.is_empty() {
             text = if text.is_empty() { list } else { format!("{text} {word} {list}") };
         }
+    }
+    match query.draft {
+        Some(true) => text = if text.is_empty() { "drafts".into() } else { format!("{text} among drafts") },
+        Some(false) => {
+            text =
+                if text.is_empty() { "what is ready".into() } else { format!("{text} among what is ready") }
+        }
+        None => {}
+    }
+    if query.mine {
+        text = if text.is_empty() { "what is yours".into() } else { format!("{text} of yours") };
     }
     text
 }

@@ -13,6 +13,8 @@ mod banner;
 mod error;
 pub mod format;
 mod headline;
+mod item;
+mod lists;
 mod log;
 mod overview;
 mod parts;
@@ -60,6 +62,32 @@ impl Live {
     }
 }
 
+/// Which pages there are beside the overview: those that a source has something for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Nav {
+    /// What merge requests are called, plural, lower case: the sources' own word where they have one in common. `None`
+    /// where no source has any.
+    pub merge_requests: Option<String>,
+    /// Whether a source has issues.
+    pub issues: bool,
+}
+
+impl Nav {
+    /// What the sources have.
+    #[must_use]
+    pub fn from_sources(sources: &[v1::Source]) -> Self {
+        let mut words = sources
+            .iter()
+            .filter(|s| s.has_merge_requests)
+            .map(|s| s.words.as_ref().map_or("", |w| w.merge_request.as_str()));
+        let merge_requests = words.next().map(|first| {
+            let common = !first.is_empty() && words.all(|w| w == first);
+            format!("{}s", if common { first } else { "merge request" })
+        });
+        Self { merge_requests, issues: sources.iter().any(|s| s.has_issues) }
+    }
+}
+
 /// What every page needs to know beside its data.
 #[derive(Debug, Clone)]
 pub struct Ctx<'a> {
@@ -75,6 +103,8 @@ pub struct Ctx<'a> {
     pub refresh: Duration,
     /// How fresh the page is.
     pub live: Live,
+    /// Which pages there are.
+    pub nav: Nav,
     /// The board's version, `epoch.sequence`; what the browser compares with events.
     pub version: Option<String>,
 }
@@ -104,18 +134,49 @@ pub fn overview(
     overview::render(ctx, query, answer)
 }
 
+/// Open merge requests over all projects, `/merge-requests`.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn merge_requests(
+    ctx: &Ctx<'_>,
+    query: &ListQuery,
+    answer: &v1::ListMergeRequestsResponse,
+) -> Result<String, askama::Error> {
+    lists::merge_requests(ctx, query, answer)
+}
+
+/// Open issues over all projects, `/issues`.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn issues(
+    ctx: &Ctx<'_>,
+    query: &ListQuery,
+    answer: &v1::ListIssuesResponse,
+) -> Result<String, askama::Error> {
+    lists::issues(ctx, query, answer)
+}
+
+/// What the page of a project shows.
+#[derive(Debug, Clone, Default)]
+pub struct OfProject {
+    /// The project with its state.
+    pub project: v1::GetProjectResponse,
+    /// Its branches.
+    pub branches: v1::ListBranchesResponse,
+    /// Its runs.
+    pub pipelines: v1::ListPipelinesResponse,
+    /// Its last touched merge requests, where its platform has any.
+    pub merge_requests: Option<v1::ListMergeRequestsResponse>,
+}
+
 /// One project, `/projects/{source}/{id}`. `query` filters and pages the runs.
 ///
 /// # Errors
 /// When the template cannot be written.
-pub fn project(
-    ctx: &Ctx<'_>,
-    query: &ListQuery,
-    answer: &v1::GetProjectResponse,
-    branches: &v1::ListBranchesResponse,
-    pipelines: &v1::ListPipelinesResponse,
-) -> Result<String, askama::Error> {
-    project::render(ctx, query, answer, branches, pipelines)
+pub fn project(ctx: &Ctx<'_>, query: &ListQuery, shown: &OfProject) -> Result<String, askama::Error> {
+    project::render(ctx, query, shown)
 }
 
 /// One run, `/projects/{source}/{id}/pipelines/{pipeline}`, with the log of one job where asked for (`?job=`).

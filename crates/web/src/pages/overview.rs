@@ -23,6 +23,8 @@ struct Page<'a> {
     filters: bool,
     chips: Vec<Chip>,
     menus: Vec<Menu>,
+    /// What is whose, where only that is shown.
+    mine: Option<String>,
     cards: Vec<Card>,
     skeletons: usize,
     folded: Option<Folded>,
@@ -33,14 +35,14 @@ struct Page<'a> {
 
 /// A filter that is one click away.
 #[derive(Debug)]
-struct Chip {
-    id: &'static str,
-    icon: Option<Icon>,
-    text: &'static str,
-    n: String,
-    none: bool,
-    on: bool,
-    href: String,
+pub(super) struct Chip {
+    pub(super) id: &'static str,
+    pub(super) icon: Option<Icon>,
+    pub(super) text: &'static str,
+    pub(super) n: String,
+    pub(super) none: bool,
+    pub(super) on: bool,
+    pub(super) href: String,
 }
 
 /// A choice that unfolds.
@@ -253,8 +255,9 @@ pub(super) fn render(
         banners: Banner::all(ctx, &answer.sources),
         hours: Hours::new(summary),
         filters: summary.everything + summary.folded > 0 || query.narrows(),
-        chips: chips(ctx, query, summary),
+        chips: chips(ctx, query, summary, &answer.sources),
         menus: menus(ctx, query, &answer.sources),
+        mine: query.mine.then(|| whose(ctx, &answer.sources, WHAT_IS_MINE)),
         skeletons: if headline.is_reading() && cards.is_empty() { SKELETONS } else { 0 },
         folded: Folded::new(ctx, query, summary),
         paging: Paging::new(query, answer.total, answer.page, answer.per_page),
@@ -319,61 +322,111 @@ fn cards(query: &ListQuery, summary: &v1::Summary, total: u32, rows: Vec<Row>) -
     cards
 }
 
-fn chips(ctx: &Ctx<'_>, query: &ListQuery, s: &v1::Summary) -> Vec<Chip> {
+/// What `mine` means on the overview.
+const WHAT_IS_MINE: &str =
+    "the newest run, or the one that decided the colour or broke the branch, is of a commit by";
+
+/// A sentence that says what is shown while only what is of the sources' current users is.
+pub(super) fn whose(ctx: &Ctx<'_>, sources: &[v1::Source], what: &str) -> String {
+    let known: Vec<&v1::Source> = sources.iter().filter(|s| s.owner_known).collect();
+    if known.is_empty() {
+        return "Nothing can be told to be yours: no source says whose its token is.".to_owned();
+    }
+    let who = |s: &&v1::Source| {
+        let person = s.owner.as_ref().filter(|_| ctx.show_people);
+        let name = person.map(|p| p.login.as_ref().filter(|l| !l.is_empty()).unwrap_or(&p.name));
+        name.map_or_else(|| format!("the owner of {}’s token", s.name), |n| format!("{n} ({})", s.name))
+    };
+    let all: Vec<String> = known.iter().map(who).collect();
+    format!("Only what is yours: {what} {}.", all.join(" or "))
+}
+
+fn chips(ctx: &Ctx<'_>, query: &ListQuery, s: &v1::Summary, sources: &[v1::Source]) -> Vec<Chip> {
     let chip = |id, icon: Option<&'static str>, text, words: &[&str], n: u32| {
-        let on = query.statuses.iter().map(String::as_str).eq(words.iter().copied());
+        let chosen = query.statuses.iter().map(String::as_str).eq(words.iter().copied());
+        let all = words.is_empty();
         // What is chosen is one click away from not being so.
         let wanted: Vec<String> =
-            if on { Vec::new() } else { words.iter().map(|w| (*w).to_owned()).collect() };
+            if chosen { Vec::new() } else { words.iter().map(|w| (*w).to_owned()).collect() };
+        let to = query.with(|q| {
+            q.statuses = wanted;
+            q.mine &= !all;
+        });
         Chip {
             id,
             icon: icon.map(Icon::plain),
             text,
             n: format::number(n),
             none: n == 0,
-            on,
-            href: format!("{}/{}", ctx.base_path, query.with(|q| q.statuses = wanted)),
+            on: chosen && !(all && query.mine),
+            href: format!("{}/{to}", ctx.base_path),
         }
     };
-    vec![
+    let mut chips = vec![
         chip("chip-all", None, "All", &[], s.total),
         chip("chip-broken", Some("failed"), "Broken", &["broken"], s.broken),
         chip("chip-running", Some("running"), "Running", &["running", "queued"], s.active),
         chip("chip-warning", Some("warning"), "Warning", &["warning"], s.warning),
         chip("chip-waiting", Some("manual"), "Waiting", &["waiting"], s.waiting),
         chip("chip-nodata", Some("unknown"), "No data", &["nodata"], s.nodata + s.stale),
-    ]
+    ];
+    if query.mine || sources.iter().any(|s| s.owner_known) {
+        chips.push(Chip {
+            id: "chip-mine",
+            icon: Some(Icon::plain("person")),
+            text: "Mine",
+            n: format::number(s.mine),
+            none: s.mine == 0,
+            on: query.mine,
+            href: format!("{}/{}", ctx.base_path, query.with(|q| q.mine = !q.mine)),
+        });
+    }
+    chips
 }
 
 fn menus(ctx: &Ctx<'_>, query: &ListQuery, sources: &[v1::Source]) -> Vec<Menu> {
-    let to = |query: String| format!("{}/{query}", ctx.base_path);
+    let here = format!("{}/", ctx.base_path);
     let mut menus = Vec::new();
-    if sources.len() > 1 {
+    menus.extend(Menu::of_sources(&here, query, sources.iter()));
+    menus.push(Menu::of_sorts(&here, query, SORTS));
+    menus
+}
+
+impl Menu {
+    /// Which source; nothing where there is no choice.
+    pub(super) fn of_sources<'a>(
+        here: &str,
+        query: &ListQuery,
+        sources: impl Iterator<Item = &'a v1::Source>,
+    ) -> Option<Self> {
+        let to = |query: String| format!("{here}{query}");
         let mut items = vec![MenuItem {
             text: "all".into(),
             href: to(query.with(|q| q.sources.clear())),
             on: query.sources.is_empty(),
         }];
-        items.extend(sources.iter().map(|s| MenuItem {
+        items.extend(sources.map(|s| MenuItem {
             text: s.name.clone(),
             href: to(query.with(|q| q.sources = vec![s.name.clone()])),
             on: query.sources.contains(&s.name),
         }));
         let chosen = if query.sources.is_empty() { "all".into() } else { query.sources.join(", ") };
-        menus.push(Menu { id: "menu-source", label: "Source", chosen, items });
+        (items.len() > 2).then_some(Self { id: "menu-source", label: "Source", chosen, items })
     }
-    let sort = if query.sort == "worst" { "" } else { query.sort.as_str() };
-    let items: Vec<MenuItem> = SORTS
-        .iter()
-        .map(|(word, text)| MenuItem {
-            text: (*text).to_owned(),
-            href: to(query.with(|q| (*word).clone_into(&mut q.sort))),
-            on: sort == *word,
-        })
-        .collect();
-    let chosen = items.iter().find(|i| i.on).map_or_else(|| query.sort.clone(), |i| i.text.clone());
-    menus.push(Menu { id: "menu-sort", label: "Sort", chosen, items });
-    menus
+
+    /// Which order: words of the contract and the same for people, the first being what happens by itself.
+    pub(super) fn of_sorts(here: &str, query: &ListQuery, sorts: &[(&str, &str)]) -> Self {
+        let items: Vec<MenuItem> = sorts
+            .iter()
+            .map(|(word, text)| MenuItem {
+                text: (*text).to_owned(),
+                href: format!("{here}{}", query.with(|q| (*word).clone_into(&mut q.sort))),
+                on: query.sort == *word,
+            })
+            .collect();
+        let chosen = items.iter().find(|i| i.on).map_or_else(|| query.sort.clone(), |i| i.text.clone());
+        Self { id: "menu-sort", label: "Sort", chosen, items }
+    }
 }
 
 impl Folded {

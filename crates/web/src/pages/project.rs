@@ -5,6 +5,7 @@ use askama::Template;
 
 use super::banner::Banner;
 use super::headline::Favicon;
+use super::item::Item;
 use super::overview::{Menu, MenuItem, Paging};
 use super::parts::{
     Commit, Href, Icon, Strip, When, project_href, run_href, run_title, split_name, status_label, summary,
@@ -12,7 +13,7 @@ use super::parts::{
 };
 use super::row::{Row, is_stale};
 use super::shell::Shell;
-use super::{Ctx, ListQuery, axis, format};
+use super::{Ctx, ListQuery, OfProject, axis, format};
 
 #[derive(Template)]
 #[template(path = "project.html")]
@@ -37,6 +38,7 @@ struct Page<'a> {
     narrowed: bool,
     paging: Option<Paging>,
     here: String,
+    merge_requests: Option<MergeRequests>,
     branches: Vec<BranchLine>,
     branches_total: u32,
     branches_loading: bool,
@@ -53,6 +55,45 @@ struct Why {
     run: Href,
     workflow: Option<String>,
     text: String,
+}
+
+/// The last touched open merge requests.
+#[derive(Debug)]
+struct MergeRequests {
+    /// In the platform's word.
+    title: String,
+    total: u32,
+    items: Vec<Item>,
+    loading: bool,
+    /// All of them.
+    href: String,
+}
+
+impl MergeRequests {
+    /// Nothing where the platform has none, or the project has none and never may.
+    fn new(
+        ctx: &Ctx<'_>,
+        project: &v1::Project,
+        source: Option<&v1::Source>,
+        answer: &v1::ListMergeRequestsResponse,
+    ) -> Option<Self> {
+        if answer.merge_requests.is_empty() && !answer.loading {
+            return None;
+        }
+        let word = source.and_then(|s| s.words.as_ref()).map(|w| w.merge_request.as_str());
+        let query = ListQuery {
+            q: project.name.clone(),
+            sources: project.key.iter().map(|k| k.source.clone()).collect(),
+            ..ListQuery::default()
+        };
+        Some(Self {
+            title: format!("Open {}s", word.filter(|w| !w.is_empty()).unwrap_or("merge request")),
+            total: answer.total,
+            items: answer.merge_requests.iter().map(|m| Item::of_merge_request(ctx, m, source)).collect(),
+            loading: answer.loading && answer.merge_requests.is_empty(),
+            href: format!("{}/merge-requests{}", ctx.base_path, query.to_url()),
+        })
+    }
 }
 
 /// A line of the table of runs.
@@ -162,13 +203,8 @@ impl History {
     }
 }
 
-pub(super) fn render(
-    ctx: &Ctx<'_>,
-    query: &ListQuery,
-    answer: &v1::GetProjectResponse,
-    branches: &v1::ListBranchesResponse,
-    pipelines: &v1::ListPipelinesResponse,
-) -> Result<String, askama::Error> {
+pub(super) fn render(ctx: &Ctx<'_>, query: &ListQuery, shown: &OfProject) -> Result<String, askama::Error> {
+    let OfProject { project: answer, branches, pipelines, merge_requests } = shown;
     let line = answer.row.clone().unwrap_or_default();
     let project = line.project.clone().unwrap_or_default();
     let key = project.key.clone().or_else(|| answer.key.clone()).unwrap_or_default();
@@ -193,7 +229,8 @@ pub(super) fn render(
     };
     let title = if news.is_empty() { name.to_owned() } else { format!("{name} {news}") };
     let mut shell = Shell::new(ctx, title, favicon);
-    shell.loading = line.loading || branches.loading || pipelines.loading;
+    let reading = merge_requests.as_ref().is_some_and(|m| m.loading);
+    shell.loading = line.loading || branches.loading || pipelines.loading || reading;
     let word = source.and_then(|s| s.words.as_ref()).map_or("pipeline", |w| w.pipeline.as_str());
     let page = Page {
         banners: source.and_then(|s| Banner::of(ctx, s)).into_iter().collect(),
@@ -217,6 +254,9 @@ pub(super) fn render(
         total: format::number(pipelines.total),
         narrowed: query.narrows(),
         paging: Paging::new(query, pipelines.total, pipelines.page, pipelines.per_page),
+        merge_requests: merge_requests
+            .as_ref()
+            .and_then(|answer| MergeRequests::new(ctx, &project, source, answer)),
         branches: branches
             .branches
             .iter()

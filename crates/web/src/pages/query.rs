@@ -40,6 +40,10 @@ pub struct ListQuery {
     pub per_page: u32,
     /// Show what folds away as well (`folded=1`).
     pub folded: bool,
+    /// Only what is of the sources' current users (`mine=1`).
+    pub mine: bool,
+    /// Only drafts, or none (`draft=1`, `draft=0`; merge requests only).
+    pub draft: Option<bool>,
 }
 
 impl ListQuery {
@@ -63,6 +67,12 @@ impl ListQuery {
         }
         if let Some(branch) = &self.branch {
             add("branch", branch);
+        }
+        if self.mine {
+            add("mine", "1");
+        }
+        if let Some(draft) = self.draft {
+            add("draft", if draft { "1" } else { "0" });
         }
         if !self.sort.is_empty() {
             add("sort", &self.sort);
@@ -88,14 +98,16 @@ impl ListQuery {
         other.to_url()
     }
 
-    /// Whether anything is left out by search, source, platform, status or branch.
+    /// Whether anything is left out by search, source, platform, status, branch, whose it is or whether it is a draft.
     #[must_use]
     pub fn narrows(&self) -> bool {
         !(self.q.is_empty()
             && self.sources.is_empty()
             && self.platforms.is_empty()
             && self.statuses.is_empty()
-            && self.branch.is_none())
+            && self.branch.is_none()
+            && !self.mine
+            && self.draft.is_none())
     }
 }
 

@@ -25,9 +25,56 @@ pub(super) struct Shell<'a> {
     /// The search text, and what a search keeps.
     pub(super) q: String,
     pub(super) kept: Vec<(&'static str, String)>,
+    /// Where a search leads, and what it finds.
+    pub(super) search: String,
+    pub(super) finds: &'static str,
     /// How many runs go on, where the page knows.
     pub(super) running: Option<String>,
-    pub(super) on_overview: bool,
+    pub(super) pages: Vec<PageLink>,
+    /// What alters the page beside the board: `both`, `work`; empty for the board alone.
+    pub(super) feeds: &'static str,
+}
+
+/// A page of the bar on top.
+#[derive(Debug)]
+pub(super) struct PageLink {
+    pub(super) href: String,
+    pub(super) text: String,
+    /// After `g` it leads there.
+    pub(super) key: char,
+    pub(super) on: bool,
+}
+
+/// The pages of the bar on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    Overview,
+    MergeRequests,
+    Issues,
+}
+
+impl At {
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Overview => "/",
+            Self::MergeRequests => "/merge-requests",
+            Self::Issues => "/issues",
+        }
+    }
+}
+
+fn page_links(ctx: &Ctx<'_>) -> Vec<PageLink> {
+    let link = |at: At, text: &str, key| {
+        let mut text = text.to_owned();
+        if let Some(first) = text.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        PageLink { href: format!("{}{}", ctx.base_path, at.path()), text, key, on: false }
+    };
+    let mut links = vec![link(At::Overview, "overview", 'o')];
+    links.extend(ctx.nav.merge_requests.as_deref().map(|word| link(At::MergeRequests, word, 'm')));
+    links.extend(ctx.nav.issues.then(|| link(At::Issues, "issues", 'i')));
+    links
 }
 
 /// The live state.
@@ -63,20 +110,42 @@ impl<'a> Shell<'a> {
             loading: false,
             q: String::new(),
             kept: Vec::new(),
+            search: format!("{}/", ctx.base_path),
+            finds: "Find a project, branch, commit, person",
             running: None,
-            on_overview: false,
+            pages: page_links(ctx),
+            feeds: "",
         }
     }
 
     /// The overview's own bar: its search keeps the other filters.
     pub(super) fn of_overview(mut self, query: &ListQuery, running: u32) -> Self {
-        self.on_overview = true;
-        self.q.clone_from(&query.q);
+        self = self.at(At::Overview, query);
         self.running = Some(format::number(running));
+        self
+    }
+
+    /// The bar of a list that one searches in: its search keeps the other filters.
+    pub(super) fn at(mut self, at: At, query: &ListQuery) -> Self {
+        self.search = format!("{}{}", self.base, at.path());
+        for page in &mut self.pages {
+            page.on = page.href == self.search;
+        }
+        self.finds = match at {
+            At::Overview => self.finds,
+            At::MergeRequests | At::Issues => "Find a title, project, person",
+        };
+        self.q.clone_from(&query.q);
         let kept = |key, values: &[String]| values.iter().map(|v| (key, v.clone())).collect::<Vec<_>>();
         self.kept = kept("source", &query.sources);
         self.kept.extend(kept("platform", &query.platforms));
         self.kept.extend(kept("status", &query.statuses));
+        if query.mine {
+            self.kept.push(("mine", "1".into()));
+        }
+        if let Some(draft) = query.draft {
+            self.kept.push(("draft", if draft { "1" } else { "0" }.into()));
+        }
         if !query.sort.is_empty() {
             self.kept.push(("sort", query.sort.clone()));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{duration, timestamp, v1};
-use web::pages::{self, Ctx, ListQuery, Live};
+use web::pages::{self, Ctx, ListQuery, Live, OfProject};
 
 use super::kit::*;
 use super::overview::broken_three;
@@ -215,7 +215,13 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
                 l: &Line,
                 b: &v1::ListBranchesResponse,
                 r: &v1::ListPipelinesResponse| {
-        pages::project(ctx, query, &project_answer(l), b, r).unwrap()
+        let shown = OfProject {
+            project: project_answer(l),
+            branches: b.clone(),
+            pipelines: r.clone(),
+            merge_requests: Some(super::lists::of_project(&l.name)).filter(|_| !b.loading),
+        };
+        pages::project(ctx, query, &shown).unwrap()
     };
     let nothing = v1::ListPipelinesResponse::default();
     let cold = v1::ListBranchesResponse { loading: true, ..Default::default() };
@@ -289,9 +295,12 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
             pages::project(
                 &Ctx { live: Live::Partly { live: 0, of: 1 }, ..base.clone() },
                 &none,
-                &away_answer,
-                &branches(&away),
-                &runs(&l, 5),
+                &OfProject {
+                    project: away_answer,
+                    branches: branches(&away),
+                    pipelines: runs(&l, 5),
+                    merge_requests: None,
+                },
             )
             .unwrap(),
         ),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{duration, timestamp, v1};
 use jiff::{SignedDuration, Timestamp};
-use web::pages::{Ctx, Live};
+use web::pages::{Ctx, Live, Nav};
 
 /// The moment at which every fixture is drawn.
 pub(crate) fn now() -> Timestamp {
@@ -27,6 +27,7 @@ pub(crate) fn ctx<'a>() -> Ctx<'a> {
         show_people: true,
         refresh: Duration::from_secs(5),
         live: Live::Live,
+        nav: Nav::from_sources(&sources()),
         version: Some("3.17".into()),
     }
 }
@@ -63,10 +64,14 @@ pub(crate) fn source(name: &str, platform: &str, title: &str) -> v1::Source {
         words: Some(v1::Words {
             project: "project".into(),
             pipeline: if platform == "github" { "workflow run" } else { "pipeline" }.into(),
-            merge_request: "merge request".into(),
+            merge_request: if platform == "gitlab" { "merge request" } else { "pull request" }.into(),
         }),
         last_success_at: Some(timestamp(ago(20))),
         projects: 14,
+        has_merge_requests: platform != "jenkins",
+        has_issues: matches!(platform, "gitlab" | "github"),
+        owner: matches!(platform, "gitlab" | "github").then(|| person("mira")),
+        owner_known: matches!(platform, "gitlab" | "github"),
         ..Default::default()
     }
 }

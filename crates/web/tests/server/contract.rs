@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use api::v1;
+
 use crate::fixtures;
 use crate::kit::{Script, World};
 use serde_json::{Value, json};
@@ -31,6 +33,11 @@ const SOURCE: &str =
     "name platform url state error last_success_at projects budget requests_last_hour webhooks";
 const WEBHOOKS: &str =
     "last_at last_kind accepted duplicate ignored forged malformed too_large last_refused_at last_refusal";
+const MERGE_REQUEST: &str = "source project_id id number title state draft author reviewers labels source_branch \
+                             target_branch sha outcome activity created_at updated_at url";
+const ISSUE: &str =
+    "source project_id id number title state author assignees labels created_at updated_at url";
+const ME: &str = "source platform name login avatar_url error";
 
 fn rows() -> Script {
     Script { rows: vec![fixtures::full_row(), fixtures::bare_row()], ..Script::default() }
@@ -44,6 +51,11 @@ async fn lists_have_their_five_fields_and_items_theirs() {
         ("/api/v1/pipelines", PIPELINE),
         ("/api/v1/branches", BRANCH),
         ("/api/v1/sources", SOURCE),
+        ("/api/v1/merge-requests", MERGE_REQUEST),
+        ("/api/v1/issues", ISSUE),
+        ("/api/v1/me", ME),
+        (&format!("{P}/merge-requests"), MERGE_REQUEST),
+        (&format!("{P}/issues"), ISSUE),
         (&format!("{P}/pipelines"), PIPELINE),
         (&format!("{P}/branches"), BRANCH),
         (&format!("{P}/pipelines/9001/jobs"), JOB),
@@ -98,6 +110,28 @@ async fn values_are_what_the_contract_says() {
     assert_eq!(bare["outcome"], Value::Null);
     assert_eq!(bare["problem"], "not found at gl");
     assert_eq!(bare["pipelines"], json!([]));
+    let merge_requests = world.get("/api/v1/merge-requests").await.json();
+    assert_eq!(
+        merge_requests["items"][0],
+        json!({
+            "source": "gl", "project_id": "42", "id": "7001", "number": 12, "title": "Round half even",
+            "state": "open", "draft": true, "author": "Mira Musterfrau", "reviewers": ["Mira Musterfrau"],
+            "labels": ["money"], "source_branch": "fix", "target_branch": "main", "sha": "a41f9c2e",
+            "outcome": "failed", "activity": "running", "created_at": "2026-11-20T10:00:00Z",
+            "updated_at": "2026-11-24T10:00:00Z",
+            "url": "https://gitlab.example.com/group/name/-/merge_requests/12",
+        })
+    );
+    let bare = &merge_requests["items"][1];
+    assert_eq!(
+        (&bare["outcome"], &bare["sha"], &bare["reviewers"]),
+        (&Value::Null, &Value::Null, &json!([]))
+    );
+    let issue = &world.get("/api/v1/issues").await.json()["items"][0];
+    assert_eq!((&issue["assignees"], &issue["labels"]), (&json!(["Mira Musterfrau"]), &json!(["bug"])));
+    let me = world.get("/api/v1/me").await.json();
+    assert_eq!((&me["items"][0]["login"], &me["items"][1]["error"]), (&json!("mira"), &json!("401")));
+    assert_eq!(world.get("/api/v1/me?status=known").await.json()["total"], 1);
     let source = &world.get("/api/v1/sources").await.json()["items"][0];
     assert_eq!(source["state"], "limited");
     assert_eq!(
@@ -118,7 +152,14 @@ async fn values_are_what_the_contract_says() {
 #[tokio::test(start_paused = true)]
 async fn what_was_never_read_says_loading() {
     let world = World::new(Script { loading: true, ..Script::default() }).await;
-    for path in [format!("{P}/branches"), format!("{P}/pipelines/9001/jobs")] {
+    for path in [
+        format!("{P}/branches"),
+        format!("{P}/pipelines/9001/jobs"),
+        format!("{P}/merge-requests"),
+        format!("{P}/issues"),
+        "/api/v1/merge-requests".into(),
+        "/api/v1/issues".into(),
+    ] {
         let reply = world.get(&path).await;
         assert_eq!(reply.status, 200);
         assert_eq!((&reply.json()["loading"], &reply.json()["items"]), (&json!(true), &json!([])));
@@ -155,6 +196,51 @@ async fn list_parameters_reach_the_aggregator() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_mine_and_what_is_a_draft_reach_the_aggregator() {
+    let world = World::new(rows()).await;
+    for (path, parts) in [
+        ("/api/v1/projects?mine=1", vec!["list_projects", "mine: true"]),
+        ("/?mine=true", vec!["list_projects", "mine: true", "per_branch: true"]),
+        (
+            "/api/v1/merge-requests?mine=1&draft=0&sort=-created",
+            vec!["mine: true", "draft: Some(false)", "-created"],
+        ),
+        ("/merge-requests?draft=1", vec!["mine: false", "draft: Some(true)"]),
+        (
+            "/issues?mine=1&status=unassigned",
+            vec!["list_issues", "mine: true", r#"statuses: ["unassigned"]"#],
+        ),
+        ("/api/v1/projects/gl/42/issues?mine=0", vec!["mine: false", r#"id: "42""#]),
+        // Nothing that these lists know.
+        ("/api/v1/pipelines?mine=1&draft=1", vec!["list_pipelines"]),
+    ] {
+        let reply = world.get(path).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        let asked = world.aggregator.asked();
+        let asked = asked.iter().rfind(|a| !a.contains("fold: true") || path.starts_with("/?")).unwrap();
+        for part in parts {
+            assert!(asked.contains(part), "{path}: {part} not in {asked}");
+        }
+    }
+    for wrong in
+        ["/api/v1/issues?mine=yes", "/api/v1/merge-requests?draft=2", "/merge-requests?status=purple"]
+    {
+        assert_eq!(world.get(wrong).await.status, 400, "{wrong}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_list_lacks_is_said() {
+    let problem = v1::Problem { kind: "partial".into(), text: "gl: issues not read: a/b: 502".into() };
+    let world = World::new(Script { problems: vec![problem], ..rows() }).await;
+    for path in ["/api/v1/merge-requests", "/api/v1/issues"] {
+        let list = world.get(path).await.json();
+        assert_eq!(list["problems"], json!(["gl: issues not read: a/b: 502"]), "{path}");
+    }
+    assert!(world.get("/issues").await.text().contains("gl: issues not read: a/b: 502"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_beyond_the_end_is_empty() {
     let world = World::new(rows()).await;
     for path in ["/api/v1/projects", "/api/v1/sources", &format!("{P}/pipelines/9001/jobs")] {
@@ -168,7 +254,15 @@ async fn a_page_beyond_the_end_is_empty() {
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_is_a_problem_that_names_what_is_right() {
     let world = World::new(rows()).await;
-    for list in ["/api/v1/projects", "/api/v1/pipelines", "/api/v1/branches", "/api/v1/sources"] {
+    for list in [
+        "/api/v1/projects",
+        "/api/v1/pipelines",
+        "/api/v1/branches",
+        "/api/v1/sources",
+        "/api/v1/merge-requests",
+        "/api/v1/issues",
+        "/api/v1/me",
+    ] {
         assert!(world.get(&format!("{list}?per_page=101")).await.problem(400).contains("100"));
         for wrong in ["per_page=0", "page=0", "page=-1", "page=1e3", "per_page=x"] {
             world.get(&format!("{list}?{wrong}")).await.problem(400);
@@ -196,6 +290,8 @@ async fn what_is_wrong_is_a_problem_that_names_what_is_right() {
         &format!("{P}/branches/none"),
         "/api/v1/projects/gl/none/branches",
         "/api/v1/projects/gl/none/pipelines",
+        "/api/v1/projects/gl/none/merge-requests",
+        "/api/v1/projects/gl/none/issues",
         "/api/v1/projects/gl/none/pipelines/1/jobs",
         "/api/v1/projects/gl/none/pipelines/1/jobs/2/log",
     ] {
@@ -238,6 +334,8 @@ async fn another_name_of_a_project_leads_to_its_key() {
         "/pipelines/9001/jobs/j%2F1/log",
         "/branches",
         "/branches/feature%2Fa",
+        "/merge-requests?mine=1&draft=1",
+        "/issues?sort=-created",
     ] {
         let reply = world.get(&format!("/ci/api/v1/projects/gl/old%2Fname{rest}")).await;
         assert_eq!(reply.status, 302, "{rest}: {}", reply.text());
@@ -259,6 +357,13 @@ async fn people_can_be_hidden_everywhere() {
         "/api/v1/projects".into(),
         "/api/v1/pipelines".into(),
         "/api/v1/branches".into(),
+        "/merge-requests".into(),
+        "/issues".into(),
+        "/api/v1/merge-requests".into(),
+        "/api/v1/issues".into(),
+        "/api/v1/me".into(),
+        format!("{P}/merge-requests"),
+        format!("{P}/issues"),
         P.into(),
         format!("{P}/pipelines"),
         format!("{P}/pipelines/9001"),
@@ -370,6 +475,11 @@ async fn the_description_fits_the_answers() {
         "/projects/{source}/{id}/pipelines/{pipeline}/jobs/{job}/log",
         "/projects/{source}/{id}/branches",
         "/projects/{source}/{id}/branches/{branch}",
+        "/projects/{source}/{id}/merge-requests",
+        "/projects/{source}/{id}/issues",
+        "/merge-requests",
+        "/issues",
+        "/me",
         "/pipelines",
         "/branches",
         "/sources",
@@ -382,8 +492,11 @@ async fn the_description_fits_the_answers() {
         ("Pipeline", PIPELINE),
         ("Job", JOB),
         ("Branch", BRANCH),
-        ("Source", SOURCE),
         ("Webhooks", WEBHOOKS),
+        ("MergeRequest", MERGE_REQUEST),
+        ("Issue", ISSUE),
+        ("Me", ME),
+        ("Source", SOURCE),
     ] {
         assert_fields(&document["components"]["schemas"][name]["properties"], fields);
     }

@@ -139,3 +139,15 @@ async fn a_quiet_stream_has_a_heartbeat_and_a_stop_a_word() {
     assert_eq!(bye, Some(Event { name: "bye".into(), id: None, data: json!({}) }));
     assert_eq!(events.next().await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_change_name_their_projects_and_no_other_change() {
+    let world = World::new(Script::default()).await;
+    let mut events = world.events(&[]).await;
+    let first = events.next_of("board").await;
+    assert!(first.data.get("work").is_none(), "{first:?}");
+    world.aggregator.change_lists(&[("gl", "42"), ("gl", "43"), ("gl", "42")]);
+    let board = events.next_of("board").await;
+    assert_eq!(board.data["work"], json!([{ "source": "gl", "id": "42" }, { "source": "gl", "id": "43" }]));
+    assert_eq!((&board.data["changes"], &board.data["resync"]), (&json!([]), &json!(false)));
+}

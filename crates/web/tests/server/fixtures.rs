@@ -117,6 +117,82 @@ pub(crate) fn bare_branch() -> v1::Branch {
     v1::Branch { project: Some(key()), name: "idea".into(), ..Default::default() }
 }
 
+pub(crate) fn full_merge_request() -> v1::MergeRequest {
+    v1::MergeRequest {
+        project: Some(key()),
+        platform: "gitlab".into(),
+        project_name: "group/name".into(),
+        id: "7001".into(),
+        number: 12,
+        title: "Round half even".into(),
+        state: "open".into(),
+        draft: true,
+        author: Some(person()),
+        reviewers: vec![person()],
+        labels: vec!["money".into()],
+        source_branch: "fix".into(),
+        target_branch: "main".into(),
+        sha: some("a41f9c2e"),
+        outcome: v1::Outcome::Failed.into(),
+        activity: v1::Activity::Running.into(),
+        mergeable: Some(false),
+        created_at: time("2026-11-20T10:00:00Z"),
+        updated_at: time("2026-11-24T10:00:00Z"),
+        url: some("https://gitlab.example.com/group/name/-/merge_requests/12"),
+        head: full_branch().state,
+        mine: true,
+        review_wanted: true,
+        as_of: None,
+    }
+}
+
+pub(crate) fn bare_merge_request() -> v1::MergeRequest {
+    v1::MergeRequest { id: "7002".into(), number: 13, state: "open".into(), ..Default::default() }
+}
+
+pub(crate) fn full_issue() -> v1::Issue {
+    v1::Issue {
+        project: Some(key()),
+        platform: "gitlab".into(),
+        project_name: "group/name".into(),
+        id: "8001".into(),
+        number: 3,
+        title: "Fees are off by one".into(),
+        state: "open".into(),
+        author: Some(person()),
+        assignees: vec![person()],
+        labels: vec!["bug".into()],
+        created_at: time("2026-11-20T10:00:00Z"),
+        updated_at: time("2026-11-24T10:00:00Z"),
+        url: some("https://gitlab.example.com/group/name/-/issues/3"),
+        mine: true,
+        assigned_to_me: true,
+        as_of: None,
+    }
+}
+
+pub(crate) fn bare_issue() -> v1::Issue {
+    v1::Issue { id: "8002".into(), number: 4, state: "open".into(), ..Default::default() }
+}
+
+pub(crate) fn full_user() -> v1::CurrentUser {
+    v1::CurrentUser {
+        source: "gl".into(),
+        platform: "gitlab".into(),
+        person: Some(person()),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn bare_user() -> v1::CurrentUser {
+    v1::CurrentUser {
+        source: "hub".into(),
+        platform: "github".into(),
+        error: some("401"),
+        ..Default::default()
+    }
+}
+
 pub(crate) fn full_row() -> v1::Row {
     row("42", "group/name")
 }
@@ -175,6 +251,10 @@ pub(crate) fn full_source() -> v1::Source {
             forged: 3,
             ..Default::default()
         }),
+        has_merge_requests: true,
+        has_issues: true,
+        owner: Some(person()),
+        owner_known: true,
         ..Default::default()
     }
 }

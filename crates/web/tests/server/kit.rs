@@ -27,8 +27,8 @@ use tower::ServiceExt as _;
 use web::WebSettings;
 
 use crate::fixtures::{
-    at, bare_branch, bare_job, bare_pipeline, full_branch, full_job, full_pipeline, full_row, full_source,
-    time,
+    at, bare_branch, bare_issue, bare_job, bare_merge_request, bare_pipeline, bare_user, full_branch,
+    full_issue, full_job, full_merge_request, full_pipeline, full_row, full_source, full_user, time,
 };
 
 pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
@@ -42,6 +42,11 @@ pub(crate) struct Script {
     pub(crate) pipelines: Vec<v1::Pipeline>,
     pub(crate) jobs: Vec<v1::Job>,
     pub(crate) branches: Vec<v1::Branch>,
+    pub(crate) merge_requests: Vec<v1::MergeRequest>,
+    pub(crate) issues: Vec<v1::Issue>,
+    pub(crate) users: Vec<v1::CurrentUser>,
+    /// What lists lack.
+    pub(crate) problems: Vec<v1::Problem>,
     pub(crate) log: v1::GetJobLogResponse,
     pub(crate) loading: bool,
     /// Old name of a project (source, id) to its id now.
@@ -65,6 +70,10 @@ impl Default for Script {
             pipelines: vec![full_pipeline(), bare_pipeline()],
             jobs: vec![full_job(), bare_job()],
             branches: vec![full_branch(), bare_branch()],
+            merge_requests: vec![full_merge_request(), bare_merge_request()],
+            issues: vec![full_issue(), bare_issue()],
+            users: vec![full_user(), bare_user()],
+            problems: Vec::new(),
             log: v1::GetJobLogResponse {
                 text: "line 1\nline 2\n".into(),
                 truncated: true,
@@ -126,6 +135,23 @@ impl Aggregator {
             .collect();
         let version = Some(v1::Version { epoch: self.script().version.0, sequence });
         let _ = self.words.send(v1::WatchResponse { version, changes, at: time(NOW), ..Default::default() });
+    }
+
+    /// A new version that changed these projects' lists only.
+    pub(crate) fn change_lists(&self, projects: &[(&str, &str)]) {
+        let version = {
+            let mut script = self.script();
+            script.version.1 += 1;
+            v1::Version { epoch: script.version.0, sequence: script.version.1 }
+        };
+        let key = |(source, id): &(&str, &str)| v1::ProjectKey { source: (*source).into(), id: (*id).into() };
+        let _ = self.words.send(v1::WatchResponse {
+            version: Some(version),
+            work_changed: true,
+            work: projects.iter().map(key).collect(),
+            at: time(NOW),
+            ..Default::default()
+        });
     }
 
     /// Cuts every connection, and refuses new ones until [`Self::back`].
@@ -311,6 +337,60 @@ impl DashboardService for Service {
             loading: script.loading,
             problems: Vec::new(),
         }))
+    }
+
+    async fn list_merge_requests(
+        &self,
+        request: Ask<v1::ListMergeRequestsRequest>,
+    ) -> Result<Answer<v1::ListMergeRequestsResponse>, Status> {
+        let request = request.into_inner();
+        self.0.count("list_merge_requests", &request).await?;
+        self.0.know(request.project.as_ref())?;
+        let version = self.0.version();
+        let script = self.0.script();
+        let merge_requests = if script.loading { Vec::new() } else { script.merge_requests.clone() };
+        let total = u32::try_from(merge_requests.len()).unwrap();
+        Ok(Answer::new(v1::ListMergeRequestsResponse {
+            merge_requests,
+            total,
+            page: request.page,
+            per_page: request.per_page,
+            version,
+            loading: script.loading,
+            problems: script.problems.clone(),
+            summary: Some(v1::WorkSummary { total, everything: total, ..Default::default() }),
+            sources: script.sources.clone(),
+        }))
+    }
+
+    async fn list_issues(
+        &self,
+        request: Ask<v1::ListIssuesRequest>,
+    ) -> Result<Answer<v1::ListIssuesResponse>, Status> {
+        let request = request.into_inner();
+        self.0.count("list_issues", &request).await?;
+        self.0.know(request.project.as_ref())?;
+        let version = self.0.version();
+        let script = self.0.script();
+        let issues = if script.loading { Vec::new() } else { script.issues.clone() };
+        let total = u32::try_from(issues.len()).unwrap();
+        Ok(Answer::new(v1::ListIssuesResponse {
+            issues,
+            total,
+            page: request.page,
+            per_page: request.per_page,
+            version,
+            loading: script.loading,
+            problems: script.problems.clone(),
+            summary: Some(v1::WorkSummary { total, everything: total, ..Default::default() }),
+            sources: script.sources.clone(),
+        }))
+    }
+
+    async fn get_me(&self, request: Ask<v1::GetMeRequest>) -> Result<Answer<v1::GetMeResponse>, Status> {
+        self.0.count("get_me", &request.into_inner()).await?;
+        let version = self.0.version();
+        Ok(Answer::new(v1::GetMeResponse { users: self.0.script().users.clone(), version }))
     }
 
     async fn list_sources(

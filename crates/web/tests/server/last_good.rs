@@ -24,6 +24,33 @@ async fn a_hundred_viewers_cost_one_question_a_version() {
     assert_eq!(world.aggregator.calls(OVERVIEW), before + 1);
 }
 
+/// A merge request that moves makes nobody draw the overview anew, nor a build the issues.
+#[tokio::test(start_paused = true)]
+async fn a_version_costs_only_what_it_alters() {
+    let world = World::new(Script::default()).await;
+    let asks = ["list_projects", "list_merge_requests", "list_issues"];
+    let paths = ["/?q=x", "/merge-requests", "/issues"];
+    let cost = async || {
+        let before = asks.map(|ask| world.aggregator.calls(ask));
+        for path in paths {
+            assert_eq!(world.get(path).await.status, 200);
+        }
+        let after = asks.map(|ask| world.aggregator.calls(ask));
+        [after[0] - before[0], after[1] - before[1], after[2] - before[2]]
+    };
+    assert_eq!(cost().await, [1, 1, 1]);
+    assert_eq!(cost().await, [0, 0, 0], "nothing moved");
+    world.aggregator.change_lists(&[("gl", "42")]);
+    world.until_heard().await;
+    assert_eq!(cost().await, [0, 1, 1], "the lists did");
+    world.aggregator.change(&[("gl", "42")]);
+    world.until_heard().await;
+    // The overview itself is kept at hand as well.
+    let [overview, merge_requests, issues] = cost().await;
+    assert!(overview >= 1, "the board did");
+    assert_eq!((merge_requests, issues), (1, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_shared_too() {
     let world = World::new(Script::default()).await;
