@@ -78,7 +78,7 @@ fn the_first_releases_file() {
 #[test]
 fn the_example_file_shows_every_key() {
     let settings = Case::yaml(EXAMPLE).env(&[("GITLAB_TOKEN", "t")]).good().settings;
-    assert_eq!(settings.sources.len(), 6);
+    assert_eq!(settings.sources.len(), 8);
     let events = &settings.sources[0].events;
     assert!(events.lets_in("push") && !events.lets_in("schedule") && !events.lets_in("web"));
     // Its values are the defaults, as it says.
