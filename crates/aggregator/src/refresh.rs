@@ -116,6 +116,7 @@ impl Refresher {
                 }
                 Err(error) => {
                     failures += 1;
+                    let error = error.naming(self.source());
                     let wait = self.backoff(&error, failures);
                     let now = self.now();
                     let next = now

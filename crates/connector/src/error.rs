@@ -1,6 +1,6 @@
 //! What can go wrong between us and a platform, told by what the caller can do about it.
 
-use domain::{Problem, ProblemKind, Timestamp};
+use domain::{Problem, ProblemKind, SourceName, Timestamp};
 
 /// The result of asking a platform.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -51,6 +51,40 @@ impl Error {
         matches!(self, Self::Unauthorized(_) | Self::RateLimited { .. } | Self::Unreachable(_))
     }
 
+    /// Of a list that everybody has: where it is not found, the address is another server's. `expected` is what should be
+    /// there.
+    #[must_use]
+    pub fn of_a_stranger(self, expected: &str) -> Self {
+        match self {
+            Self::NotFound(why) => {
+                Self::Garbage(format!("expected {expected}: {why}; is its url another server's?"))
+            }
+            other => other,
+        }
+    }
+
+    /// The same, with the name of the source where the words do not say it yet: for what concerns all of it.
+    #[must_use]
+    pub fn naming(mut self, source: &SourceName) -> Self {
+        let (Self::Unauthorized(words)
+        | Self::Forbidden(words)
+        | Self::NotFound(words)
+        | Self::Legal(words)
+        | Self::Unreachable(words)
+        | Self::Server(words)
+        | Self::Garbage(words)
+        | Self::Refused(words)
+        | Self::Redirect(words)) = &mut self
+        else {
+            return self;
+        };
+        let named = format!("source {source}");
+        if !words.contains(&named) {
+            *words = format!("{named}: {words}");
+        }
+        self
+    }
+
     /// The same as a reason on a row.
     #[must_use]
     pub fn to_problem(&self) -> Problem {
@@ -68,5 +102,32 @@ impl Error {
     #[must_use]
     pub fn to_partial(&self, part: &str) -> Problem {
         Problem::new(ProblemKind::Partial, format!("{part}: {self}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_named_once() {
+        let source = SourceName::new("ci").unwrap();
+        let refused = Error::Garbage("expected Jenkins, got a wiki".into()).naming(&source);
+        assert_eq!(refused, Error::Garbage("source ci: expected Jenkins, got a wiki".into()));
+        assert_eq!(refused.clone().naming(&source), refused);
+        let limited = Error::RateLimited { until: None };
+        assert_eq!(limited.clone().naming(&source), limited);
+    }
+
+    #[test]
+    fn a_list_that_everybody_has_is_missing_at_strangers_only() {
+        let missing = Error::NotFound("GitLab at x has no such /projects (404)".into());
+        let words = missing.of_a_stranger("GitLab's API").to_string();
+        assert_eq!(
+            words,
+            "expected GitLab's API: GitLab at x has no such /projects (404); is its url another server's?"
+        );
+        let other = Error::Server("failed".into());
+        assert_eq!(other.clone().of_a_stranger("GitLab's API"), other);
     }
 }

@@ -1,6 +1,5 @@
 //! An address that is not what the configuration says.
 
-use connector::Error;
 use forge_sim::{FACES, Sim};
 
 use crate::Subject;
@@ -18,11 +17,11 @@ pub async fn other_platforms(subject: &'static Subject) {
         match source.projects(None).await {
             Ok(page) => panic!("at {face}: {} projects", page.items.len()),
             Err(error) => {
-                let words = error.to_string();
+                // As the aggregator tells it.
+                let words = error.naming(source.source()).to_string();
                 assert!(words.contains(own.title), "at {face}: says what was expected: {words}");
                 assert!(!words.contains(stage.sim.token()), "at {face}: shows the token");
-                let named = words.contains(SOURCE) || !matches!(error, Error::Unauthorized(_));
-                assert!(named, "at {face}: names the source: {words}");
+                assert_eq!(words.matches(SOURCE).count(), 1, "at {face}: names the source once: {words}");
             }
         }
         let one = source.project("acme/site").await;

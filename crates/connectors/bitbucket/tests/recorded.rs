@@ -106,6 +106,7 @@ async fn every_recorded_pipeline_is_told_as_it_was() {
     assert!(read.pipelines.is_sorted_by(|a, b| a.age_key() >= b.age_key()), "newest first");
     let mut backwards = 0;
     for run in &read.pipelines {
+        connector_suite::sane(run);
         let of_it = |(_, row): &&(String, Value)| row["uuid"] == run.id.as_str();
         let row = &recorded.iter().find(of_it).unwrap().1;
         assert_eq!(Some(run.status), status_of(&row["state"]), "{row}");

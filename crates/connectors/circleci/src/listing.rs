@@ -157,11 +157,7 @@ impl CircleCi {
         let rows: Rows<wire::Collaboration> = match answer {
             Ok(answer) => answer.json()?,
             // Everybody has this list, if it may be empty.
-            Err(Error::NotFound(why)) => {
-                let words = format!("expected CircleCI's API v2: {why}; is this another platform's url?");
-                return Err(Error::Garbage(words));
-            }
-            Err(e) => return Err(e),
+            Err(e) => return Err(e.of_a_stranger("CircleCI's API v2")),
         };
         let slug = |row: wire::Collaboration| {
             let made = || Some(format!("{}/{}", row.vcs_type.as_deref()?, row.name.as_deref()?));

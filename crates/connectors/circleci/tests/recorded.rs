@@ -95,6 +95,7 @@ async fn every_record_becomes_the_right_run() {
         (2, Status::Success),
         (1, Status::Success),
     ];
+    heads.pipelines.iter().for_each(connector_suite::sane);
     let told: Vec<_> = heads.pipelines.iter().map(|run| (run.number.unwrap(), run.status)).collect();
     assert_eq!(told, expected);
 

@@ -72,7 +72,7 @@ async fn of_token(github: &GitHub) -> Result<Repositories> {
                 answer => answer,
             }
         }
-        answer => answer,
+        answer => answer.map_err(|e| e.of_a_stranger("GitHub's API")),
     }
 }
 

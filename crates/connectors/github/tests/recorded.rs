@@ -59,6 +59,7 @@ async fn the_board_gets_what_was_recorded_of_a_large_repository() {
     assert_eq!(head.sha.as_deref(), Some("d60943db8c9ae6ca1f9400d378a757e6f281dbde"));
 
     assert_eq!(heads.pipelines.len(), 5);
+    heads.pipelines.iter().for_each(connector_suite::sane);
     let branches: Vec<_> = heads.pipelines.iter().map(|p| p.branch.as_deref().unwrap()).collect();
     assert_eq!(
         branches,
@@ -88,6 +89,7 @@ async fn what_was_not_recorded_is_told_beside_the_runs() {
     let (_, heads) = source.branch_heads(vec![support::ask(&project)]).next().await.unwrap();
     let heads = heads.unwrap();
     assert_eq!(heads.pipelines.len(), 30);
+    heads.pipelines.iter().for_each(connector_suite::sane);
     assert!(heads.pipelines.iter().all(|p| p.number.is_some() && p.workflow.lane.parse::<u64>().is_ok()));
     assert_eq!(heads.pipelines.iter().filter(|p| p.status == Status::Canceled).count(), 1);
     assert_eq!(heads.pipelines.iter().filter(|p| p.status == Status::Failed).count(), 1);

@@ -60,7 +60,8 @@ impl GitLab {
             ("per_page", PER_PAGE_TEXT),
         ];
         let url = page_url(&self.client, &["projects"], &query, page.as_ref().map(|t| t.0.as_str()));
-        let listed: Listed<wire::Project> = list(&self.client, PROJECTS, url).await?;
+        let answer = list(&self.client, PROJECTS, url).await;
+        let listed: Listed<wire::Project> = answer.map_err(|e| e.of_a_stranger("GitLab's API"))?;
         Ok(self.projects_of(&listed, listed.token()))
     }
 

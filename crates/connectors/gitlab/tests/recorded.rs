@@ -167,6 +167,7 @@ async fn one_page_of_jobs_tells_the_rest_of_every_pipeline() {
 
     let jobs = bodies["/api/v4/projects/44/jobs"].as_array().unwrap();
     for run in &read.pipelines {
+        connector_suite::sane(run);
         let of_run: Vec<_> =
             jobs.iter().filter(|j| j["pipeline"]["id"].as_u64() == run.id.as_str().parse().ok()).collect();
         assert_eq!(run.completeness, Completeness::Full, "{}", run.id);

@@ -98,6 +98,7 @@ async fn every_recorded_build_is_the_right_run() {
         for row in rows {
             let id = RunId::from(row["number"].as_u64().unwrap());
             for runs in [&read.pipelines, &listed.items] {
+                runs.iter().for_each(connector_suite::sane);
                 let run = runs.iter().find(|r| r.id == id).expect("the run");
                 assert_eq!(run.status, status_of(row), "{row}");
                 let began = row["timestamp"].as_i64().unwrap();

@@ -44,7 +44,7 @@ async fn a_platform_that_is_none_is_named() {
         ),
         (
             ResponseTemplate::new(404).set_body_json(json!({ "error": "404 Not Found" })),
-            "is this another platform's url?",
+            "is its url another server's?",
         ),
     ] {
         let forge = Forge::start().await;
