@@ -190,6 +190,7 @@ impl Entry {
             known_head: self.head.clone(),
             known_workflows: self.workflows.clone(),
             told: None,
+            full: true,
         }
     }
 
