@@ -409,8 +409,9 @@ mod tests {
     fn the_pace_follows_the_limit() {
         let now = at("2026-11-24T12:00:00Z");
         let every = Duration::from_secs(300);
-        let budget =
-            |remaining| Some(Budget { limit: 60, remaining, reset_at: Some(at("2026-11-24T13:00:00Z")) });
+        let budget = |remaining| {
+            Some(Budget { limit: 60, remaining, reset_at: Some(at("2026-11-24T13:00:00Z")), window: None })
+        };
         assert_eq!(pace(every, 4, None, now), every);
         assert_eq!(pace(every, 1, budget(60), now), every);
         // 20 requests a reading, 0.7 × 40 left for an hour: every 43 minutes.
@@ -418,15 +419,21 @@ mod tests {
         // Nothing left: not before the reset.
         assert_eq!(pace(every, 20, budget(0), now), Duration::from_secs(3600));
         // A reset in the past says nothing.
-        let past = Some(Budget { limit: 60, remaining: 0, reset_at: Some(at("2020-01-01T00:00:00Z")) });
+        let past = Some(Budget {
+            limit: 60,
+            remaining: 0,
+            reset_at: Some(at("2020-01-01T00:00:00Z")),
+            window: None,
+        });
         assert_eq!(pace(every, 20, past, now), every);
     }
 
     #[test]
     fn the_active_loop_leaves_a_reserve() {
         let now = at("2026-11-24T12:00:00Z");
-        let budget =
-            |remaining| Some(Budget { limit: 100, remaining, reset_at: Some(at("2026-11-24T13:00:00Z")) });
+        let budget = |remaining| {
+            Some(Budget { limit: 100, remaining, reset_at: Some(at("2026-11-24T13:00:00Z")), window: None })
+        };
         assert!(has_reserve(None, now));
         assert!(has_reserve(budget(20), now));
         assert!(!has_reserve(budget(19), now));
