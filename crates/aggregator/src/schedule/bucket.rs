@@ -39,12 +39,21 @@ struct Rates {
     even: f64,
     background: f64,
     urgent: f64,
+    /// Of the window's requests, without the reserve and with it.
+    left: f64,
+    left_to_who_looks: f64,
 }
 
 impl Rates {
     #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
     fn of(budget: Option<Budget>, now: Timestamp) -> Self {
-        let unlimited = Self { even: POLITE, background: POLITE, urgent: POLITE * URGENT_RATE };
+        let unlimited = Self {
+            even: POLITE,
+            background: POLITE,
+            urgent: POLITE * URGENT_RATE,
+            left: f64::MAX,
+            left_to_who_looks: f64::MAX,
+        };
         let Some((budget, window)) = budget.and_then(|b| Some((b, b.window?))) else { return unlimited };
         let even = budget.limit as f64 / window.as_secs_f64().max(1.0);
         let (remaining, reserve) = (budget.remaining as f64, budget.limit as f64 * RESERVE);
@@ -58,7 +67,13 @@ impl Rates {
             // A window that rolls, or that begins with the next request.
             None => (if remaining > reserve { most } else { 0.0 }, if remaining > 0.0 { even } else { 0.0 }),
         };
-        Self { even, background: background.clamp(0.0, most), urgent: urgent.min(even * URGENT_RATE) }
+        Self {
+            even,
+            background: background.clamp(0.0, most),
+            urgent: urgent.min(even * URGENT_RATE),
+            left: (remaining - reserve).max(0.0),
+            left_to_who_looks: remaining,
+        }
     }
 
     fn burst(&self) -> f64 {
@@ -73,7 +88,13 @@ impl Rates {
 /// The most that may be spent within [`EVENLY_WITHIN`] at this even rate, in requests.
 #[must_use]
 pub fn most_in_any_window(even: f64) -> f64 {
-    let rates = Rates { even, background: even * (1.0 - RESERVE), urgent: even * URGENT_RATE };
+    let rates = Rates {
+        even,
+        background: even * (1.0 - RESERVE),
+        urgent: even * URGENT_RATE,
+        left: f64::MAX,
+        left_to_who_looks: f64::MAX,
+    };
     let seconds = EVENLY_WITHIN.as_secs_f64();
     rates.burst() + rates.urgent_burst() + seconds * (rates.background + rates.urgent)
 }
@@ -124,8 +145,8 @@ impl Bucket {
         self.tokens += elapsed * self.rates.background;
         self.urgent += elapsed * self.rates.urgent;
         self.rates = Rates::of(budget, now);
-        self.tokens = self.tokens.min(self.rates.burst());
-        self.urgent = self.urgent.min(self.rates.urgent_burst());
+        self.tokens = self.tokens.min(self.rates.burst()).min(self.rates.left);
+        self.urgent = self.urgent.min(self.rates.urgent_burst()).min(self.rates.left_to_who_looks);
     }
 
     fn charge(&mut self, mut requests: f64) {

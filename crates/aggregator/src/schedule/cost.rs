@@ -24,9 +24,9 @@ impl Costs {
         self.pending += requests;
     }
 
-    /// A piece of a listing ended: its request was not for a reading.
-    pub(super) const fn listed(&mut self) {
-        self.pending = (self.pending - PAGE).max(0.0);
+    /// Something ended whose cost is known: that was not for a reading.
+    pub(super) const fn known(&mut self, cost: f64) {
+        self.pending = (self.pending - cost).max(0.0);
     }
 
     /// A reading of so many projects ended. What was spent since the last one was for it, as far as anybody can tell.

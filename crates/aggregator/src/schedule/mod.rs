@@ -53,10 +53,13 @@ pub const LOOKED_FOR: SignedDuration = SignedDuration::from_secs(150);
 const READ_AT_ONCE: usize = 10;
 /// How many watched names are asked for in a piece of work.
 pub const NAMES_AT_ONCE: usize = 4;
-/// While so many pieces of reading wait, the listing waits for them: the first rows are full before the last are known.
-const BACKLOG: usize = 2;
+/// While so many projects wait to be read for the first time, the listing waits: the first rows are full before the last are
+/// known.
+const BACKLOG: usize = 200;
 /// The part of the even rate that listings may take: a large source is listed less often.
 const LISTING_SHARE: f64 = 0.1;
+/// What moved is asked for so often, where the platform tells it in one question.
+const MOVED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// What has not happened within this is looked at again: a budget may have come back by other means.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 
@@ -83,6 +86,8 @@ pub struct Means {
 pub enum Work {
     /// The next page of the listing, or the next few watched names.
     List,
+    /// What moved since the last listing, in one question.
+    Moved,
     /// The state of these projects.
     Read {
         /// Which.
@@ -153,6 +158,8 @@ struct Listing {
     tells: bool,
     /// Whether one ever ended.
     once: bool,
+    /// When it is asked what moved; `None` when the platform cannot tell.
+    moved_at: Option<Timestamp>,
 }
 
 /// What a source's schedule comes to at a moment.
@@ -178,6 +185,27 @@ pub struct Figures {
     pub open_until: Option<(Timestamp, u32)>,
 }
 
+/// How a source's projects stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Projects that are asked at all.
+    pub asked: usize,
+    /// Of these, never read yet.
+    pub unread: usize,
+    /// Of these, not readable.
+    pub failing: usize,
+    /// Whether a listing ever ended.
+    pub listed: bool,
+}
+
+impl Standing {
+    /// Projects that were read.
+    #[must_use]
+    pub const fn read(&self) -> usize {
+        self.asked.saturating_sub(self.unread)
+    }
+}
+
 impl Scheduler {
     /// A schedule that begins now: a listing is due, and nothing is known.
     #[must_use]
@@ -190,7 +218,14 @@ impl Scheduler {
             batching: None,
             circuit: Circuit::default(),
             costs: Costs::default(),
-            listing: Listing { due_at: now, began_at: None, spent: 0.0, tells: false, once: false },
+            listing: Listing {
+                due_at: now,
+                began_at: None,
+                spent: 0.0,
+                tells: false,
+                once: false,
+                moved_at: Some(now),
+            },
             webhook_at: None,
             reading: BTreeSet::new(),
             busy: [false; 4],
@@ -224,6 +259,10 @@ impl Scheduler {
             Ok(()) => return self.list(now),
             Err(at) => soonest = soonest.min(at),
         }
+        match self.try_moved(now) {
+            Ok(()) => return self.list_moved(),
+            Err(at) => soonest = soonest.min(at),
+        }
         for reading in [Reading::News, Reading::Whole] {
             match self.try_reading(reading, now) {
                 Ok(projects) => return self.start(projects, reading),
@@ -231,6 +270,11 @@ impl Scheduler {
             }
         }
         Next::Wait(soonest)
+    }
+
+    /// Takes note of what was spent, before a piece of work ends: what it cost is learned from that.
+    pub fn observe(&mut self, now: Timestamp, means: Means) {
+        self.settle(now, means);
     }
 
     fn settle(&mut self, now: Timestamp, means: Means) {
@@ -265,8 +309,26 @@ impl Scheduler {
             return Err(at);
         }
         let unread = self.tracks.values().filter(|t| t.is_unread()).count();
-        let few = unread <= BACKLOG * self.piece(Reading::News) || self.listing.began_at.is_none();
+        let few = unread <= BACKLOG || self.listing.began_at.is_none();
         self.afford(few && !self.busy[Slot::Listing as usize], now, PAGE, Slot::Listing)
+    }
+
+    /// Between two listings, where they do not tell every state themselves.
+    fn try_moved(&self, now: Timestamp) -> Result<(), Timestamp> {
+        let idle = self.listing.once && self.listing.began_at.is_none() && !self.listing.tells;
+        match self.listing.moved_at {
+            Some(at) if idle && at <= now => {
+                self.afford(!self.busy[Slot::Listing as usize], now, PAGE, Slot::Listing)
+            }
+            Some(at) if idle => Err(at),
+            _ => Err(Timestamp::MAX),
+        }
+    }
+
+    fn list_moved(&mut self) -> Next {
+        self.bucket.reserve(Slot::Listing, PAGE);
+        self.busy[Slot::Listing as usize] = true;
+        Next::Do(Work::Moved)
     }
 
     /// When a listing is due. One that tells every state is as urgent as the most urgent of the projects.
@@ -292,6 +354,9 @@ impl Scheduler {
         if reading == Reading::News && self.batching.is_none() {
             return Err(Timestamp::MAX);
         }
+        // Whoever cannot have one need not be looked for.
+        let slot = reading.slot();
+        self.afford(!self.busy[slot as usize], now, self.cost(reading, 1), slot)?;
         let clock = self.clock(now);
         let (mut due, mut soonest) = (Vec::new(), Timestamp::MAX);
         for (id, track) in self.idle() {
@@ -306,7 +371,6 @@ impl Scheduler {
             return Err(soonest);
         }
         latest_first(&mut due);
-        let slot = reading.slot();
         let mut n = due.len().min(self.piece(reading));
         loop {
             match self.afford(!self.busy[slot as usize], now, self.cost(reading, n), slot) {
@@ -421,15 +485,40 @@ impl Scheduler {
         self.tracks.remove(id);
     }
 
-    /// A piece of work ended well. `more`: the listing has further pages.
+    /// The platform cannot tell what moved.
+    pub fn cannot_tell_moved(&mut self) {
+        self.listing.moved_at = None;
+    }
+
+    /// How far the first reading is, and whether anything can be read.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let asked = || self.tracks.values().filter(|t| t.is_asked());
+        Standing {
+            asked: asked().count(),
+            unread: asked().filter(|t| t.is_unread()).count(),
+            failing: asked().filter(|t| t.is_failing()).count(),
+            listed: self.listing.once,
+        }
+    }
+
+    /// A piece of work ended well. `more`: the listing has further pages; or more has moved than was told.
     pub fn done(&mut self, work: &Work, more: bool, now: Timestamp) {
         self.ended(work);
         self.circuit.close();
+        let moved_every = MOVED_EVERY.min(self.plan.every);
+        if *work == Work::Moved {
+            self.listing.moved_at = self.listing.moved_at.map(|_| after(now, moved_every));
+            if more {
+                self.listing.due_at = now;
+            }
+        }
         if *work == Work::List && !more {
             let spent = std::mem::take(&mut self.listing.spent);
             self.listing.began_at = None;
             self.listing.once = true;
             self.listing.due_at = after(now, self.listing_every(spent));
+            self.listing.moved_at = self.listing.moved_at.map(|_| after(now, moved_every));
             let asked = || self.tracks.values().filter(|t| t.is_asked());
             self.listing.tells = asked().count() > 0 && asked().all(Track::is_told);
         }
@@ -461,13 +550,15 @@ impl Scheduler {
 
     fn ended(&mut self, work: &Work) {
         let slot = match work {
-            Work::List => {
-                self.costs.listed();
+            Work::List | Work::Moved => {
+                self.costs.known(PAGE);
                 Slot::Listing
             }
             Work::Read { projects, reading } => {
-                if *reading != Reading::News || self.batches.is_none() {
-                    self.costs.read(projects.len());
+                match reading {
+                    Reading::News if self.batches.is_some() => {}
+                    Reading::News => self.costs.known(self.cost(*reading, projects.len())),
+                    Reading::Urgent | Reading::Whole => self.costs.read(projects.len()),
                 }
                 for id in projects {
                     self.reading.remove(id);
@@ -479,12 +570,10 @@ impl Scheduler {
         self.bucket.release(slot);
     }
 
-    /// A webhook told of this project, or that something happened to it.
+    /// A webhook told of this project, or that something happened to it. One that no listing has told of yet is known now.
     pub fn woken(&mut self, id: &NativeId, now: Timestamp) {
         self.webhook_at = Some(now);
-        if let Some(track) = self.tracks.get_mut(id) {
-            track.woken(now);
-        }
+        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(now)).woken(now);
     }
 
     /// Somebody looks at this project.

@@ -101,6 +101,11 @@ impl Track {
         }
     }
 
+    /// One that a webhook told of before any listing.
+    pub(super) fn unlisted(now: Timestamp) -> Self {
+        Self { known: Some(Known::default()), ..Self::new(now) }
+    }
+
     /// Whether it is asked at all.
     pub(super) const fn is_asked(&self) -> bool {
         self.known.is_some()
@@ -108,6 +113,10 @@ impl Track {
 
     pub(super) const fn is_unread(&self) -> bool {
         self.is_asked() && self.asked_at.is_none()
+    }
+
+    pub(super) const fn is_failing(&self) -> bool {
+        self.failures > 0
     }
 
     /// Whether its state came with the last listing.
