@@ -245,6 +245,9 @@ impl Entry {
         {
             Arc::make_mut(&mut self.project).last_activity_at = Some(moved);
         }
+        if heads.extent == Extent::Moved {
+            return false;
+        }
         let runs: Vec<_> = heads.pipelines.into_iter().map(Pipeline::bounded).collect();
         if !late {
             self.asked_at = Some(asked_at);
