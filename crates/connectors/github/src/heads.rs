@@ -67,7 +67,7 @@ pub(crate) fn branch_heads<'a>(
 async fn told_or_read(github: &GitHub, ask: HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
     let Some(row) = row else { return heads(github, &ask).await };
     match batch::judge(ask, &row, github.anonymous, github.clock.now()) {
-        Verdict::News(heads) => Ok(heads),
+        Verdict::News(heads) => Ok(*heads),
         Verdict::Read(ask) => {
             let heads = heads(github, &ask).await?;
             Ok(Heads { last_activity_at: ask.project.last_activity_at, ..heads })
