@@ -7,11 +7,12 @@ use config::{LogAccess, SourceSettings};
 use connector::http::{Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Traffic};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
-    MergeRequest, MergeRequestState, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery,
+    MergeRequest, MergeRequestState, MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery,
     Pipelines, ProjectPage, Result, Webhooks,
 };
 use domain::{
-    Branch, Clock, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
+    Branch, Clock, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId,
+    SourceName, Timestamp,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -160,6 +161,10 @@ impl Connector for GitLab {
 
     async fn project_count(&self) -> Result<Option<u64>> {
         self.count_projects().await
+    }
+
+    async fn moved_since(&self, since: Timestamp) -> Result<Option<Moved>> {
+        self.list_moved(since).await
     }
 
     fn branch_heads<'a>(&'a self, asks: Vec<HeadsAsk>) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
