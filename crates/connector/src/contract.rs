@@ -152,6 +152,9 @@ pub struct Batching {
     pub budget: Option<Budget>,
     /// What the last such request cost of that budget; 1 where nothing was told.
     pub cost: u64,
+    /// Whether it tells of projects as well of which nothing is known: the default branch and the runs of its newest commit,
+    /// or [`Extent::Moved`] where there is nothing to be seen.
+    pub glances: bool,
 }
 
 /// What moved, as a listing tells it.

@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use crate::batch::{self, Told};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
+use crate::glance;
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
 use crate::{convert, details, lists, status, wire};
 
@@ -34,12 +35,18 @@ pub(crate) fn branch_heads<'a>(
     asks: Vec<HeadsAsk>,
 ) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
     let batch = github.batch.as_ref().filter(|batch| batch.is_there());
-    let (many, each): (Vec<_>, Vec<_>) = match batch {
-        Some(_) => asks.into_iter().partition(batch::fits),
-        None => (Vec::new(), asks),
-    };
-    let (many, each) =
-        if many.len() < batch::WORTH_A_QUESTION { (Vec::new(), [each, many].concat()) } else { (many, each) };
+    let (mut many, mut new, mut each) = (Vec::new(), Vec::new(), Vec::new());
+    for ask in asks {
+        match batch {
+            Some(_) if batch::fits(&ask) => many.push(ask),
+            Some(_) if glance::fits(&ask) => new.push(ask),
+            _ => each.push(ask),
+        }
+    }
+    if many.len() + new.len() < batch::WORTH_A_QUESTION {
+        each.append(&mut many);
+        each.append(&mut new);
+    }
     let read = stream::iter(each)
         .map(move |ask| {
             Box::pin(async move {
@@ -48,18 +55,28 @@ pub(crate) fn branch_heads<'a>(
             })
         })
         .buffer_unordered(PROJECTS_AT_ONCE);
-    let Some(batch) = batch.filter(|_| !many.is_empty()) else { return read.boxed() };
-    let told = batch.ask_all(many, batch::question).flat_map(move |(asks, answer)| {
-        if let Some((cost, budget)) = answer.as_ref().and_then(|a: &Answer<Told>| a.data.price()) {
+    let Some(batch) = batch.filter(|_| !(many.is_empty() && new.is_empty())) else { return read.boxed() };
+    let pay = move |answer: Option<&Answer<Told>>| {
+        if let Some((cost, budget)) = answer.and_then(|a| a.data.price()) {
             batch.paid(cost, budget);
         }
+    };
+    let told = batch.ask_all(many, batch::question).flat_map(move |(asks, answer)| {
+        pay(answer.as_ref());
         let judged = |(ask, row): (HeadsAsk, Option<batch::Row>)| {
             let heads = batch::judge(&ask, row.as_ref(), github.anonymous, github.clock.now());
             (ask.project.key.clone(), Ok(heads))
         };
         stream::iter(Told::dealt(asks, answer).into_iter().map(judged).collect::<Vec<_>>())
     });
-    read.chain(told).boxed()
+    let glanced = batch.ask_all(new, glance::question).flat_map(move |(asks, answer)| {
+        pay(answer.as_ref());
+        let seen = |(ask, row): (HeadsAsk, Option<glance::Row>)| {
+            (ask.project.key.clone(), Ok(glance::seen(&ask, row.as_ref())))
+        };
+        stream::iter(Told::dealt(asks, answer).into_iter().map(seen).collect::<Vec<_>>())
+    });
+    read.chain(told).chain(glanced).boxed()
 }
 
 /// The branches that are shown whatever their age.
