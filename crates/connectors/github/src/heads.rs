@@ -45,7 +45,13 @@ pub(crate) fn branch_heads<'a>(
                 if let Some((cost, budget)) = answer.as_ref().and_then(|a: &Answer<Told>| a.data.price()) {
                     batch.paid(cost, budget);
                 }
-                stream::iter(Told::dealt(asks, answer))
+                let why = answer.as_ref().and_then(|a| a.errors.first()).map(|e| e.message.clone());
+                let dealt = Told::dealt(asks, answer);
+                // Without "Checks: read" no repository's check suites are told.
+                if let (Some(why), true) = (why, dealt.iter().all(|(_, row)| row.is_none())) {
+                    batch.told_nothing(&why);
+                }
+                stream::iter(dealt)
             });
             dealt.boxed()
         }

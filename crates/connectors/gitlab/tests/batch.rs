@@ -1,6 +1,10 @@
 //! What moved in many projects, by GraphQL, against a simulated GitLab that counts complexity as published.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
 
 #[expect(dead_code, reason = "many are asked about, not one")]
 mod support;
