@@ -35,17 +35,8 @@ const SET: bool = false;
 
 const OUTCOMES: Is = Word(&["success", "warning", "failed", "canceled", "skipped", "unknown"]);
 const ACTIVITIES: Is = Word(&["queued", "running"]);
-const WHYS: Is = Word(&[
-    "new",
-    "webhook",
-    "looked_at",
-    "moved",
-    "failed",
-    "running",
-    "active",
-    "dormant",
-    "never",
-]);
+const WHYS: Is =
+    Word(&["new", "webhook", "looked_at", "moved", "failed", "running", "active", "dormant", "never"]);
 const SOURCE_STATES: Is = Word(&["ok", "limited", "failing", "down"]);
 const STATUSES: Is =
     Word(&["queued", "running", "success", "warning", "failed", "canceled", "skipped", "manual", "unknown"]);
