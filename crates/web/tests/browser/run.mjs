@@ -446,14 +446,22 @@ const fetches = () => server.asked.filter((address) => !address.includes("/stati
 
 for (const name of ["overview-3", "project", "sources", "merge-requests", "sources-reading"]) {
   await test(`${name}: a hidden tab costs nothing, and catches up when it is seen`, () => withPage({}, async (page) => {
+    await page.addInitScript(() => {
+      window.EventSource = class extends EventSource {
+        constructor(address) {
+          super(address);
+          this.addEventListener("board", () => { window.heard = true; });
+        }
+      };
+    });
     await page.clock.install({ time: NOW });
     await at(page, name);
-    await page.clock.runFor(1000);
     await hide(page, true);
-    server.send("board", { version: "3.18", changes: [], resync: true, sources: true }, "3.18");
     // What was on its way when it was hidden may still come.
     await page.waitForLoadState("networkidle");
     const before = fetches();
+    server.send("board", { version: "3.18", changes: [], resync: true, sources: true }, "3.18");
+    await page.waitForFunction(() => window.heard, null, { timeout: SLOW });
     await page.clock.runFor(10 * 60_000);
     const until = Date.now() + SLOW;
     while (server.streams() > 0) {
