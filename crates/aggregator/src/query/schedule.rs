@@ -74,6 +74,7 @@ pub fn schedule(e: &Explanation) -> v1::Schedule {
         None => ("", None),
         Some(Answer::Changed) => ("changed", None),
         Some(Answer::Unchanged) => ("unchanged", None),
+        Some(Answer::Moved) => ("moved", None),
         Some(Answer::Failed(why)) => ("failed", Some(domain::text::line(why, domain::text::MAX_TITLE))),
     };
     v1::Schedule {

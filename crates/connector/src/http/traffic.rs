@@ -30,7 +30,8 @@ pub struct EndpointTraffic {
 pub struct Traffic {
     /// Requests in the last hour (rolling, by the minute).
     pub last_hour: u64,
-    /// Requests since the start that [`super::Budget`] counts: all but those that were answered 304 where that is free.
+    /// Requests since the start that [`super::Budget`] counts: all but those that were answered 304 where that is free, and
+    /// those that are paid from another resource.
     pub spent: u64,
     /// Per endpoint since the start.
     pub endpoints: Vec<EndpointTraffic>,
@@ -77,14 +78,15 @@ impl Counter {
     }
 
     /// One leaves. Counted now, since it costs even when nobody waits for its end.
-    pub(super) fn sent(&self, endpoint: &'static str, now: Timestamp) {
+    /// Whether [`super::Budget`] counts it is `budgeted`.
+    pub(super) fn sent(&self, endpoint: &'static str, budgeted: bool, now: Timestamp) {
         let mut books = self.books();
         let (line, minutes) = books.endpoints.entry(endpoint).or_default();
         line.endpoint = endpoint;
         line.requests += 1;
         minutes.entry(minute(now)).or_default().0 += 1;
         minutes.retain(|m, _| window(now).contains(m));
-        books.spent += 1;
+        books.spent += u64::from(budgeted);
         *books.minutes.entry(minute(now)).or_default() += 1;
         books.minutes.retain(|m, _| window(now).contains(m));
     }
@@ -159,14 +161,14 @@ mod tests {
     fn the_last_hour_rolls() {
         let counter = Counter::default();
         for minute in 0..120 {
-            counter.sent(A, at(minute));
-            counter.sent(B, at(minute));
+            counter.sent(A, true, at(minute));
+            counter.sent(B, true, at(minute));
             let want = 2 * (u64::try_from(minute).unwrap() + 1).min(60);
             assert_eq!(counter.traffic(at(minute)).last_hour, want);
         }
         assert_eq!(counter.traffic(at(119 + 59)).last_hour, 2);
         assert_eq!(counter.traffic(at(119 + 60)).last_hour, 0);
-        counter.sent(A, at(0));
+        counter.sent(A, true, at(0));
         assert_eq!(counter.traffic(at(0)).last_hour, 1, "the clock was put back");
     }
 
@@ -174,12 +176,12 @@ mod tests {
     fn the_last_hour_of_an_endpoint_rolls_with_its_304s() {
         let counter = Counter::default();
         for minute in 0..90 {
-            counter.sent(A, at(minute));
+            counter.sent(A, true, at(minute));
             counter.ended(A, Ended::NotModified { free: true }, Duration::ZERO);
-            counter.sent(A, at(minute));
+            counter.sent(A, true, at(minute));
             counter.ended(A, Ended::Well, Duration::ZERO);
         }
-        counter.sent(B, at(89));
+        counter.sent(B, true, at(89));
         let hour = |minute: i64| {
             let lines = counter.traffic(at(minute)).endpoints;
             lines.iter().map(|e| (e.last_hour, e.not_modified_last_hour)).collect::<Vec<_>>()
@@ -198,7 +200,7 @@ mod tests {
     fn never_more_than_the_hourly_limit_in_any_hour() {
         let counter = Counter::default();
         for minute in 0..10 {
-            counter.sent(A, at(minute));
+            counter.sent(A, true, at(minute));
             assert_eq!(counter.spent_until(11, at(minute)), None);
         }
         assert_eq!(counter.spent_until(10, at(9)), Some(at(61)), "the first leaves the window");
@@ -212,10 +214,10 @@ mod tests {
     fn endpoints_are_told_apart() {
         let counter = Counter::default();
         for (endpoint, how) in [(A, Ended::Well), (A, Ended::NotModified { free: true }), (B, Ended::Badly)] {
-            counter.sent(endpoint, at(0));
+            counter.sent(endpoint, true, at(0));
             counter.ended(endpoint, how, Duration::from_millis(20));
         }
-        counter.sent(B, at(0));
+        counter.sent(B, true, at(0));
         let line = |endpoint, not_modified, failed, ms| EndpointTraffic {
             endpoint,
             requests: 2,

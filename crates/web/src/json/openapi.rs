@@ -280,7 +280,12 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("every_seconds", Seconds, NULL, "how often that is"),
             ("asked_at", Time, NULL, "when the last question was sent; null: never"),
             ("whole_at", Time, NULL, "when its whole state was, where it is asked for news otherwise"),
-            ("answer", Word(&["changed", "unchanged", "failed"]), NULL, "null: nothing was asked yet"),
+            (
+                "answer",
+                Word(&["changed", "unchanged", "moved", "failed"]),
+                NULL,
+                "moved: only its whole state tells what; null: nothing was asked yet",
+            ),
             ("failure", Text, NULL, "why it failed, in words"),
             ("due_at", Time, NULL, "null: never"),
             ("reading", Bool, SET, "it is being asked now"),

@@ -44,6 +44,7 @@ impl Asked {
             answer: match s.answer.as_str() {
                 "changed" => "something new came",
                 "unchanged" => "nothing new",
+                "moved" => "something moved, its whole state is asked for next",
                 _ => "it failed",
             },
             failure: s.failure.as_deref().map(sentence).filter(|why| !why.is_empty()),
