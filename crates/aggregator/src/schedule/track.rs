@@ -206,7 +206,7 @@ impl Track {
     /// When it wants to be read in this way, and how late that is in proportion to how often it should be: 1 is due.
     /// `None`: not in this way.
     pub(super) fn wants(&self, reading: Reading, clock: Clock<'_>) -> Option<(Timestamp, f64)> {
-        let Clock { plan, batched, now } = clock;
+        let Clock { plan, batched, now, .. } = clock;
         let (every, _) = self.pace(clock)?;
         match reading {
             Reading::Urgent => {

@@ -31,19 +31,14 @@ pub(crate) fn branch_heads<'a>(
     if !gitlab.batch.is_there() || many.len() < batch::WORTH_A_QUESTION {
         each.append(&mut many);
     }
-    // What sleeps apart from what is busy, and what has no pipeline apart from both.
-    many.sort_by_cached_key(|ask| std::cmp::Reverse(batch::last_change(ask)));
-    let (with, without): (Vec<_>, Vec<_>) =
-        many.into_iter().partition(|ask| batch::last_change(ask).is_some());
-    let told = |asks| {
-        let answers = gitlab.batch.ask_all(asks, batch::question);
-        answers.flat_map(|(asks, answer): (Vec<_>, Option<Answer<Told>>)| {
-            stream::iter(Told::dealt(asks, answer))
-        })
-    };
+    // Those that were read last share a window.
+    many.sort_by_key(|ask| std::cmp::Reverse(ask.known_at));
+    let told = gitlab
+        .batch
+        .ask_all(many, batch::question)
+        .flat_map(|(asks, answer): (Vec<_>, Option<Answer<Told>>)| stream::iter(Told::dealt(asks, answer)));
     stream::iter(each.into_iter().map(|ask| (ask, None)))
-        .chain(told(with))
-        .chain(told(without))
+        .chain(told)
         .map(move |(ask, row)| {
             Box::pin(async move {
                 let key = ask.project.key.clone();
