@@ -93,7 +93,7 @@ impl<'a> Text<'a> {
                     let answer = match text(&s["answer"]) {
                         Some("changed") => "something new came",
                         Some("unchanged") => "nothing new",
-                    Some("moved") => "something moved, its whole state is asked for next",
+                        Some("moved") => "something moved, its whole state is asked for next",
                         _ => "it failed",
                     };
                     let why = text(&s["failure"]).map(|why| format!(": {why}")).unwrap_or_default();
