@@ -74,6 +74,13 @@ impl Service {
             .ok_or_else(|| self.no_project(asked))
     }
 
+    /// The same of somebody who opens it: it is asked more often for a while.
+    fn opened(&self, asked: &ProjectKey) -> Result<ProjectKey, Status> {
+        let found = self.canonical(asked)?;
+        self.schedules.looked_at(&found);
+        Ok(found)
+    }
+
     /// The platform's runs, when the question goes on beyond what the board holds.
     async fn older_runs(&self, query: &query::PipelineQuery) -> Option<Read<connector::Pipelines>> {
         let (project, reach) = query.reaches()?;
@@ -115,7 +122,7 @@ impl DashboardService for Service {
         request: Request<v1::GetProjectRequest>,
     ) -> Result<Response<v1::GetProjectResponse>, Status> {
         let asked = key(request.into_inner().key)?;
-        let found = self.canonical(&asked)?;
+        let found = self.opened(&asked)?;
         let now = self.hub.clock().now();
         self.hub
             .read(|p| {
@@ -131,13 +138,36 @@ impl DashboardService for Service {
             .ok_or_else(|| self.no_project(&asked))
     }
 
+    async fn explain_project(
+        &self,
+        request: Request<v1::ExplainProjectRequest>,
+    ) -> Result<Response<v1::ExplainProjectResponse>, Status> {
+        let asked = key(request.into_inner().key)?;
+        let found = self.canonical(&asked)?;
+        let schedule = self.schedules.explain(&found).as_ref().map(query::schedule);
+        let now = self.hub.clock().now();
+        self.hub
+            .read(|p| {
+                let entry = p.board.get(&found)?;
+                Some(v1::ExplainProjectResponse {
+                    row: Some(query::row_of(entry, p, &self.watched, now)),
+                    key: Some((&found).into()),
+                    source: p.sources.get(&found.source).map(|s| self.source(p, s)),
+                    version: Some(p.board.version().into()),
+                    schedule,
+                })
+            })
+            .map(Response::new)
+            .ok_or_else(|| self.no_project(&asked))
+    }
+
     async fn list_pipelines(
         &self,
         request: Request<v1::ListPipelinesRequest>,
     ) -> Result<Response<v1::ListPipelinesResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::PipelineQuery::try_from(request)?;
         let read = self.older_runs(&query).await;
@@ -165,7 +195,7 @@ impl DashboardService for Service {
         request: Request<v1::GetPipelineRequest>,
     ) -> Result<Response<v1::GetPipelineResponse>, Status> {
         let request = request.into_inner();
-        let project = self.canonical(&key(request.project)?)?;
+        let project = self.opened(&key(request.project)?)?;
         let run = RunId::new(&request.id);
         let read = self.details.pipeline(&project, &run).await;
         // A detail is news like any other: what it says of the run goes on the board.
@@ -222,7 +252,7 @@ impl DashboardService for Service {
         request: Request<v1::GetJobLogRequest>,
     ) -> Result<Response<v1::GetJobLogResponse>, Status> {
         let request = request.into_inner();
-        let project = self.canonical(&key(request.project)?)?;
+        let project = self.opened(&key(request.project)?)?;
         let (run, job) = (RunId::new(&request.pipeline), JobId::new(&request.job));
         let mut answer = v1::GetJobLogResponse {
             version: Some(self.hub.read(|p| p.board.version()).into()),
@@ -247,7 +277,7 @@ impl DashboardService for Service {
     ) -> Result<Response<v1::ListBranchesResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::BranchQuery::try_from(request)?;
         let read = match &query.project {
@@ -272,7 +302,7 @@ impl DashboardService for Service {
     ) -> Result<Response<v1::ListMergeRequestsResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::MergeRequestQuery::try_from(request)?;
         self.attention.look(Kind::MergeRequests, query.project());
@@ -287,7 +317,7 @@ impl DashboardService for Service {
     ) -> Result<Response<v1::ListIssuesResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::IssueQuery::try_from(request)?;
         self.attention.look(Kind::Issues, query.project());
@@ -312,10 +342,17 @@ impl DashboardService for Service {
         &self,
         _request: Request<v1::ListSourcesRequest>,
     ) -> Result<Response<v1::ListSourcesResponse>, Status> {
-        let answer = self.hub.read(|p| v1::ListSourcesResponse {
+        let mut answer = self.hub.read(|p| v1::ListSourcesResponse {
             sources: self.sources(p),
             version: Some(p.board.version().into()),
         });
+        // Not under the board's lock: the figures look at every project.
+        for source in &mut answer.sources {
+            let Ok(name) = source.name.parse() else { continue };
+            let connector = self.connectors.get(&name).map(AsRef::as_ref);
+            let figures = self.schedules.figures(&name);
+            *source = query::with_figures(std::mem::take(source), figures.as_ref(), connector);
+        }
         Ok(Response::new(answer))
     }
 

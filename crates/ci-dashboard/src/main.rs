@@ -1,6 +1,7 @@
 //! Everything in one process, for a laptop; the demo; and a check of the configuration.
 
 mod demo;
+mod explain;
 mod single;
 
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the effective settings, secrets masked; or every mistake, and exit with 2
     CheckConfig(ConfigArgs),
+    /// Tell why a project has its colour, when it was last asked, and when it is due next and why then; asks what runs
+    Explain(explain::ExplainArgs),
 }
 
 #[tokio::main]
@@ -57,6 +60,7 @@ async fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Demo(args)) => demo::run(args).await,
         Some(Command::CheckConfig(args)) => check(args),
+        Some(Command::Explain(args)) => explain::run(args).await,
         None => run(cli.run).await,
     };
     match outcome {

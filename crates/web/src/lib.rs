@@ -31,6 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::v1;
 use domain::Clock;
 use lifecycle::Tasks;
 use tokio::net::TcpListener;
@@ -100,6 +101,13 @@ impl StartError {
     pub const fn is_configuration(&self) -> bool {
         matches!(self, Self::Unsupported(_))
     }
+}
+
+/// Why a project has its colour and when it is asked, as `GET /api/v1/projects/{source}/{id}/explain` answers it; `None`
+/// when the answer holds no project.
+#[must_use]
+pub fn explanation(answer: &v1::ExplainProjectResponse) -> Option<serde_json::Value> {
+    serde_json::to_value(json::Explanation::of(answer)?).ok()
 }
 
 /// Listens on `server.host` and `server.port`.

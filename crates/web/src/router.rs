@@ -24,6 +24,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/projects/{source}/{id}/pipelines/{pipeline}", get(html::pipeline))
         .route("/merge-requests", get(html::merge_requests))
         .route("/issues", get(html::issues))
+        .route("/sources", get(html::sources))
         .route("/static/{hash}/{*name}", get(asset))
         .route("/favicon.ico", get(favicon))
         .route("/api/health", get(health::health))

@@ -4,6 +4,7 @@ use api::v1;
 use connector::Connector;
 use domain::{Branch, Pipeline, ProjectKey, Rollup, stats};
 
+use super::schedule::budget;
 use crate::board::{Entry, Shown};
 use crate::sources::{Owner, Source, State};
 use crate::webhooks::Health;
@@ -141,11 +142,7 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         error: s.error.clone(),
         last_success_at: s.last_success_at.map(api::timestamp),
         projects: count(projects),
-        budget: connector.and_then(Connector::budget).map(|b| v1::Budget {
-            limit: b.limit,
-            remaining: b.remaining,
-            reset_at: b.reset_at.map(api::timestamp),
-        }),
+        budget: connector.and_then(Connector::budget).map(budget),
         requests_last_hour: connector.map_or(0, |c| c.traffic().last_hour),
         title: s.descriptor.map_or(s.platform, |d| d.title).to_owned(),
         icon: s.descriptor.map_or(s.platform, |d| d.icon).to_owned(),
@@ -163,6 +160,8 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         has_issues: connector.is_some_and(|c| c.issues().is_some()),
         owner: s.owner.person().map(api::person),
         owner_known: s.owner.person().is_some(),
+        sends_webhooks: connector.is_some_and(|c| c.webhooks().is_some()),
+        ..v1::Source::default()
     }
 }
 

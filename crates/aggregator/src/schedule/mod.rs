@@ -183,6 +183,8 @@ pub struct Figures {
     pub webhooks_alive: bool,
     /// Until when the source is left alone, after how many failures.
     pub open_until: Option<(Timestamp, u32)>,
+    /// How often an active project is meant to be asked.
+    pub active_every: SignedDuration,
 }
 
 /// How a source's projects stand.
@@ -648,6 +650,7 @@ impl Scheduler {
             age_worst: ages.last().copied(),
             webhooks_alive: self.webhooks_alive(now),
             open_until: self.circuit.open_until(now).map(|at| (at, self.circuit.failures())),
+            active_every: pace::active(&self.plan),
         }
     }
 }

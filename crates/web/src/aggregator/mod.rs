@@ -187,6 +187,7 @@ macro_rules! questions {
 questions! {
     list_projects: ListProjectsRequest => ListProjectsResponse,
     get_project: GetProjectRequest => GetProjectResponse,
+    explain_project: ExplainProjectRequest => ExplainProjectResponse,
     list_pipelines: ListPipelinesRequest => ListPipelinesResponse,
     get_pipeline: GetPipelineRequest => GetPipelineResponse,
     get_job_log: GetJobLogRequest => GetJobLogResponse,

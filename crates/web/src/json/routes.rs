@@ -41,6 +41,12 @@ pub(crate) fn routes() -> Vec<Route> {
         ),
         route("/projects/{source}/{id}", get(h::project), Answer::One("Project"), "One project."),
         route(
+            "/projects/{source}/{id}/explain",
+            get(h::explain),
+            Answer::One("Explanation"),
+            "Why a project has its colour, when it was last asked, and when it is due next and why then.",
+        ),
+        route(
             "/projects/{source}/{id}/pipelines",
             get(h::project_pipelines),
             list("Pipeline", &params::PIPELINES),

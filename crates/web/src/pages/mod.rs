@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::v1;
 use jiff::Timestamp;
 
+mod asked;
 mod axis;
 mod banner;
 mod error;
@@ -23,6 +24,7 @@ mod project;
 mod query;
 mod row;
 mod shell;
+mod sources;
 
 pub use query::{DEFAULT_PER_PAGE, ListQuery};
 
@@ -158,6 +160,19 @@ pub fn issues(
     lists::issues(ctx, query, answer)
 }
 
+/// The configured sources: how they are, what is left of their limits, what is due. `/sources`. `webhooks` is where they are
+/// sent, without the source's name at its end.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn sources(
+    ctx: &Ctx<'_>,
+    webhooks: &str,
+    answer: &v1::ListSourcesResponse,
+) -> Result<String, askama::Error> {
+    sources::render(ctx, webhooks, answer)
+}
+
 /// What the page of a project shows.
 #[derive(Debug, Clone, Default)]
 pub struct OfProject {
@@ -169,6 +184,8 @@ pub struct OfProject {
     pub pipelines: v1::ListPipelinesResponse,
     /// Its last touched merge requests, where its platform has any.
     pub merge_requests: Option<v1::ListMergeRequestsResponse>,
+    /// When it is asked, and why then.
+    pub schedule: Option<v1::Schedule>,
 }
 
 /// One project, `/projects/{source}/{id}`. `query` filters and pages the runs.

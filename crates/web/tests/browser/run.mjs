@@ -111,7 +111,7 @@ await each(await pages(), (name) => test(`${name}: axe finds nothing, nothing is
   await accessible(page);
 })));
 
-const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues"];
+const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues", "sources", "sources-down", "sources-odd"];
 await each([...inTheDark.map((name) => [name, "dark", 1280]), ...inTheDark.map((name) => [name, "light", 390])], ([name, colorScheme, width]) =>
   test(`${name}, ${colorScheme}, ${width} px: axe finds nothing`, () => withPage({ ...still, colorScheme, viewport: { width, height: 900 } }, async (page) => {
     await page.clock.setFixedTime(NOW);
@@ -433,6 +433,72 @@ await test("of many rows only those in view are laid out", () => withPage({}, as
   assert(await seen() < 60, `${await seen()} rows are laid out`);
   await page.evaluate(() => document.querySelectorAll(".row")[99].scrollIntoView());
   await page.waitForFunction(() => document.querySelectorAll(".row .name")[99].checkVisibility({ contentVisibilityAuto: true }), null, { timeout: SLOW });
+}));
+
+/** Makes the tab hidden, or seen again, as far as the page can tell. */
+const hide = (page, hidden) => page.evaluate((hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
+
+/** How often the page itself was asked for. */
+const fetches = () => server.asked.filter((address) => !address.includes("/static/") && !address.includes("/api/")).length;
+
+for (const name of ["overview-3", "project", "sources", "merge-requests", "sources-reading"]) {
+  await test(`${name}: a hidden tab costs nothing, and catches up when it is seen`, () => withPage({}, async (page) => {
+    await page.addInitScript(() => {
+      window.EventSource = class extends EventSource {
+        constructor(address) {
+          super(address);
+          this.addEventListener("board", () => { window.heard = true; });
+        }
+      };
+    });
+    await page.clock.install({ time: NOW });
+    await at(page, name);
+    await hide(page, true);
+    // What was on its way when it was hidden may still come.
+    await page.waitForLoadState("networkidle");
+    const before = fetches();
+    server.send("board", { version: "3.18", changes: [], resync: true, sources: true }, "3.18");
+    await page.waitForFunction(() => window.heard, null, { timeout: SLOW });
+    await page.clock.runFor(10 * 60_000);
+    const until = Date.now() + SLOW;
+    while (server.streams() > 0) {
+      assert(Date.now() < until, "a hidden tab keeps its connection");
+      await new Promise((r) => setTimeout(r, 10));
+    }
+    assert.equal(fetches(), before, "a hidden tab asked");
+    const asked = page.waitForRequest((request) => request.resourceType() === "fetch" && !request.url().includes("/api/"), { timeout: SLOW });
+    await hide(page, false);
+    await asked;
+    await listening();
+  }));
+}
+
+await test("a tab that was opened in the background begins when it is seen", () => withPage({}, async (page) => {
+  await page.addInitScript(() => Object.defineProperty(document, "hidden", { value: true, configurable: true }));
+  server.show("overview-3");
+  await page.goto(`${server.url}/`, { waitUntil: "networkidle" });
+  assert.equal(server.streams(), 0, "it listens already");
+  await hide(page, false);
+  await listening();
+}));
+
+await test("figures are asked for by the clock, not with every change of the board", () => withPage({}, async (page) => {
+  await page.clock.install({ time: NOW });
+  await at(page, "sources");
+  const before = fetches();
+  server.send("board", { version: "3.18", changes: [{ source: "gitlab-main", id: "1" }] }, "3.18");
+  server.send("board", { version: "3.19", changes: [], work: [{ source: "gitlab-main", id: "1" }] }, "3.19");
+  await page.waitForLoadState("networkidle");
+  assert.equal(fetches(), before, "a run that ended is no news here");
+  server.show("sources-down");
+  await page.clock.runFor(10_000);
+  await page.waitForFunction(() => document.querySelector("#headline").textContent.includes("do not answer"), null, { timeout: SLOW });
+  server.show("sources");
+  server.send("board", { version: "3.20", changes: [], sources: true }, "3.20");
+  await page.waitForFunction(() => document.querySelector("#headline").textContent.includes("All 4"), null, { timeout: SLOW });
 }));
 
 await browser.close();

@@ -28,7 +28,8 @@ use web::WebSettings;
 
 use crate::fixtures::{
     at, bare_branch, bare_issue, bare_job, bare_merge_request, bare_pipeline, bare_user, full_branch,
-    full_issue, full_job, full_merge_request, full_pipeline, full_row, full_source, full_user, time,
+    full_issue, full_job, full_merge_request, full_pipeline, full_row, full_schedule, full_source, full_user,
+    time,
 };
 
 pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
@@ -39,6 +40,7 @@ pub(crate) struct Script {
     pub(crate) version: (u64, u64),
     pub(crate) rows: Vec<v1::Row>,
     pub(crate) sources: Vec<v1::Source>,
+    pub(crate) schedule: Option<v1::Schedule>,
     pub(crate) pipelines: Vec<v1::Pipeline>,
     pub(crate) jobs: Vec<v1::Job>,
     pub(crate) branches: Vec<v1::Branch>,
@@ -67,6 +69,7 @@ impl Default for Script {
             version: (7, 1),
             rows: vec![full_row()],
             sources: vec![full_source()],
+            schedule: Some(full_schedule()),
             pipelines: vec![full_pipeline(), bare_pipeline()],
             jobs: vec![full_job(), bare_job()],
             branches: vec![full_branch(), bare_branch()],
@@ -256,6 +259,20 @@ impl DashboardService for Service {
         let key = row.project.as_ref().and_then(|p| p.key.clone());
         let source = self.0.script().sources.first().cloned();
         Ok(Answer::new(v1::GetProjectResponse { row: Some(row), key, source, version: self.0.version() }))
+    }
+
+    async fn explain_project(
+        &self,
+        request: Ask<v1::ExplainProjectRequest>,
+    ) -> Result<Answer<v1::ExplainProjectResponse>, Status> {
+        let request = request.into_inner();
+        self.0.count("explain_project", &request).await?;
+        let row = self.0.find(request.key.as_ref())?;
+        let key = row.project.as_ref().and_then(|p| p.key.clone());
+        let script = self.0.script();
+        let (source, schedule) = (script.sources.first().cloned(), script.schedule.clone());
+        let version = Some(v1::Version { epoch: script.version.0, sequence: script.version.1 });
+        Ok(Answer::new(v1::ExplainProjectResponse { row: Some(row), key, source, version, schedule }))
     }
 
     async fn list_pipelines(
