@@ -1,6 +1,7 @@
 //! Signing in as a GitHub App, against a simulated GitHub that verifies the signature and lets tokens expire.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[expect(dead_code, reason = "nothing is asked about repositories here")]
 mod support;
 
 use std::sync::Arc;
