@@ -12,11 +12,12 @@ use tonic::transport::Server;
 
 use crate::board::Rules;
 use crate::details::Details;
-use crate::due::Wakes;
+use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::platforms::platform;
 use crate::refresh::{Plan, Refresher};
+use crate::schedule;
 use crate::service::Service;
 use crate::sources::Source;
 use crate::watched::Watched;
@@ -49,7 +50,8 @@ pub struct Aggregator {
     details: Details,
     attention: Arc<Attention>,
     plans: Vec<(Arc<dyn Connector>, Plan)>,
-    wakes: Wakes,
+    every: Duration,
+    schedules: Arc<Schedules>,
     webhooks: Arc<Webhooks>,
 }
 
@@ -80,7 +82,6 @@ impl Aggregator {
             connectors.add(Arc::clone(&connector))?;
             watched.expect(&name, |n| connector.could_hold(n));
             let plan = Plan {
-                every: settings.cache.refresh_interval,
                 watched: Arc::clone(&watched),
                 include: source.include.clone(),
                 exclude: source.exclude.clone(),
@@ -89,17 +90,18 @@ impl Aggregator {
             plans.push((connector, plan));
         }
         let connectors = Arc::new(connectors);
-        let wakes = Wakes::default();
+        let schedules = Arc::new(Schedules::new(Arc::clone(&clock)));
         let webhooks = Arc::new(Webhooks::new(
             Arc::clone(&hub),
             Arc::clone(&connectors),
             Arc::clone(&watched),
-            wakes.clone(),
+            Arc::clone(&schedules),
             hooked,
         ));
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
         let attention = Arc::default();
-        Ok(Self { hub, connectors, watched, details, attention, plans, wakes, webhooks })
+        let every = settings.cache.refresh_interval;
+        Ok(Self { hub, connectors, watched, details, attention, plans, every, schedules, webhooks })
     }
 
     /// Its board.
@@ -111,11 +113,36 @@ impl Aggregator {
     /// Its figures.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(Arc::clone(&self.hub), Arc::clone(&self.connectors))
+        Metrics::new(Arc::clone(&self.hub), Arc::clone(&self.connectors), Arc::clone(&self.schedules))
+    }
+
+    /// What keeps each source up to date, for those who keep time themselves ([`Refresher::turn`]); [`Aggregator::start`] runs
+    /// them as tasks.
+    #[must_use]
+    pub fn refreshers(&self) -> Vec<Refresher> {
+        let pace = schedule::Plan { every: schedule::signed(self.every) };
+        let refresher = |(connector, plan): &(Arc<dyn Connector>, Plan)| {
+            let schedule = self.schedules.begin(connector.source(), pace);
+            Refresher::new(Arc::clone(&self.hub), Arc::clone(connector), plan.clone(), schedule)
+        };
+        self.plans.iter().map(refresher).collect()
+    }
+
+    /// Its door for webhooks.
+    #[must_use]
+    pub const fn webhooks(&self) -> &Arc<Webhooks> {
+        &self.webhooks
+    }
+
+    /// When what is asked.
+    #[must_use]
+    pub const fn schedules(&self) -> &Arc<Schedules> {
+        &self.schedules
     }
 
     /// Starts to refresh and to answer, each as a task of the process.
     pub fn start(self, listener: api::Listener, tasks: &Tasks) {
+        let refreshers = self.refreshers();
         let (health, health_service) = tonic_health::server::health_reporter();
         let service = Service {
             hub: Arc::clone(&self.hub),
@@ -124,6 +151,7 @@ impl Aggregator {
             watched: Arc::clone(&self.watched),
             webhooks: self.webhooks,
             attention: Arc::clone(&self.attention),
+            schedules: Arc::clone(&self.schedules),
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -148,22 +176,22 @@ impl Aggregator {
                 tracing::error!(%error, "the gRPC server failed");
             }
         });
-        for (connector, plan) in self.plans {
+        for (connector, _) in self.plans {
             if Keeper::is_of_use(connector.as_ref()) {
                 let keeper = Keeper {
                     hub: Arc::clone(&self.hub),
-                    connector: Arc::clone(&connector),
+                    connector,
                     watched: Arc::clone(&self.watched),
                     attention: Arc::clone(&self.attention),
-                    every: plan.every,
+                    every: self.every,
                 };
                 let stopping = tasks.clone();
                 tasks.run("merge requests and issues", async move {
                     tokio::select! { () = keeper.run() => {} () = stopping.stopping() => {} }
                 });
             }
-            let woken = self.wakes.of(connector.source());
-            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan, woken);
+        }
+        for refresher in refreshers {
             let stopping = tasks.clone();
             tasks.run("refresh", async move {
                 tokio::select! { () = refresher.run() => {} () = stopping.stopping() => {} }

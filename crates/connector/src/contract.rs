@@ -116,6 +116,9 @@ pub enum Extent {
     /// default branch, the count of runs and the problems. Often empty. Only an answer to an ask that was not
     /// [`HeadsAsk::full`].
     News,
+    /// Something moved, and only the whole state tells what: to be asked for soon, with [`HeadsAsk::full`]. Of the rest only
+    /// [`Heads::last_activity_at`] counts. An answer like [`Extent::News`].
+    Moved,
 }
 
 /// The state of one project: its default branch and its newest runs on all branches.
@@ -153,6 +156,9 @@ pub struct Batching {
     pub budget: Option<Budget>,
     /// What the last such request cost of that budget; 1 where nothing was told.
     pub cost: u64,
+    /// Whether it tells of projects as well of which nothing is known: the default branch and the runs of its newest commit,
+    /// or [`Extent::Moved`] where there is nothing to be seen.
+    pub glances: bool,
 }
 
 /// What moved, as a listing tells it.

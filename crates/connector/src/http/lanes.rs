@@ -41,6 +41,11 @@ impl Lanes {
         }
     }
 
+    /// Whether this is the resource of all ordinary requests.
+    pub(super) fn is_main(&self, lane: &Lane) -> bool {
+        std::ptr::eq(&raw const *self.main, lane)
+    }
+
     /// Leaves alone what asked for it: a resource of which nothing is left, else the whole platform.
     pub(super) fn pause(&self, lane: &Lane, now: Timestamp, pause: SignedDuration, error: Error) {
         let spent = matches!(error, Error::RateLimited { .. }) && lane.meter.spent_until(now).is_some();
@@ -72,7 +77,7 @@ mod tests {
     fn a_resource_that_is_spent_closes_no_other() {
         let lanes = Lanes::default();
         let (main, points) = (lanes.of(None), lanes.of(Some("graphql")));
-        points.meter.learn(Budget { limit: 10, remaining: 0, reset_at: Some(at(100)) });
+        points.meter.learn(Budget { limit: 10, remaining: 0, reset_at: Some(at(100)), window: None });
         assert_eq!(
             lanes.closed(&points, at(0)),
             Some((Duration::from_secs(100), Error::RateLimited { until: Some(at(100)) }))
@@ -87,7 +92,7 @@ mod tests {
     fn who_asks_too_fast_asks_nothing_more() {
         let lanes = Lanes::default();
         let (main, points) = (lanes.of(None), lanes.of(Some("graphql")));
-        points.meter.learn(Budget { limit: 10, remaining: 9, reset_at: Some(at(100)) });
+        points.meter.learn(Budget { limit: 10, remaining: 9, reset_at: Some(at(100)), window: None });
         lanes.pause(&points, at(0), SignedDuration::from_secs(60), Error::RateLimited { until: None });
         assert!(lanes.closed(&main, at(59)).is_some() && lanes.closed(&points, at(59)).is_some());
         assert!(lanes.closed(&main, at(60)).is_none() && lanes.closed(&points, at(60)).is_none());

@@ -136,7 +136,17 @@ impl Stage {
             let full = self.full || !known.contains_key(&project.key);
             HeadsAsk { told, full, ..self.ask(project, known) }
         });
-        let answers: Vec<_> = self.source.branch_heads(asks.collect()).collect().await;
+        let asks: Vec<_> = asks.collect();
+        let mut answers: Vec<_> = self.source.branch_heads(asks.clone()).collect().await;
+        // What moved is asked for as a whole, by its schedule.
+        let (moved, told): (Vec<_>, Vec<_>) = answers
+            .into_iter()
+            .partition(|(_, heads)| heads.as_ref().is_ok_and(|h| h.extent == Extent::Moved));
+        let moved: BTreeSet<ProjectKey> = moved.into_iter().map(|(key, _)| key).collect();
+        let again = asks.into_iter().filter(|ask| moved.contains(&ask.project.key));
+        let again = again.map(|ask| HeadsAsk { full: true, ..ask }).collect();
+        answers = told;
+        answers.extend(self.source.branch_heads(again).collect::<Vec<_>>().await);
         *self.read_at.lock().expect("no panic before") = Some(self.now());
         assert_eq!(answers.len(), by_key.len(), "one answer to each question");
         answers

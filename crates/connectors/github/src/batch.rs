@@ -24,15 +24,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use connector::graphql::{Answer, Dialect};
 use connector::http::Budget;
 use connector::wire::{lenient_string, lenient_time, lenient_u64};
 use connector::{Extent, Heads, HeadsAsk};
-use domain::{Completeness, Pipeline, Project, RunId, Status, Timestamp};
+use domain::{Completeness, Pipeline, RunId, Status, Timestamp};
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::base::owner_and_name;
@@ -43,8 +43,10 @@ pub(crate) const DIALECT: Dialect =
     Dialect { endpoint: "POST /graphql", resource: Some("graphql"), most: 100, least: 10 };
 /// From so many repositories on, a point is cheaper than the requests, of which most are free.
 pub(crate) const WORTH_A_QUESTION: usize = 4;
+/// What GitHub counts points in.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Check suites of one commit that are asked for, the last of them: a nightly run adds one each night.
-const SUITES: usize = 30;
+pub(crate) const SUITES: usize = 30;
 /// Further branches of one repository that are asked for: each costs as much as a repository.
 const MAX_BRANCHES: usize = 5;
 /// How long after a push a repository is read by REST as well: its runs come into being after it.
@@ -166,12 +168,16 @@ impl Told {
             limit,
             remaining,
             reset_at: price.reset_at,
+            window: price.reset_at.map(|_| HOUR),
         });
         Some((price.cost.unwrap_or(1), budget))
     }
 
     /// Each question with its row; without one where it was not told of, or not in a way that can be read.
-    pub(crate) fn dealt(asks: Vec<HeadsAsk>, answer: Option<Answer<Self>>) -> Vec<(HeadsAsk, Option<Row>)> {
+    pub(crate) fn dealt<R: DeserializeOwned>(
+        asks: Vec<HeadsAsk>,
+        answer: Option<Answer<Self>>,
+    ) -> Vec<(HeadsAsk, Option<R>)> {
         let Some(Answer { data: mut told, errors }) = answer else {
             return asks.into_iter().map(|ask| (ask, None)).collect();
         };
@@ -187,42 +193,23 @@ impl Told {
     }
 }
 
-/// What follows from a row.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Nothing is to be read: these runs moved, if any.
-    News(Box<Heads>),
-    /// REST has to tell.
-    Read(Box<HeadsAsk>),
-}
-
-/// Compares a row with what is known.
-pub(crate) fn judge(ask: HeadsAsk, row: &Row, anonymous: bool, now: Timestamp) -> Verdict {
+/// Compares a row with what is known. What it does not tell of, or not enough, is to be read.
+pub(crate) fn judge(ask: &HeadsAsk, row: Option<&Row>, anonymous: bool, now: Timestamp) -> Heads {
+    let moved_on = |last_activity_at| Heads { extent: Extent::Moved, last_activity_at, ..Heads::default() };
+    let Some(row) = row else { return moved_on(None) };
     let pushed = row.pushed_at > ask.project.last_activity_at;
     let settling = row.pushed_at.is_some_and(|at| now.duration_since(at) < SETTLES_WITHIN);
     let (told, known) = (row.head.as_ref(), ask.known_head.as_ref().map(|(branch, _)| branch));
     let told_sha = told.and_then(|head| head.target.as_ref()?.oid.as_deref());
     let same_head = told.and_then(|head| head.name.as_deref()) == known.map(|head| head.name.as_str())
         && told_sha == known.and_then(|head| head.sha.as_deref());
-    let news = (!pushed && !settling && same_head).then(|| moved(&ask, row)).flatten();
+    let news = (!pushed && !settling && same_head).then(|| moved(ask, row)).flatten();
     match news {
-        Some(pipelines) if !lacks_details(&ask, anonymous) => {
-            let heads = Heads { extent: Extent::News, pipelines, ..Heads::default() };
-            Verdict::News(Box::new(heads))
+        Some(pipelines) if !lacks_details(ask, anonymous) => {
+            Heads { extent: Extent::News, pipelines, ..Heads::default() }
         }
-        _ => Verdict::Read(Box::new(informed(ask, row, same_head))),
+        _ => moved_on(row.pushed_at.filter(|_| pushed)),
     }
-}
-
-/// The same question, knowing when the repository was pushed to and whether its default branch is where it was.
-fn informed(mut ask: HeadsAsk, row: &Row, same_head: bool) -> HeadsAsk {
-    if row.pushed_at > ask.project.last_activity_at {
-        ask.project = Arc::new(Project { last_activity_at: row.pushed_at, ..Project::clone(&ask.project) });
-    }
-    if !same_head {
-        ask.known_head = None;
-    }
-    ask
 }
 
 /// The known runs that are in another state now; `None` when there is more than that.

@@ -11,9 +11,10 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use jiff::SignedDuration;
 
-use crate::batch::{self, Told, Verdict};
+use crate::batch::{self, Told};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
+use crate::glance;
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
 use crate::{convert, details, lists, status, wire};
 
@@ -34,51 +35,55 @@ pub(crate) fn branch_heads<'a>(
     asks: Vec<HeadsAsk>,
 ) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
     let batch = github.batch.as_ref().filter(|batch| batch.is_there());
-    let (many, each): (Vec<_>, Vec<_>) = match batch {
-        Some(_) => asks.into_iter().partition(batch::fits),
-        None => (Vec::new(), asks),
-    };
-    let of_many = match batch {
-        Some(batch) if many.len() >= batch::WORTH_A_QUESTION => {
-            let answers = batch.ask_all(many, batch::question);
-            let dealt = answers.flat_map(move |(asks, answer)| {
-                if let Some((cost, budget)) = answer.as_ref().and_then(|a: &Answer<Told>| a.data.price()) {
-                    batch.paid(cost, budget);
-                }
-                let why = answer.as_ref().and_then(|a| a.errors.first()).map(|e| e.message.clone());
-                let dealt = Told::dealt(asks, answer);
-                // Without "Checks: read" no repository's check suites are told.
-                if let (Some(why), true) = (why, dealt.iter().all(|(_, row)| row.is_none())) {
-                    batch.told_nothing(&why);
-                }
-                stream::iter(dealt)
-            });
-            dealt.boxed()
-        }
-        _ => stream::iter(many.into_iter().map(|ask| (ask, None))).boxed(),
-    };
-    stream::iter(each.into_iter().map(|ask| (ask, None)))
-        .chain(of_many)
-        .map(move |(ask, row)| {
-            Box::pin(async move {
-                let key = ask.project.key.clone();
-                (key, told_or_read(github, ask, row).await)
-            })
-        })
-        .buffer_unordered(PROJECTS_AT_ONCE)
-        .boxed()
-}
-
-/// What a question about many told, or what REST does where that is not enough.
-async fn told_or_read(github: &GitHub, ask: HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
-    let Some(row) = row else { return heads(github, &ask).await };
-    match batch::judge(ask, &row, github.anonymous, github.clock.now()) {
-        Verdict::News(heads) => Ok(*heads),
-        Verdict::Read(ask) => {
-            let heads = heads(github, &ask).await?;
-            Ok(Heads { last_activity_at: ask.project.last_activity_at, ..heads })
+    let (mut many, mut new, mut each) = (Vec::new(), Vec::new(), Vec::new());
+    for ask in asks {
+        match batch {
+            Some(_) if batch::fits(&ask) => many.push(ask),
+            Some(_) if glance::fits(&ask) => new.push(ask),
+            _ => each.push(ask),
         }
     }
+    if many.len() + new.len() < batch::WORTH_A_QUESTION {
+        each.append(&mut many);
+        each.append(&mut new);
+    }
+    let read = stream::iter(each)
+        .map(move |ask| {
+            Box::pin(async move {
+                let heads = heads(github, &ask).await;
+                (ask.project.key.clone(), heads)
+            })
+        })
+        .buffer_unordered(PROJECTS_AT_ONCE);
+    let Some(batch) = batch.filter(|_| !(many.is_empty() && new.is_empty())) else { return read.boxed() };
+    let pay = move |answer: Option<&Answer<Told>>| {
+        if let Some((cost, budget)) = answer.and_then(|a| a.data.price()) {
+            batch.paid(cost, budget);
+        }
+    };
+    let told = batch.ask_all(many, batch::question).flat_map(move |(asks, answer)| {
+        pay(answer.as_ref());
+        let judged = |(ask, row): (HeadsAsk, Option<batch::Row>)| {
+            let heads = batch::judge(&ask, row.as_ref(), github.anonymous, github.clock.now());
+            (ask.project.key.clone(), Ok(heads))
+        };
+        let why = answer.as_ref().and_then(|a| a.errors.first()).map(|e| e.message.clone());
+        let dealt: Vec<_> = Told::dealt(asks, answer);
+        // Without "Checks: read" no repository's check suites are told.
+        if let (Some(why), true) = (why, dealt.iter().all(|(_, row): &(_, Option<batch::Row>)| row.is_none()))
+        {
+            batch.told_nothing(&why);
+        }
+        stream::iter(dealt.into_iter().map(judged).collect::<Vec<_>>())
+    });
+    let glanced = batch.ask_all(new, glance::question).flat_map(move |(asks, answer)| {
+        pay(answer.as_ref());
+        let seen = |(ask, row): (HeadsAsk, Option<glance::Row>)| {
+            (ask.project.key.clone(), Ok(glance::seen(&ask, row.as_ref())))
+        };
+        stream::iter(Told::dealt(asks, answer).into_iter().map(seen).collect::<Vec<_>>())
+    });
+    read.chain(told).chain(glanced).boxed()
 }
 
 /// The branches that are shown whatever their age.

@@ -82,11 +82,20 @@ impl Forge {
         self.known.values().map(ask).collect()
     }
 
-    /// Asks about all, and takes the answers over as the board does.
+    /// Asks about all, and then for the whole of what moved, as the schedule does.
     async fn ask(&mut self, full: bool) -> BTreeMap<ProjectKey, Heads> {
+        let mut out = self.take(self.asks(full)).await;
+        assert_eq!(out.len(), self.known.len(), "one answer to each question");
+        let moved = |key: &ProjectKey| out.get(key).is_some_and(|h| h.extent == Extent::Moved);
+        let again = self.asks(true).into_iter().filter(|ask| moved(&ask.project.key)).collect();
+        out.extend(self.take(again).await);
+        out
+    }
+
+    /// Asks, and takes the answers over as the board does.
+    async fn take(&mut self, asks: Vec<HeadsAsk>) -> BTreeMap<ProjectKey, Heads> {
         let now = self.clock.now();
-        let answers: Vec<_> = self.github.branch_heads(self.asks(full)).collect().await;
-        assert_eq!(answers.len(), self.known.len(), "one answer to each question");
+        let answers: Vec<_> = self.github.branch_heads(asks).collect().await;
         let mut out = BTreeMap::new();
         for (key, heads) in answers {
             let heads = heads.unwrap();
@@ -102,6 +111,7 @@ impl Forge {
                 *at = now;
             }
             match heads.extent {
+                Extent::Moved => known.default_branch = None,
                 Extent::Whole => known.pipelines.clone_from(&heads.pipelines),
                 Extent::News => {
                     for run in &heads.pipelines {
@@ -314,15 +324,14 @@ async fn one_that_is_gone_spoils_no_other() {
     let forge = Forge::start(16).await;
     let (id, key, _) = forge.green(3);
     forge.sim.world().with(|w| w.delete_project(id).unwrap());
-    let asks = forge.asks(false);
-    let answers: Vec<_> = forge.github.branch_heads(asks).collect().await;
+    let answers: Vec<_> = forge.github.branch_heads(forge.asks(false)).collect().await;
     for (of, heads) in answers {
-        if of == key {
-            assert!(matches!(heads, Err(connector::Error::NotFound(_))), "{heads:?}");
-        } else {
-            assert_eq!(heads.unwrap().extent, Extent::News, "{of}");
-        }
+        let extent = if of == key { Extent::Moved } else { Extent::News };
+        assert_eq!(heads.unwrap().extent, extent, "{of}");
     }
+    let of_it = forge.asks(true).into_iter().filter(|ask| ask.project.key == key).collect();
+    let (_, heads) = forge.github.branch_heads(of_it).next().await.unwrap();
+    assert!(matches!(heads, Err(connector::Error::NotFound(_))), "{heads:?}");
 }
 
 #[tokio::test]

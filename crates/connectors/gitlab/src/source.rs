@@ -16,6 +16,7 @@ use domain::{
     SourceName, Timestamp,
 };
 use futures::stream::BoxStream;
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use url::Url;
 
@@ -108,9 +109,11 @@ const DIALECT: Dialect = Dialect {
         limit: "ratelimit-limit",
         remaining: "ratelimit-remaining",
         reset: "ratelimit-reset",
+        window: SignedDuration::from_mins(1),
     }),
     // 429 is always a limit, and 403 never one: the general rule.
     hourly: None,
+    unmodified_is_free: false,
     classify: |_, _, _| None,
 };
 
@@ -168,7 +171,7 @@ impl Connector for GitLab {
 
     fn batching(&self) -> Option<Batching> {
         let there = self.batch.is_there();
-        there.then(|| Batching { per_request: self.batch.size(), budget: None, cost: 1 })
+        there.then(|| Batching { per_request: self.batch.size(), budget: None, cost: 1, glances: false })
     }
 
     fn branch_heads<'a>(&'a self, asks: Vec<HeadsAsk>) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
