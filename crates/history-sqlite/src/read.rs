@@ -86,12 +86,7 @@ const ATTEMPTS_OF_ONE: &str = concat!(
 
 type Query = sqlx::query::Query<'static, Db, sqlx::sqlite::SqliteArguments>;
 
-fn narrow(statement: &'static str, query: &RunQuery) -> Query {
-    let q = sqlx::query(statement);
-    let q = match query.projects[..] {
-        [one] if std::ptr::eq(statement, RUNS_OF_ONE) => q.bind(i64::from(one)),
-        _ => q.bind(Json::numbers(query.projects.iter().copied())),
-    };
+fn narrow(q: Query, query: &RunQuery) -> Query {
     q.bind(query.from)
         .bind(query.to)
         .bind(query.branch)
@@ -262,8 +257,11 @@ impl Store for Sqlite {
     }
 
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>> {
-        let statement = if query.projects.len() == 1 { RUNS_OF_ONE } else { RUNS_OF_MANY };
-        self.all(narrow(statement, query).bind(query.limit).bind(query.skip), run).await
+        let asked = match query.projects[..] {
+            [one] => sqlx::query(RUNS_OF_ONE).bind(one),
+            _ => sqlx::query(RUNS_OF_MANY).bind(Json::numbers(query.projects.iter().copied())),
+        };
+        self.all(narrow(asked, query).bind(query.limit).bind(query.skip), run).await
     }
 
     async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>> {
@@ -278,7 +276,8 @@ impl Store for Sqlite {
     }
 
     async fn count_runs(&self, query: &RunQuery) -> Result<u64> {
-        let counts = self.all(narrow(COUNT, query), |row| row.try_get::<i64, _>(0).map_err(garbage)).await?;
+        let asked = sqlx::query(COUNT).bind(Json::numbers(query.projects.iter().copied()));
+        let counts = self.all(narrow(asked, query), |row| row.try_get::<i64, _>(0).map_err(garbage)).await?;
         Ok(counts.first().and_then(|n| u64::try_from(*n).ok()).unwrap_or_default())
     }
 

@@ -231,7 +231,21 @@ impl<S: Store> Keeper<S> {
                 continue;
             }
             clear.push(key);
-            flakes.extend(flakes_of(&rows, &kinds));
+            // Commits whose ids begin alike are found together, and are not one.
+            let mut by_sha: BTreeMap<Option<&[u8]>, Vec<&RunRow>> = BTreeMap::new();
+            for row in &rows {
+                by_sha.entry(row.sha.as_deref()).or_default().push(row);
+            }
+            let mut found: BTreeMap<i32, FlakeRow> = BTreeMap::new();
+            for flake in by_sha.values().flat_map(|rows| flakes_of(rows, &kinds)) {
+                found
+                    .entry(flake.job)
+                    .and_modify(|f| {
+                        (f.red, f.green, f.wasted) = (f.red + flake.red, f.green + flake.green, f.wasted + flake.wasted);
+                    })
+                    .or_insert(flake);
+            }
+            flakes.extend(found.into_values());
         }
         if clear.is_empty() { Ok(()) } else { tx.put_flakes(&clear, &flakes).await }
     }
@@ -535,7 +549,7 @@ fn verdicts(attempts: &Attempts) -> Vec<(i16, Option<bool>, Option<&str>, usize)
 }
 
 /// What was red and green on one commit of one lane: the run as a whole, and each of its jobs.
-fn flakes_of(rows: &[RunRow], kinds: &HashMap<i32, JobKind>) -> Vec<FlakeRow> {
+fn flakes_of(rows: &[&RunRow], kinds: &HashMap<i32, JobKind>) -> Vec<FlakeRow> {
     #[derive(Default)]
     struct Seen {
         red: i32,

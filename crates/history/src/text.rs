@@ -35,7 +35,7 @@ fn hash(parts: &[&str]) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// A commit's id in bytes: a SHA-1 in 20, anything else as text after a zero.
+/// A commit's id in bytes: a SHA-1 in 20, anything else as text after a zero (or two).
 pub(crate) fn sha_to_bytes(sha: &str) -> Vec<u8> {
     let nibble = |b: u8| match b {
         b'0'..=b'9' => Some(b - b'0'),
@@ -49,12 +49,15 @@ pub(crate) fn sha_to_bytes(sha: &str) -> Vec<u8> {
     {
         return bytes;
     }
-    [b"\0", hex].concat()
+    // Never 20 bytes.
+    let mark: &[u8] = if hex.len() == 19 { b"\0\0" } else { b"\0" };
+    [mark, hex].concat()
 }
 
 /// The reverse of [`sha_to_bytes`].
 pub(crate) fn sha_of_bytes(bytes: &[u8]) -> String {
     match bytes {
+        [0, 0, text @ ..] if bytes.len() == 21 => String::from_utf8_lossy(text).into_owned(),
         [0, text @ ..] if bytes.len() != 20 => String::from_utf8_lossy(text).into_owned(),
         _ => {
             let digit = |n: u8| char::from(if n < 10 { b'0' + n } else { b'a' + n - 10 });

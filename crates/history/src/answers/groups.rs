@@ -1,6 +1,5 @@
 //! Why things fail, across projects.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::ProjectKey;
@@ -58,13 +57,11 @@ pub(crate) async fn failure_groups<S: Store>(
         })
         .await?;
 
-    let mut found: Vec<((i32, i32), u64, HashMap<i32, i64>)> = groups
+    let found: Vec<((i32, i32), u64, HashMap<i32, i64>)> = groups
         .into_iter()
         .map(|(key, of)| (key, of.values().sum::<i64>().max(0).cast_unsigned(), of))
         .filter(|(_, failures, _)| *failures > 0)
         .collect();
-    found.sort_by_key(|(key, failures, of)| (Reverse(of.len()), Reverse(*failures), *key));
-    found.truncate(limit);
     let words: BTreeSet<i32> = found.iter().flat_map(|((job, reason), ..)| [*job, *reason]).collect();
     let names = keeper.resolve(words, BTreeSet::new(), BTreeSet::new()).await?;
     let mut told = Vec::with_capacity(found.len());
@@ -84,5 +81,9 @@ pub(crate) async fn failure_groups<S: Store>(
             most,
         });
     }
+    told.sort_by(|a, b| {
+        (b.projects, b.failures).cmp(&(a.projects, a.failures)).then_with(|| (&a.job, &a.reason).cmp(&(&b.job, &b.reason)))
+    });
+    told.truncate(limit);
     Ok(told)
 }

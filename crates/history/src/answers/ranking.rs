@@ -1,6 +1,5 @@
 //! What stands out among projects, workflows and jobs.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use domain::ProjectKey;
@@ -76,7 +75,7 @@ pub(crate) async fn ranking<S: Store>(
             groups.entry((project, key)).or_default().add(&group, 1);
         })
         .await?;
-    let mut found: Vec<((i32, i32), Figures)> = groups
+    let found: Vec<((i32, i32), Figures)> = groups
         .iter()
         .map(|(key, group)| (*key, Figures::of(group)))
         .filter(|(_, f)| match ranking.by {
@@ -85,17 +84,6 @@ pub(crate) async fn ranking<S: Store>(
             By::Failing => f.verdicts() >= ranking.min_runs.max(1) && f.failed > 0,
         })
         .collect();
-    found.sort_by_key(|(key, f)| {
-        let weight = match ranking.by {
-            By::Slowest => f.duration.p50.map_or(0, |d| d.as_millis() as u64),
-            By::Busiest => f.runs,
-            // Parts of a billion: whole numbers sort.
-            By::Failing => f.failed * 1_000_000_000 / f.verdicts().max(1),
-        };
-        (Reverse(weight), Reverse(f.runs), *key)
-    });
-    found.truncate(ranking.limit);
-
     let of: BTreeSet<i32> = found.iter().map(|((project, _), _)| *project).collect();
     let lanes = match ranking.of {
         Of::Workflows => lane_names(keeper, &of.into_iter().collect::<Vec<_>>()).await?,
@@ -118,6 +106,18 @@ pub(crate) async fn ranking<S: Store>(
         let project_name = scope.projects.get(&project).map(|p| p.name.clone()).unwrap_or_default();
         ranked.push(Ranked { project: project_key, project_name, lane, name, figures });
     }
+    let weight = |f: &Figures| match ranking.by {
+        By::Slowest => f.duration.p50.map_or(0, |d| d.as_millis() as u64),
+        By::Busiest => f.runs,
+        // Parts of a billion: whole numbers sort.
+        By::Failing => f.failed * 1_000_000_000 / f.verdicts().max(1),
+    };
+    ranked.sort_by(|a, b| {
+        (weight(&b.figures), b.figures.runs)
+            .cmp(&(weight(&a.figures), a.figures.runs))
+            .then_with(|| (&a.project, &a.lane, &a.name).cmp(&(&b.project, &b.lane, &b.name)))
+    });
+    ranked.truncate(ranking.limit);
     Ok(ranked)
 }
 
