@@ -241,7 +241,8 @@ impl<S: Store> Keeper<S> {
                 found
                     .entry(flake.job)
                     .and_modify(|f| {
-                        (f.red, f.green, f.wasted) = (f.red + flake.red, f.green + flake.green, f.wasted + flake.wasted);
+                        (f.red, f.green, f.wasted) =
+                            (f.red + flake.red, f.green + flake.green, f.wasted + flake.wasted);
                     })
                     .or_insert(flake);
             }

@@ -82,7 +82,9 @@ pub(crate) async fn failure_groups<S: Store>(
         });
     }
     told.sort_by(|a, b| {
-        (b.projects, b.failures).cmp(&(a.projects, a.failures)).then_with(|| (&a.job, &a.reason).cmp(&(&b.job, &b.reason)))
+        (b.projects, b.failures)
+            .cmp(&(a.projects, a.failures))
+            .then_with(|| (&a.job, &a.reason).cmp(&(&b.job, &b.reason)))
     });
     told.truncate(limit);
     Ok(told)

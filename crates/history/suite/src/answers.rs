@@ -29,7 +29,9 @@ fn on(branch: &str, pipeline: Pipeline) -> Pipeline {
 }
 
 fn took(seconds: u64, pipeline: Pipeline) -> Pipeline {
-    let finished = pipeline.started_at.and_then(|t| t.checked_add(jiff::SignedDuration::from_secs(seconds.cast_signed())).ok());
+    let finished = pipeline
+        .started_at
+        .and_then(|t| t.checked_add(jiff::SignedDuration::from_secs(seconds.cast_signed())).ok());
     Pipeline { duration: Some(Duration::from_secs(seconds)), finished_at: finished, ..pipeline }
 }
 
@@ -49,7 +51,10 @@ pub async fn by_day(place: &dyn Place) {
         .told(&*history)
         .await;
     let all = history.by_day(&Ask::all(days(0, 2))).await.unwrap();
-    let told: Vec<_> = all.iter().map(|d| (d.day.0 - first_day(), d.figures.runs, d.figures.verdicts(), d.figures.further)).collect();
+    let told: Vec<_> = all
+        .iter()
+        .map(|d| (d.day.0 - first_day(), d.figures.runs, d.figures.verdicts(), d.figures.further))
+        .collect();
     assert_eq!(told, [(0, 3, 3, 1), (1, 0, 0, 0), (2, 3, 1, 0)]);
     let rate = all[0].figures.success_rate().unwrap();
     assert!((rate - 2.0 / 3.0).abs() < 1e-9, "the first attempt counts: {rate}");
@@ -74,8 +79,12 @@ pub async fn durations(place: &dyn Place) {
     let mut story = Story::new().project("1");
     for n in 0..100_u64 {
         // 1 to 100 seconds on the first ten days, twice that on the next ten.
-        let slower = Pipeline { ..took((n + 1) * 2, run(1_000 + n, Status::Success, 10 + i64::try_from(n % 10).unwrap(), 0)) };
-        story = story.run("1", took(n + 1, run(n, Status::Success, i64::try_from(n % 10).unwrap(), 0))).run("1", slower);
+        let slower = Pipeline {
+            ..took((n + 1) * 2, run(1_000 + n, Status::Success, 10 + i64::try_from(n % 10).unwrap(), 0))
+        };
+        story = story
+            .run("1", took(n + 1, run(n, Status::Success, i64::try_from(n % 10).unwrap(), 0)))
+            .run("1", slower);
     }
     story = story.run("1", took(9_000, run(5_000, Status::Canceled, 3, 0)));
     story.told(&*history).await;
@@ -117,10 +126,18 @@ pub async fn ranking(place: &dyn Place) {
         let ranked = history.ranking(&ask(), &Ranking { of, by, min_runs: 5, limit: 10 }).await.unwrap();
         ranked.into_iter().map(|r| (r.project_name, r.name, r.figures.runs)).collect::<Vec<_>>()
     };
-    let named = |project: &str, name: Option<&str>, runs: u64| (format!("group/{project}"), name.map(str::to_owned), runs);
+    let named = |project: &str, name: Option<&str>, runs: u64| {
+        (format!("group/{project}"), name.map(str::to_owned), runs)
+    };
     assert_eq!(places(Of::Projects, By::Busiest).await, [named("2", None, 30), named("1", None, 10)]);
-    assert_eq!(places(Of::Workflows, By::Slowest).await, [named("1", Some("Nightly"), 10), named("2", Some("CI"), 30)]);
-    assert_eq!(places(Of::Jobs, By::Slowest).await, [named("1", Some("build"), 10), named("1", Some("test"), 10)]);
+    assert_eq!(
+        places(Of::Workflows, By::Slowest).await,
+        [named("1", Some("Nightly"), 10), named("2", Some("CI"), 30)]
+    );
+    assert_eq!(
+        places(Of::Jobs, By::Slowest).await,
+        [named("1", Some("build"), 10), named("1", Some("test"), 10)]
+    );
     assert_eq!(places(Of::Jobs, By::Failing).await, [named("1", Some("test"), 10)]);
     assert_eq!(places(Of::Projects, By::Failing).await, [named("1", None, 10)]);
     let strict = Ranking { of: Of::Projects, by: By::Failing, min_runs: 11, limit: 10 };
@@ -130,7 +147,11 @@ pub async fn ranking(place: &dyn Place) {
 /// Since when, by whom, how often.
 pub async fn broken(place: &dyn Place) {
     let history = place.open().await.unwrap();
-    let red = Pipeline { author: Some(domain::Person::named("Ada")), message: Some("Break it".into()), ..run(2, Status::Failed, 40, 5) };
+    let red = Pipeline {
+        author: Some(domain::Person::named("Ada")),
+        message: Some("Break it".into()),
+        ..run(2, Status::Failed, 40, 5)
+    };
     Story::new()
         .project("1")
         .project("2")
@@ -145,16 +166,26 @@ pub async fn broken(place: &dyn Place) {
         .run("2", run(1, Status::Failed, 50, 0))
         // Red once, and green again by its second attempt.
         .run("3", Pipeline { attempt: Some(1), ..run(1, Status::Failed, 50, 0) })
-        .run("3", Pipeline { attempt: Some(2), updated_at: Some(at(51, 0)), ..run(1, Status::Success, 50, 0) })
+        .run(
+            "3",
+            Pipeline { attempt: Some(2), updated_at: Some(at(51, 0)), ..run(1, Status::Success, 50, 0) },
+        )
         .told(&*history)
         .await;
     let broken = history.broken(&ask()).await.unwrap();
     assert_eq!(broken.iter().map(|b| b.project.id.as_str()).collect::<Vec<_>>(), ["1", "2"], "longest first");
     let one = &broken[0];
-    assert_eq!((one.since, one.at_least, one.red), (at(40, 7), false, 2), "from the start of its first red run");
+    assert_eq!(
+        (one.since, one.at_least, one.red),
+        (at(40, 7), false, 2),
+        "from the start of its first red run"
+    );
     assert_eq!((one.branch.as_str(), one.workflow.as_deref()), ("main", Some("CI")));
     assert_eq!(one.first.run, RunId::from(2));
-    assert_eq!((one.first.author.as_ref().unwrap().name.as_str(), one.first.sha.clone()), ("Ada", red.sha.clone()));
+    assert_eq!(
+        (one.first.author.as_ref().unwrap().name.as_str(), one.first.sha.clone()),
+        ("Ada", red.sha.clone())
+    );
     assert_eq!(one.green.as_ref().map(|g| g.run.clone()), Some(RunId::from(1)));
     assert!(broken[1].at_least && broken[1].green.is_none());
     let then = history.broken(&Ask::all(days(0, 39))).await.unwrap();
@@ -171,8 +202,15 @@ pub async fn flaky(place: &dyn Place) {
         ..Job::new(JobId::from(id), name, status, status.as_str())
     };
     let attempt = |n: u64, number: u32, status: Status, day: i64| {
-        let pipeline = Pipeline { attempt: Some(number), updated_at: Some(at(day, i64::from(number) * 100)), ..run(n, status, day, 0) };
-        let jobs = vec![job(n * 100 + u64::from(number) * 2, "build", Status::Success), job(n * 100 + u64::from(number) * 2 + 1, "test", status)];
+        let pipeline = Pipeline {
+            attempt: Some(number),
+            updated_at: Some(at(day, i64::from(number) * 100)),
+            ..run(n, status, day, 0)
+        };
+        let jobs = vec![
+            job(n * 100 + u64::from(number) * 2, "build", Status::Success),
+            job(n * 100 + u64::from(number) * 2 + 1, "test", status),
+        ];
         RunNews { jobs: Some(jobs), ..RunNews::of(key("1"), pipeline) }
     };
     let mut story = Story::new().project("1").project("2").project("3");
@@ -180,14 +218,16 @@ pub async fn flaky(place: &dyn Place) {
     // Another run of the same commit, without jobs; canceled says nothing.
     let sha = Some("ab".repeat(20));
     for (id, status) in [(20, Status::Success), (21, Status::Failed), (22, Status::Canceled)] {
-        story = story.run("2", Pipeline { sha: sha.clone(), ..run(id, status, 5, i64::try_from(id).unwrap()) });
+        story =
+            story.run("2", Pipeline { sha: sha.clone(), ..run(id, status, 5, i64::try_from(id).unwrap()) });
     }
     for n in 0..12 {
         story = story.news(attempt(300 + n, 1, Status::Success, 57));
         story = story.run("2", run(100 + n, Status::Success, 50, i64::try_from(n).unwrap()));
         // Green once and red ever after.
         let status = if n == 0 { Status::Success } else { Status::Failed };
-        story = story.run("3", Pipeline { sha: sha.clone(), ..run(200 + n, status, 50, i64::try_from(n).unwrap()) });
+        story = story
+            .run("3", Pipeline { sha: sha.clone(), ..run(200 + n, status, 50, i64::try_from(n).unwrap()) });
     }
     story.told(&*history).await;
     let flaky = history.flaky(&ask()).await.unwrap();
@@ -195,12 +235,15 @@ pub async fn flaky(place: &dyn Place) {
         .iter()
         .map(|f| (f.project.id.as_str().to_owned(), f.job.clone(), f.state, f.commits, f.wasted.as_secs()))
         .collect();
-    assert_eq!(told, [
-        ("3".to_owned(), None, FlakyState::Broken, 1, 110),
-        ("1".to_owned(), None, FlakyState::Flaky, 1, 60),
-        ("1".to_owned(), Some("test".to_owned()), FlakyState::Flaky, 1, 30),
-        ("2".to_owned(), None, FlakyState::Cleared, 1, 10),
-    ]);
+    assert_eq!(
+        told,
+        [
+            ("3".to_owned(), None, FlakyState::Broken, 1, 110),
+            ("1".to_owned(), None, FlakyState::Flaky, 1, 60),
+            ("1".to_owned(), Some("test".to_owned()), FlakyState::Flaky, 1, 30),
+            ("2".to_owned(), None, FlakyState::Cleared, 1, 10),
+        ]
+    );
     assert_eq!(flaky[1].runs, [RunId::from(1)]);
     assert_eq!((flaky[1].workflow.as_deref(), flaky[1].last), (Some("CI"), Day(first_day() + 58)));
     assert!(history.flaky(&Ask::all(days(6, 20))).await.unwrap().is_empty());
@@ -215,7 +258,10 @@ pub async fn failure_groups(place: &dyn Place) {
             failure_reason: Some(format!("npm ERR! code {n} in /builds/{n}/app after {n} s")),
             ..Job::new(JobId::from(n), "build", Status::Failed, "failed")
         };
-        let news = RunNews { jobs: Some(vec![job]), ..RunNews::of(key(&n.to_string()), run(n, Status::Failed, 0, 0)) };
+        let news = RunNews {
+            jobs: Some(vec![job]),
+            ..RunNews::of(key(&n.to_string()), run(n, Status::Failed, 0, 0))
+        };
         story = story.news(news);
     }
     // A run of whose jobs nothing is known.
@@ -226,7 +272,10 @@ pub async fn failure_groups(place: &dyn Place) {
     assert_eq!((groups[0].job.as_deref(), groups[0].projects, groups[0].failures), (Some("build"), 14, 14));
     assert_eq!(groups[0].reason.as_deref(), Some("npm ERR! code <n> in <path> after <n> s"));
     assert_eq!(groups[0].most.len(), 10);
-    assert_eq!((groups[1].job.as_deref(), groups[1].reason.as_deref()), (None, Some("runner system failure")));
+    assert_eq!(
+        (groups[1].job.as_deref(), groups[1].reason.as_deref()),
+        (None, Some("runner system failure"))
+    );
     let behind = Behind { job: Some("build".into()), reason: groups[0].reason.clone(), ..Behind::default() };
     assert_eq!(history.behind(&ask(), &behind, 0, 50).await.unwrap().len(), 14);
     let behind = Behind { reason: groups[1].reason.clone(), ..Behind::default() };
@@ -254,9 +303,13 @@ pub async fn heat(place: &dyn Place) {
 /// Deployments, and how soon trouble is over.
 pub async fn delivery(place: &dyn Place) {
     let history = place.open().await.unwrap();
-    let deploy = |id: u64, status: Status, day: i64, second: i64| of_lane("d", "Deploy production", run(id, status, day, second));
+    let deploy = |id: u64, status: Status, day: i64, second: i64| {
+        of_lane("d", "Deploy production", run(id, status, day, second))
+    };
     let lead = |pipeline: Pipeline, before: i64| RunNews {
-        committed_at: pipeline.finished_at.and_then(|t| t.checked_sub(jiff::SignedDuration::from_secs(before)).ok()),
+        committed_at: pipeline
+            .finished_at
+            .and_then(|t| t.checked_sub(jiff::SignedDuration::from_secs(before)).ok()),
         ..RunNews::of(key("1"), pipeline)
     };
     Story::new()
@@ -279,14 +332,19 @@ pub async fn delivery(place: &dyn Place) {
     assert!((frequency.mean_per_day - 1.0).abs() < 1e-9);
     assert_eq!(told.failed.iter().map(|(_, run)| run.as_str()).collect::<Vec<_>>(), ["2", "4"]);
     assert!((told.change_failure_rate.unwrap() - 0.4).abs() < 1e-9);
-    let near = |told: Option<Duration>, truth: f64| (told.unwrap().as_secs_f64() - truth).abs() <= truth * 0.01;
+    let near =
+        |told: Option<Duration>, truth: f64| (told.unwrap().as_secs_f64() - truth).abs() <= truth * 0.01;
     assert!(near(told.time_to_restore.median, 600.0), "{:?}", told.time_to_restore);
     // The failed deployment on the default branch was red as well: 612 s; the other 1012 s.
     assert_eq!(told.time_to_green.count, 2);
     assert!(near(told.time_to_green.median, 612.0), "{:?}", told.time_to_green);
     assert!(told.lead_time.count == 1 && near(told.lead_time.median, 300.0));
     let without = history.delivery(&ask(), &DeploymentRule::default()).await.unwrap();
-    assert_eq!((without.frequency, without.change_failure_rate, without.deployments), (None, None, 0), "no rule, no figure");
+    assert_eq!(
+        (without.frequency, without.change_failure_rate, without.deployments),
+        (None, None, 0),
+        "no rule, no figure"
+    );
 }
 
 /// Every figure can be traced.

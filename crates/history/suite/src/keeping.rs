@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, PlatformId, Project, ProjectKey, RunId, SourceName,
-    Status, Visibility, WebUrl, Workflow,
+    Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, PlatformId, Project, ProjectKey, RunId,
+    SourceName, Status, Visibility, WebUrl, Workflow,
 };
 use history::{Batch, Day, Ingested, Known, ProjectNews, RunFilter, RunNews, Snapshot};
 
@@ -61,10 +61,7 @@ pub async fn every_field(place: &dyn Place) {
     let history = place.open().await.unwrap();
     for id in ["4711", "{0b1c-\u{e4}}", "child/17"] {
         let (pipeline, jobs) = full(id);
-        let news = RunNews {
-            jobs: Some(jobs.clone()),
-            ..RunNews::of(key("1"), pipeline.clone())
-        };
+        let news = RunNews { jobs: Some(jobs.clone()), ..RunNews::of(key("1"), pipeline.clone()) };
         Story::new().news(news).told(&*history).await;
         let kept = history.attempts(&key("1"), &RunId::new(id)).await.unwrap();
         assert_eq!(kept.len(), 1, "{id}");
@@ -103,8 +100,12 @@ pub async fn ids(place: &dyn Place) {
 pub async fn never_backwards(place: &dyn Place) {
     let history = place.open().await.unwrap();
     let done = run(1, Status::Success, 0, 0);
-    let earlier =
-        Pipeline { updated_at: Some(at(0, 1)), finished_at: None, duration: None, ..run(1, Status::Running, 0, 0) };
+    let earlier = Pipeline {
+        updated_at: Some(at(0, 1)),
+        finished_at: None,
+        duration: None,
+        ..run(1, Status::Running, 0, 0)
+    };
     Story::new().run("1", done.clone()).told(&*history).await;
     for again in [done.clone(), earlier] {
         let did = history.ingest(Story::new().run("1", again).batch()).await.unwrap();
@@ -123,22 +124,27 @@ pub async fn attempts(place: &dyn Place) {
         ..run(1, status, 0, 0)
     };
     Story::new().run("1", attempt(1, Status::Failed, 50)).told(&*history).await;
-    Story::new().run("1", attempt(2, Status::Success, 90)).run("1", attempt(1, Status::Running, 20)).told(&*history).await;
+    Story::new()
+        .run("1", attempt(2, Status::Success, 90))
+        .run("1", attempt(1, Status::Running, 20))
+        .told(&*history)
+        .await;
     let kept = history.attempts(&key("1"), &RunId::from(1)).await.unwrap();
     assert_eq!(
         kept.iter().map(|(p, _)| (p.attempt, p.status)).collect::<Vec<_>>(),
         [(Some(1), Status::Failed), (Some(2), Status::Success)]
     );
     // One that keeps the id and leaves a terminal state.
-    let uncounted = |status: Status, second: i64| Pipeline { updated_at: Some(at(0, second)), ..run(2, status, 0, 0) };
+    let uncounted =
+        |status: Status, second: i64| Pipeline { updated_at: Some(at(0, second)), ..run(2, status, 0, 0) };
     for (status, second) in [(Status::Failed, 20), (Status::Running, 40), (Status::Success, 60)] {
         Story::new().run("1", uncounted(status, second)).told(&*history).await;
     }
     let kept = history.attempts(&key("1"), &RunId::from(2)).await.unwrap();
-    assert_eq!(kept.iter().map(|(p, _)| (p.attempt, p.status)).collect::<Vec<_>>(), [
-        (None, Status::Failed),
-        (None, Status::Success)
-    ]);
+    assert_eq!(
+        kept.iter().map(|(p, _)| (p.attempt, p.status)).collect::<Vec<_>>(),
+        [(None, Status::Failed), (None, Status::Success)]
+    );
     let page = history.runs(&key("1"), &RunFilter::default(), 0, 10).await.unwrap();
     assert_eq!(page.total, 2, "attempts of one run count once");
     assert!(page.items.iter().all(|p| p.status == Status::Success), "and the newest stands for it");
@@ -158,7 +164,8 @@ pub async fn projects(place: &dyn Place) {
         last_activity_at: Some(at(0, 7)),
         ..Project::named(key("1"), GITLAB, "group/one")
     };
-    let mut batch = Story::new().run("1", run(1, Status::Success, 0, 0)).run("2", run(1, Status::Failed, 0, 0)).batch();
+    let mut batch =
+        Story::new().run("1", run(1, Status::Success, 0, 0)).run("2", run(1, Status::Failed, 0, 0)).batch();
     batch.projects = vec![ProjectNews::There(Box::new(described.clone()))];
     history.ingest(batch).await.unwrap();
     let source = SourceName::new("forge").unwrap();
@@ -171,7 +178,11 @@ pub async fn projects(place: &dyn Place) {
     batch.projects = vec![ProjectNews::Gone(key("1"))];
     history.ingest(batch).await.unwrap();
     assert!(history.remembered(&source, GITLAB, 10).await.unwrap().is_empty());
-    assert_eq!(history.runs(&key("1"), &RunFilter::default(), 0, 10).await.unwrap().total, 1, "its runs stay");
+    assert_eq!(
+        history.runs(&key("1"), &RunFilter::default(), 0, 10).await.unwrap().total,
+        1,
+        "its runs stay"
+    );
 
     let renamed = Project { name: "group/uno".into(), ..described };
     let mut batch = Batch::at(at(2, 0));

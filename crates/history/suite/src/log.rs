@@ -19,7 +19,11 @@ pub async fn webhooks(place: &dyn Place) {
     };
     assert_eq!(history.log_webhook(&hook("forge", "a", 0)).await.unwrap(), Logged::New);
     assert_eq!(history.log_webhook(&hook("forge", "a", 1)).await.unwrap(), Logged::Known);
-    assert_eq!(history.log_webhook(&hook("other", "a", 1)).await.unwrap(), Logged::New, "ids are a source's own");
+    assert_eq!(
+        history.log_webhook(&hook("other", "a", 1)).await.unwrap(),
+        Logged::New,
+        "ids are a source's own"
+    );
     assert_eq!(history.log_webhook(&hook("forge", "b", 2)).await.unwrap(), Logged::New);
     assert_eq!(history.log_webhook(&hook("forge", "c", 3)).await.unwrap(), Logged::New);
     history.treat_webhook(&source, "a", &Treated::Applied).await.unwrap();
@@ -29,13 +33,15 @@ pub async fn webhooks(place: &dyn Place) {
     let history = place.open().await.unwrap();
     let all = history.webhooks(&source, false, 10).await.unwrap();
     let told: Vec<_> = all.iter().map(|e| (e.webhook.delivery.as_str(), e.treated.clone())).collect();
-    assert_eq!(told, [
-        ("a", Some(Treated::Applied)),
-        ("b", None),
-        ("c", Some(Treated::Ignored("of no concern".into())))
-    ]);
+    assert_eq!(
+        told,
+        [("a", Some(Treated::Applied)), ("b", None), ("c", Some(Treated::Ignored("of no concern".into())))]
+    );
     let first = &all[0].webhook;
-    assert_eq!((&first.body, &first.headers, first.received_at), (&hook("forge", "a", 0).body, &hook("forge", "a", 0).headers, at(0, 0)));
+    assert_eq!(
+        (&first.body, &first.headers, first.received_at),
+        (&hook("forge", "a", 0).body, &hook("forge", "a", 0).headers, at(0, 0))
+    );
     let open = history.webhooks(&source, true, 10).await.unwrap();
     assert_eq!(open.iter().map(|e| e.webhook.delivery.as_str()).collect::<Vec<_>>(), ["b"]);
     history.prune(None, at(0, 3)).await.unwrap();

@@ -43,7 +43,11 @@ async fn everything(history: &dyn History, size: Size, source: &str) -> String {
         all.clone(),
         Ask { project: Some(key("1")), ..all.clone() },
         Ask { branch: Some("main".into()), ..all.clone() },
-        Ask { window: Window { to: Day(all.window.from.0 + 11), ..all.window }, platforms: Vec::new(), ..all.clone() },
+        Ask {
+            window: Window { to: Day(all.window.from.0 + 11), ..all.window },
+            platforms: Vec::new(),
+            ..all.clone()
+        },
     ];
     let rule = DeploymentRule { workflows: Patterns::new(["Deploy"]).unwrap() };
     for ask in &asks {
@@ -144,7 +148,11 @@ pub async fn statistics(place: &dyn Place) {
     for told in history.by_day(&ask).await.unwrap() {
         let f = told.figures;
         let mut truth = days.remove(&told.day.0).unwrap_or_default();
-        assert_eq!((f.runs, f.success + f.warning, f.failed, f.further), (truth.0, truth.1, truth.2, truth.3), "{told:?}");
+        assert_eq!(
+            (f.runs, f.success + f.warning, f.failed, f.further),
+            (truth.0, truth.1, truth.2, truth.3),
+            "{told:?}"
+        );
         truth.4.sort_unstable();
         assert_eq!(f.duration.count, truth.4.len() as u64);
         assert_eq!(f.duration.total, truth.4.iter().sum());

@@ -56,12 +56,16 @@ impl Server {
     #[must_use]
     pub fn start(asks_for_password: bool) -> Option<Self> {
         let Some(programs) = programs() else {
-            assert!(std::env::var_os(REQUIRED).is_none(), "PostgreSQL is not installed, and {REQUIRED} is set");
+            assert!(
+                std::env::var_os(REQUIRED).is_none(),
+                "PostgreSQL is not installed, and {REQUIRED} is set"
+            );
             // A test that is skipped says so.
             let _ = writeln!(std::io::stderr(), "skipped: PostgreSQL is not installed");
             return None;
         };
-        let folder = tempfile::tempdir().unwrap();
+        // In memory where that is possible: making one writes forty megabytes.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let owner = unprivileged();
         if let Some((user, group)) = owner {
             std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).unwrap();

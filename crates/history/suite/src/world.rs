@@ -91,7 +91,11 @@ impl Runs {
             sha: Some(sha(change)),
             event: Some(if lane == "3" { "schedule" } else { "push" }.into()),
             author: Some(Person { login: Some(author.to_lowercase()), ..Person::named(*author) }),
-            message: Some(format!("{} the thing number {}", if n % 97 == 0 { "Revert" } else { "Improve" }, change % 7_919)),
+            message: Some(format!(
+                "{} the thing number {}",
+                if n % 97 == 0 { "Revert" } else { "Improve" },
+                change % 7_919
+            )),
             created_at: Some(created),
             started_at: Some(started),
             finished_at: Some(finished),
@@ -102,7 +106,8 @@ impl Runs {
             failure: failed.then(|| "unit-tests: script failure".to_owned()),
             ..Pipeline::new(RunId::from(id), status, status.as_str())
         };
-        let jobs = (0..self.size.jobs).map(|j| self.job(&pipeline, id * 8 + j, j, failed && j == 1)).collect();
+        let jobs =
+            (0..self.size.jobs).map(|j| self.job(&pipeline, id * 8 + j, j, failed && j == 1)).collect();
         RunNews {
             jobs: (self.size.jobs > 0).then_some(jobs),
             committed_at: main.then(|| at(0, begun - 60)),
@@ -124,7 +129,12 @@ impl Runs {
             duration: Some(took),
             queued: Some(Duration::from_secs(self.random.random_range(0..60))),
             url: run.url.as_ref().and_then(|u| WebUrl::parse(&format!("{u}/jobs/{id}"))),
-            ..Job::new(JobId::from(id), JOBS[usize::try_from(n).unwrap() % JOBS.len()], status, status.as_str())
+            ..Job::new(
+                JobId::from(id),
+                JOBS[usize::try_from(n).unwrap() % JOBS.len()],
+                status,
+                status.as_str(),
+            )
         }
     }
 }
@@ -149,10 +159,14 @@ impl Iterator for Runs {
         self.next += 1;
         if news.pipeline.status == Status::Failed && self.random.random_bool(0.3) {
             let again = &news.pipeline;
-            let later = |t: Option<Timestamp>| t.and_then(|t| t.checked_add(jiff::SignedDuration::from_mins(30)).ok());
+            let later = |t: Option<Timestamp>| {
+                t.and_then(|t| t.checked_add(jiff::SignedDuration::from_mins(30)).ok())
+            };
             let status = if self.random.random_bool(0.6) { Status::Success } else { Status::Failed };
             let green = |j: &Job| match status {
-                Status::Success => Job { status, native_status: status.as_str().into(), failure_reason: None, ..j.clone() },
+                Status::Success => {
+                    Job { status, native_status: status.as_str().into(), failure_reason: None, ..j.clone() }
+                }
                 _ => j.clone(),
             };
             let pipeline = Pipeline {
@@ -177,7 +191,8 @@ impl Iterator for Runs {
 #[must_use]
 pub fn reports(last: &RunNews) -> Vec<RunNews> {
     let end = &last.pipeline;
-    let before = |by: i64| end.started_at.and_then(|t| t.checked_sub(jiff::SignedDuration::from_secs(by)).ok());
+    let before =
+        |by: i64| end.started_at.and_then(|t| t.checked_sub(jiff::SignedDuration::from_secs(by)).ok());
     let bare = Pipeline { finished_at: None, duration: None, failure: None, ..end.clone() };
     let state = |status: Status, updated_at: Option<Timestamp>, started_at: Option<Timestamp>| RunNews {
         jobs: None,
