@@ -38,3 +38,8 @@ bench:
 # How the board and the overview grow with the number of projects.
 bench:
     cargo bench --locked -p aggregator --bench board
+
+# What history costs, and how soon it answers: a million runs over 400 days, in SQLite and in a PostgreSQL of its own.
+bench-history:
+    cargo bench --locked -p history-sqlite --bench history
+    cargo bench --locked -p history-postgres --bench history

@@ -17,7 +17,7 @@ impl Json {
         let mut out = Self(String::from("["));
         for item in items {
             let mut cells = Cells { out: &mut out.0, first: true };
-            cells.out.push_str("[");
+            cells.out.push('[');
             row(&mut cells, item);
             out.0.push_str("],");
         }

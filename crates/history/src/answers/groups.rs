@@ -57,15 +57,12 @@ pub(crate) async fn failure_groups<S: Store>(
         })
         .await?;
 
-    let found: Vec<((i32, i32), u64, HashMap<i32, i64>)> = groups
-        .into_iter()
-        .map(|(key, of)| (key, of.values().sum::<i64>().max(0).cast_unsigned(), of))
-        .filter(|(_, failures, _)| *failures > 0)
-        .collect();
-    let words: BTreeSet<i32> = found.iter().flat_map(|((job, reason), ..)| [*job, *reason]).collect();
+    groups.retain(|_, of| of.values().sum::<i64>() > 0);
+    let words: BTreeSet<i32> = groups.keys().flat_map(|(job, reason)| [*job, *reason]).collect();
     let names = keeper.resolve(words, BTreeSet::new(), BTreeSet::new()).await?;
-    let mut told = Vec::with_capacity(found.len());
-    for ((job, reason), failures, of) in found {
+    let mut told = Vec::with_capacity(groups.len());
+    for ((job, reason), of) in groups {
+        let failures = of.values().sum::<i64>().max(0).cast_unsigned();
         let mut most: Vec<(ProjectKey, u64)> = of
             .iter()
             .filter_map(|(project, n)| Some((scope.key(*project)?, (*n).max(0).cast_unsigned())))

@@ -59,7 +59,8 @@ impl Sketch {
         loop {
             let next = match (mine.peek().copied(), theirs.peek().copied()) {
                 (Some(a), Some(b)) if a.0 == b.0 => {
-                    (mine.next(), theirs.next());
+                    mine.next();
+                    theirs.next();
                     (a.0, a.1 + sign * b.1)
                 }
                 (Some(a), b) if b.is_none_or(|b| a.0 < b.0) => {

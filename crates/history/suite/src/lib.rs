@@ -20,6 +20,7 @@
 )]
 
 pub mod answers;
+pub mod bench;
 pub mod keeping;
 pub mod log;
 pub mod order;

@@ -93,7 +93,7 @@ impl Runs {
             author: Some(Person { login: Some(author.to_lowercase()), ..Person::named(*author) }),
             message: Some(format!(
                 "{} the thing number {}",
-                if n % 97 == 0 { "Revert" } else { "Improve" },
+                if n.is_multiple_of(97) { "Revert" } else { "Improve" },
                 change % 7_919
             )),
             created_at: Some(created),
