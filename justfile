@@ -31,10 +31,6 @@ lint:
 fmt:
     cargo fmt --all
 
-# How the board grows, in ratios.
-bench:
-    cargo bench --locked -p aggregator --bench board
-
 # How the board and the overview grow with the number of projects.
 bench:
     cargo bench --locked -p aggregator --bench board
@@ -43,3 +39,7 @@ bench:
 bench-history:
     cargo bench --locked -p history-sqlite --bench history
     cargo bench --locked -p history-postgres --bench history
+
+# How fresh the board is and what that costs, in virtual time: `just bench-fresh github`
+bench-fresh *FILTER:
+    cargo bench --locked -p aggregator --bench fresh -- {{FILTER}}
