@@ -333,18 +333,23 @@ impl<S: Store> History for Keeper<S> {
         self.write(batch).await
     }
 
-    async fn log_webhook(&self, webhook: &Webhook) -> Result<Logged> {
+    async fn log_webhooks(&self, webhooks: &[Webhook]) -> Result<Vec<Logged>> {
         let _one_at_a_time = self.writer.lock().await;
         let mut tx = self.store.begin(true).await?;
-        let logged = tx.log_webhook(webhook).await?;
+        let mut logged = Vec::with_capacity(webhooks.len());
+        for webhook in webhooks {
+            logged.push(tx.log_webhook(webhook).await?);
+        }
         tx.commit().await?;
         Ok(logged)
     }
 
-    async fn treat_webhook(&self, source: &SourceName, delivery: &str, treated: &Treated) -> Result<()> {
+    async fn treat_webhooks(&self, treated: &[(SourceName, String, Treated)]) -> Result<()> {
         let _one_at_a_time = self.writer.lock().await;
         let mut tx = self.store.begin(false).await?;
-        tx.treat_webhook(source.as_str(), delivery, treated).await?;
+        for (source, delivery, treated) in treated {
+            tx.treat_webhook(source.as_str(), delivery, treated).await?;
+        }
         tx.commit().await
     }
 

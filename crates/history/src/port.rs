@@ -214,11 +214,11 @@ pub trait History: Debug + Send + Sync {
     /// Writes news, all or nothing. Idempotent: the same news again change nothing, older ones never undo newer ones.
     async fn ingest(&self, batch: Batch) -> Result<Ingested>;
 
-    /// Writes down a webhook; it is on the disk when this returns.
-    async fn log_webhook(&self, webhook: &Webhook) -> Result<Logged>;
+    /// Writes down webhooks, all or none; they are on the disk when this returns. Whether each is new, in their order.
+    async fn log_webhooks(&self, webhooks: &[Webhook]) -> Result<Vec<Logged>>;
 
-    /// Writes what became of a webhook.
-    async fn treat_webhook(&self, source: &SourceName, delivery: &str, treated: &Treated) -> Result<()>;
+    /// Writes what became of webhooks: source, delivery, and that.
+    async fn treat_webhooks(&self, treated: &[(SourceName, String, Treated)]) -> Result<()>;
 
     /// The newest webhooks of a source in the log that nothing became of yet (or all), oldest first.
     async fn webhooks(&self, source: &SourceName, untreated: bool, limit: usize)

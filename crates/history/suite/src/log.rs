@@ -17,17 +17,16 @@ pub async fn webhooks(place: &dyn Place) {
         body: vec![0, 159, 146, 150, b'{', b'"'],
         received_at: at(0, second),
     };
-    assert_eq!(history.log_webhook(&hook("forge", "a", 0)).await.unwrap(), Logged::New);
-    assert_eq!(history.log_webhook(&hook("forge", "a", 1)).await.unwrap(), Logged::Known);
-    assert_eq!(
-        history.log_webhook(&hook("other", "a", 1)).await.unwrap(),
-        Logged::New,
-        "ids are a source's own"
-    );
-    assert_eq!(history.log_webhook(&hook("forge", "b", 2)).await.unwrap(), Logged::New);
-    assert_eq!(history.log_webhook(&hook("forge", "c", 3)).await.unwrap(), Logged::New);
-    history.treat_webhook(&source, "a", &Treated::Applied).await.unwrap();
-    history.treat_webhook(&source, "c", &Treated::Ignored("of no concern".into())).await.unwrap();
+    let logged = history.log_webhooks(&[hook("forge", "a", 0), hook("forge", "b", 2)]).await.unwrap();
+    assert_eq!(logged, [Logged::New, Logged::New]);
+    let again = [hook("forge", "a", 1), hook("other", "a", 1), hook("forge", "c", 3), hook("forge", "c", 3)];
+    let logged = history.log_webhooks(&again).await.unwrap();
+    assert_eq!(logged, [Logged::Known, Logged::New, Logged::New, Logged::Known], "ids are a source's own");
+    let treated = [
+        (source.clone(), "a".to_owned(), Treated::Applied),
+        (source.clone(), "c".to_owned(), Treated::Ignored("of no concern".into())),
+    ];
+    history.treat_webhooks(&treated).await.unwrap();
     drop(history);
 
     let history = place.open().await.unwrap();
