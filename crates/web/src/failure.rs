@@ -129,6 +129,14 @@ impl Failure {
         failure
     }
 
+    /// A webhook that was believed could not be written down.
+    pub(crate) fn not_kept(why: String) -> Self {
+        let detail = format!("It could not be written down, and is to be sent again: {why}.");
+        let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not taken", detail);
+        failure.retry_after = Some(RETRY_AFTER);
+        failure
+    }
+
     pub(crate) fn uri_too_long(limit: usize) -> Self {
         let detail = format!("An address here has at most {limit} bytes.");
         Self::new(StatusCode::URI_TOO_LONG, "This address is too long", detail)
