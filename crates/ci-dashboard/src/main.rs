@@ -1,6 +1,7 @@
 //! Everything in one process, for a laptop; the demo; and a check of the configuration.
 
 mod demo;
+mod secrets;
 mod single;
 
 use std::path::PathBuf;
@@ -49,6 +50,12 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the effective settings, secrets masked; or every mistake, and exit with 2
     CheckConfig(ConfigArgs),
+    /// Make a hash of a password, for a line name:hash of auth.users_file
+    ///
+    /// Asks twice on a terminal; else reads the password from standard input, one line or the same line twice.
+    HashPassword,
+    /// Make a token for a script, and the line of auth.tokens_file that lets it in
+    CreateToken(secrets::TokenArgs),
 }
 
 #[tokio::main]
@@ -57,6 +64,8 @@ async fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Demo(args)) => demo::run(args).await,
         Some(Command::CheckConfig(args)) => check(args),
+        Some(Command::HashPassword) => secrets::hash_password(),
+        Some(Command::CreateToken(args)) => secrets::create_token(&args),
         None => run(cli.run).await,
     };
     match outcome {

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::WebSettings;
 use crate::aggregator::{Aggregator, Phase};
+use crate::auth::{Doorman, Visitor};
 use crate::failure::Failure;
 use crate::kept::{Kept, Moment};
-use crate::pages::{self, Ctx, Live, Nav};
+use crate::pages::{self, Ctx, Door, Live, Nav};
 use crate::webhooks::Room;
 
 /// Live connections at once; a browser holds one per open page.
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) aggregator: Aggregator,
     pub(crate) endpoint: String,
     pub(crate) kept: Kept,
+    pub(crate) doorman: Doorman,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) webhook_room: Room,
@@ -48,6 +50,7 @@ impl App {
     pub(crate) fn new(
         settings: WebSettings,
         aggregator: Aggregator,
+        doorman: Doorman,
         endpoint: String,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
@@ -58,6 +61,7 @@ impl App {
             aggregator,
             endpoint,
             kept,
+            doorman,
             clock,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             webhook_room: Room::default(),
@@ -90,6 +94,10 @@ impl App {
             live,
             nav: self.nav.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             version,
+            door: Door {
+                wide_open: self.settings.auth.is_open_on(&self.settings.server.host),
+                sign_out: self.doorman.has_sign_in(),
+            },
         }
     }
 
@@ -99,8 +107,27 @@ impl App {
         *self.nav.lock().unwrap_or_else(PoisonError::into_inner) = Nav::from_sources(sources);
     }
 
-    /// The page of a failure.
-    pub(crate) fn error_page(&self, failure: &Failure) -> String {
+    /// The page of a failure, for `visitor`.
+    pub(crate) fn error_page(&self, failure: &Failure, visitor: &Visitor) -> String {
+        let page = pages::ErrorPage {
+            status: failure.status.as_u16(),
+            title: failure.title,
+            text: &failure.detail,
+            hint: failure.hint.as_deref(),
+            request_id: failure.request_id.as_deref(),
+        };
+        let html = if visitor.is_let_in() {
+            self.error_among_pages(&page)
+        } else {
+            pages::refusal(self.base(), &self.settings.ui.title, &page)
+        };
+        html.unwrap_or_else(|error| {
+            tracing::error!(%error, "the error page could not be written");
+            failure.title.to_owned()
+        })
+    }
+
+    fn error_among_pages(&self, page: &pages::ErrorPage<'_>) -> Result<String, askama::Error> {
         let link = self.aggregator.state();
         let live = match link.phase {
             Phase::Lost => Live::AsOf(link.since),
@@ -108,15 +135,6 @@ impl App {
             Phase::Connected => *self.live.lock().unwrap_or_else(PoisonError::into_inner),
         };
         let ctx = self.ctx_with(self.clock.now(), live, link.version.map(|v| v.to_string()));
-        let page = pages::ErrorPage {
-            status: failure.status.as_u16(),
-            title: failure.title,
-            text: &failure.detail,
-            hint: failure.hint.as_deref(),
-        };
-        pages::error(&ctx, &page).unwrap_or_else(|error| {
-            tracing::error!(%error, "the error page could not be written");
-            failure.title.to_owned()
-        })
+        pages::error(&ctx, page)
     }
 }

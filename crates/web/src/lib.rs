@@ -12,6 +12,8 @@ mod aggregator;
 mod app;
 mod asks;
 pub mod assets;
+mod auth;
+mod client;
 mod events;
 mod failure;
 mod gate;
@@ -21,9 +23,12 @@ mod json;
 mod kept;
 pub mod pages;
 mod params;
+mod request_id;
 mod respond;
 mod router;
 mod server;
+mod sign_in;
+mod tls;
 mod webhooks;
 
 use std::io;
@@ -37,6 +42,10 @@ use tokio::net::TcpListener;
 
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
+use crate::auth::{Doorman, FileProblem};
+use crate::tls::Tls;
+
+pub use crate::auth::{NewToken, create_token, hash_password};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -89,6 +98,9 @@ pub enum StartError {
     /// The settings ask for what this build cannot do; going on without would open what was meant to be closed.
     #[error("{0} is set, which this version cannot do yet")]
     Unsupported(&'static str),
+    /// A file that the settings name cannot be used: which, and why.
+    #[error("{0}")]
+    File(String),
     /// The endpoint makes no client.
     #[error("cannot connect to the aggregator: {0}")]
     Endpoint(String),
@@ -98,7 +110,13 @@ impl StartError {
     /// Whether the settings are to blame: the exit code is 2 then, else 1.
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Unsupported(_))
+        matches!(self, Self::Unsupported(_) | Self::File(_))
+    }
+}
+
+impl From<FileProblem> for StartError {
+    fn from(problem: FileProblem) -> Self {
+        Self::File(problem.to_string())
     }
 }
 
@@ -130,8 +148,15 @@ pub fn serve(
 ) -> Result<SocketAddr, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let address = listener.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
+    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
     let app = application(settings, endpoint, clock, tasks)?;
-    tasks.run("web server", server::serve(listener, app, tasks.clone()));
+    if let Some(tls) = tls.clone() {
+        let stop = tasks.stop_token();
+        tasks.run("certificate", async move {
+            stop.run_until_cancelled(tls.keep()).await;
+        });
+    }
+    tasks.run("web server", server::serve(listener, tls, app, tasks.clone()));
     Ok(address)
 }
 
@@ -145,16 +170,16 @@ pub fn application(
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<axum::Router, StartError> {
-    if settings.server.tls.is_some() {
-        return Err(StartError::Unsupported("server.tls"));
+    if settings.auth.mode == config::AuthMode::Oidc {
+        return Err(StartError::Unsupported("auth.mode: oidc"));
     }
-    if settings.auth.mode != config::AuthMode::None {
-        return Err(StartError::Unsupported("auth.mode"));
-    }
+    let doorman = Doorman::new(&settings.auth, Arc::clone(&clock))?;
+    doorman.keep(tasks);
     let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
     let aggregator =
         Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), settings.ui.show_people);
-    let app = App::new(settings, aggregator.clone(), endpoint.to_string(), clock, tasks.stop_token());
+    let app =
+        App::new(settings, aggregator.clone(), doorman, endpoint.to_string(), clock, tasks.stop_token());
     app.kept.pin(html::overview_key());
     let stop = tasks.stop_token();
     tasks.run("link to the aggregator", async move {

@@ -7,13 +7,14 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use http::{HeaderValue, header};
 use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::{assets, gate, health, html, json, webhooks};
+use crate::{assets, gate, health, html, json, sign_in, webhooks};
 
-/// Nothing here takes a body but webhooks, which have a bound of their own.
+/// Nothing here takes a body but the form to sign in, and webhooks, which have a bound of their own.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The whole application.
@@ -26,6 +27,8 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/issues", get(html::issues))
         .route("/static/{hash}/{*name}", get(asset))
         .route("/favicon.ico", get(favicon))
+        .route("/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out).fallback(async || Failure::only_post()))
         .route("/api/health", get(health::health))
         .route("/api/ready", get(health::ready));
     for route in json::routes() {
@@ -35,6 +38,7 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(async || Failure::no_such_page())
         .method_not_allowed_fallback(async || Failure::method_not_allowed())
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(CsrfLayer::new().with_rejection_response(|_| Failure::cross_site().into_response()))
         .route("/webhooks/{source}", post(webhooks::ingest).fallback(async || Failure::only_post()))
         .layer(CompressionLayer::new())
         .with_state(app.clone());

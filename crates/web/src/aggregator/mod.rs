@@ -18,6 +18,7 @@ use tonic::{Code, Response, Status};
 pub(crate) use link::{Change, Feeds, LinkState, Phase};
 pub(crate) use version::Version;
 
+use crate::request_id::carry;
 use link::Link;
 use people::People;
 
@@ -176,7 +177,7 @@ macro_rules! questions {
             ) -> Result<v1::$response, AskError> {
                 self.ask(patience, |mut client| {
                     let request = request.clone();
-                    async move { client.$name(request).await }
+                    async move { client.$name(carry(request)).await }
                 })
                 .await
             })+

@@ -2,7 +2,7 @@
 
 use super::headline::Favicon;
 use super::parts::{Icon, When};
-use super::{Ctx, ListQuery, Live, format};
+use super::{Ctx, Door, ListQuery, Live, format};
 
 /// The frame of a page; `templates/base.html` writes it.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(super) struct Shell<'a> {
     pub(super) pages: Vec<PageLink>,
     /// What alters the page beside the board: `both`, `work`; empty for the board alone.
     pub(super) feeds: &'static str,
+    pub(super) door: Door,
 }
 
 /// A page of the bar on top.
@@ -115,6 +116,7 @@ impl<'a> Shell<'a> {
             running: None,
             pages: page_links(ctx),
             feeds: "",
+            door: ctx.door,
         }
     }
 
