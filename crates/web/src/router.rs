@@ -38,12 +38,25 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(async || Failure::no_such_page())
         .method_not_allowed_fallback(async || Failure::method_not_allowed())
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
-        .layer(CsrfLayer::new().with_rejection_response(|_| Failure::cross_site().into_response()))
+        .layer(own_forms(app).with_rejection_response(|_| Failure::cross_site().into_response()))
         .route("/webhooks/{source}", post(webhooks::ingest).fallback(async || Failure::only_post()))
         .layer(CompressionLayer::new())
         .with_state(app.clone());
     // The gate rewrites addresses below a base path, so it has to stand before the routes are matched.
     Router::new().fallback_service(inner).layer(from_fn_with_state(app.clone(), gate::gate))
+}
+
+/// Lets in what comes from pages of ours, or from no page: where a proxy changes the Host, ours are those of
+/// `server.public_url`.
+fn own_forms(app: &App) -> CsrfLayer {
+    let layer = CsrfLayer::new();
+    match &app.settings.server.public_url {
+        Some(url) => {
+            let origin = url.origin().ascii_serialization();
+            layer.clone().add_trusted_origin(origin).unwrap_or(layer)
+        }
+        None => layer,
+    }
 }
 
 async fn asset(Path((hash, name)): Path<(String, String)>) -> Response {
