@@ -16,8 +16,8 @@ pub mod signature;
 pub mod wire;
 
 pub use contract::{
-    Connector, Descriptor, Heads, HeadsAsk, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines,
-    ProjectPage, Words,
+    Batching, Connector, Descriptor, Extent, Heads, HeadsAsk, Moved, Page, PageToken, PipelineDetail,
+    PipelineQuery, Pipelines, ProjectPage, Words,
 };
 pub use error::{Error, Result};
 pub use extended::{

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::{Clock, Timestamp, encode_segment};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
@@ -28,6 +29,8 @@ use super::traffic::{Counter, Ended, Traffic};
 use super::transport;
 use crate::{Error, Result};
 
+/// What [`Dialect::hourly`](super::Dialect::hourly) counts in.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// How much of an answer that is no success is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
 
@@ -134,7 +137,12 @@ impl Client {
         self.0.meter.budget(now).or_else(|| {
             let limit = self.hourly()?;
             let remaining = limit.saturating_sub(self.0.traffic.traffic(now).last_hour);
-            Some(Budget { limit, remaining, reset_at: self.0.traffic.spent_until(limit, now) })
+            Some(Budget {
+                limit,
+                remaining,
+                reset_at: self.0.traffic.spent_until(limit, now),
+                window: Some(HOUR),
+            })
         })
     }
 
@@ -376,7 +384,9 @@ impl Client {
         let began = Instant::now();
         let outcome = sent.await;
         let ended = match &outcome {
-            Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => Ended::NotModified,
+            Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => {
+                Ended::NotModified { free: self.0.settings.dialect.unmodified_is_free }
+            }
             Ok(answer) if answer.status().as_u16() < 400 => Ended::Well,
             _ => Ended::Badly,
         };

@@ -26,6 +26,8 @@ pub struct EndpointTraffic {
 pub struct Traffic {
     /// Requests in the last hour (rolling, by the minute).
     pub last_hour: u64,
+    /// Requests since the start that [`super::Budget`] counts: all but those that were answered 304 where that is free.
+    pub spent: u64,
     /// Per endpoint since the start.
     pub endpoints: Vec<EndpointTraffic>,
 }
@@ -37,7 +39,7 @@ const WINDOW: i64 = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     Well,
-    NotModified,
+    NotModified { free: bool },
     Badly,
 }
 
@@ -46,6 +48,7 @@ struct Books {
     // Bounded: the templates stand in the connectors' code.
     endpoints: BTreeMap<&'static str, EndpointTraffic>,
     minutes: BTreeMap<i64, u64>,
+    spent: u64,
 }
 
 /// Counts requests.
@@ -69,6 +72,7 @@ impl Counter {
             .entry(endpoint)
             .or_insert(EndpointTraffic { endpoint, ..Default::default() })
             .requests += 1;
+        books.spent += 1;
         *books.minutes.entry(minute(now)).or_default() += 1;
         // A clock that was put back leaves no minutes behind that never pass.
         books.minutes.retain(|m, _| (minute(now) - WINDOW + 1..=minute(now)).contains(m));
@@ -77,8 +81,11 @@ impl Counter {
     /// The head of its answer is there, or will not come.
     pub(super) fn ended(&self, endpoint: &'static str, how: Ended, waited: Duration) {
         let mut books = self.books();
+        if how == (Ended::NotModified { free: true }) {
+            books.spent -= 1;
+        }
         let Some(line) = books.endpoints.get_mut(endpoint) else { return };
-        line.not_modified += u64::from(how == Ended::NotModified);
+        line.not_modified += u64::from(matches!(how, Ended::NotModified { .. }));
         line.failed += u64::from(how == Ended::Badly);
         line.waited = line.waited.saturating_add(waited);
     }
@@ -103,6 +110,7 @@ impl Counter {
         let since = minute(now) - WINDOW;
         Traffic {
             last_hour: books.minutes.iter().filter(|(m, _)| **m > since).map(|(_, n)| n).sum(),
+            spent: books.spent,
             endpoints: books.endpoints.values().cloned().collect(),
         }
     }
@@ -151,7 +159,7 @@ mod tests {
     #[test]
     fn endpoints_are_told_apart() {
         let counter = Counter::default();
-        for (endpoint, how) in [(A, Ended::Well), (A, Ended::NotModified), (B, Ended::Badly)] {
+        for (endpoint, how) in [(A, Ended::Well), (A, Ended::NotModified { free: true }), (B, Ended::Badly)] {
             counter.sent(endpoint, at(0));
             counter.ended(endpoint, how, Duration::from_millis(20));
         }
@@ -163,6 +171,8 @@ mod tests {
             failed,
             waited: Duration::from_millis(ms),
         };
-        assert_eq!(counter.traffic(at(0)).endpoints, [line(A, 1, 0, 40), line(B, 0, 1, 20)]);
+        let traffic = counter.traffic(at(0));
+        assert_eq!(traffic.endpoints, [line(A, 1, 0, 40), line(B, 0, 1, 20)]);
+        assert_eq!(traffic.spent, 3, "one was free");
     }
 }
