@@ -12,6 +12,7 @@ use crate::aggregator::{Aggregator, Phase};
 use crate::auth::{Doorman, Visitor};
 use crate::failure::Failure;
 use crate::kept::{Kept, Moment};
+use crate::metrics::Metrics;
 use crate::pages::{self, Ctx, Door, Live, Nav};
 use crate::webhooks::Room;
 
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) doorman: Doorman,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) webhook_room: Room,
     pub(crate) stop: CancellationToken,
     /// What the sources last said, for pages that do not ask.
@@ -56,6 +58,7 @@ impl App {
         stop: CancellationToken,
     ) -> Self {
         let kept = Kept::new(aggregator.clone(), Arc::clone(&clock));
+        let metrics = Arc::clone(aggregator.metrics());
         Self(Arc::new(Inner {
             settings,
             aggregator,
@@ -64,6 +67,7 @@ impl App {
             doorman,
             clock,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            metrics,
             webhook_room: Room::default(),
             stop,
             live: Mutex::new(Live::Loading),
@@ -74,6 +78,11 @@ impl App {
     /// `server.base_path` without a slash at its end: empty for `/`.
     pub(crate) fn base(&self) -> &str {
         self.settings.server.base_path.trim_end_matches('/')
+    }
+
+    /// Live connections now.
+    pub(crate) fn open_streams(&self) -> usize {
+        MAX_STREAMS.saturating_sub(self.streams.available_permits())
     }
 
     pub(crate) fn ctx(&self, moment: &Moment, sources: &[v1::Source], version: Option<String>) -> Ctx<'_> {

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::auth::{Area, Identity, Visitor};
 use crate::client::{Client, Peer};
 use crate::failure::Failure;
+use crate::metrics::Route;
 use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::router::MAX_BODY_BYTES;
 use crate::sign_in;
@@ -91,8 +92,11 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
         }
     };
     let (visitor, response) = answer.instrument(span).await;
+    let route = response.extensions().get::<Route>().cloned();
     let response = finish(&app, &arrival, &visitor, response);
-    log(&arrival, &visitor, response.status(), begun.elapsed());
+    let took = begun.elapsed();
+    app.metrics.request(route.as_ref(), &arrival.method, response.status(), took);
+    log(&arrival, &visitor, response.status(), took);
     response
 }
 

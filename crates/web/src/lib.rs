@@ -6,7 +6,7 @@
 //! [`serve`] starts it all, in `ci-dashboard-web` as in the single process. From the outside in: `server` takes
 //! connections, `gate` checks and dresses every request, `router` leads to `html` and `json`, which ask the `aggregator`
 //! through `kept`, the answers that were last rendered; [`pages`] draws; `events` tells browsers what changed; `webhooks`
-//! passes on what platforms send.
+//! passes on what platforms send; `auth` knows who may look, `metrics` what happened.
 
 mod aggregator;
 mod app;
@@ -21,6 +21,7 @@ mod health;
 mod html;
 mod json;
 mod kept;
+mod metrics;
 pub mod pages;
 mod params;
 mod request_id;

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use http::{HeaderValue, header};
@@ -12,7 +12,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::{assets, gate, health, html, json, sign_in, webhooks};
+use crate::{assets, gate, health, html, json, metrics, sign_in, webhooks};
 
 /// Nothing here takes a body but the form to sign in, and webhooks, which have a bound of their own.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -27,6 +27,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/issues", get(html::issues))
         .route("/static/{hash}/{*name}", get(asset))
         .route("/favicon.ico", get(favicon))
+        .route("/metrics", get(metrics::answer))
         .route("/sign-in", get(sign_in::form).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out).fallback(async || Failure::only_post()))
         .route("/api/health", get(health::health))
@@ -40,6 +41,7 @@ pub(crate) fn router(app: &App) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(own_forms(app).with_rejection_response(|_| Failure::cross_site().into_response()))
         .route("/webhooks/{source}", post(webhooks::ingest).fallback(async || Failure::only_post()))
+        .route_layer(from_fn(metrics::note_route))
         .layer(CompressionLayer::new())
         .with_state(app.clone());
     // The gate rewrites addresses below a base path, so it has to stand before the routes are matched.

@@ -81,7 +81,10 @@ pub(crate) async fn sign_in(
     let again = |status, problem| page(&app, status, &form(problem));
     let identity = match app.doorman.by_password(user, &password, &client).await {
         Ok(identity) => identity,
-        Err(Refusal::Insecure) => return page(&app, StatusCode::FORBIDDEN, &SignIn::Insecure),
+        Err(Refusal::Insecure) => {
+            app.metrics.sign_in("insecure");
+            return page(&app, StatusCode::FORBIDDEN, &SignIn::Insecure);
+        }
         Err(refusal) => {
             tracing::warn!(
                 user,
@@ -89,6 +92,11 @@ pub(crate) async fn sign_in(
                 ?refusal,
                 "sign-in refused"
             );
+            app.metrics.sign_in(match refusal {
+                Refusal::Denied(Denied::Limited(_)) => "limited",
+                Refusal::Denied(Denied::Busy) => "busy",
+                _ => "wrong",
+            });
             return match refusal {
                 Refusal::Denied(Denied::Limited(wait)) => {
                     let minute = "Too many attempts were wrong. Try again in a minute.";
@@ -109,6 +117,7 @@ pub(crate) async fn sign_in(
             };
         }
     };
+    app.metrics.sign_in("ok");
     let cookie = app.doorman.begin_session(&identity, &client);
     let cookie = cookie.ok_or_else(|| Failure::internal("No session can be begun."))?;
     tracing::info!(user, client = client.address.map(tracing::field::display), "signed in");

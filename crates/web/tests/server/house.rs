@@ -197,6 +197,16 @@ impl House {
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{} never {status}", ask.path))
     }
 
+    /// Asks again until this is in the answer.
+    pub(crate) async fn until_text(&self, ask: &Ask, says: &str) {
+        let wait = async {
+            while !self.ask(ask).await.text().contains(says) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{} never {says}", ask.path));
+    }
+
     /// Signs in from this machine; gives what a browser would send back.
     pub(crate) async fn sign_in(&self, user: &str, password: &str) -> String {
         let reply = self.ask(&post("/sign-in", &format!("user={user}&password={password}"))).await;

@@ -10,5 +10,6 @@ mod house;
 mod http;
 mod kit;
 mod last_good;
+mod metrics;
 mod tls;
 mod webhooks;
