@@ -11,6 +11,8 @@
 
 #[path = "screens/details.rs"]
 mod details;
+#[path = "screens/door.rs"]
+mod door;
 #[path = "screens/kit.rs"]
 mod kit;
 #[path = "screens/lists.rs"]
@@ -25,6 +27,7 @@ static ALL: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     let mut all = overview::all();
     all.extend(details::all());
     all.extend(lists::all());
+    all.extend(door::all());
     all
 });
 
