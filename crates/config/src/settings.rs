@@ -69,6 +69,13 @@ pub struct Server {
     pub tls: Option<Tls>,
 }
 
+impl Server {
+    /// `https` where it has a certificate, else `http`.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
 /// PEM files of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {

@@ -44,6 +44,7 @@ use tokio::net::TcpListener;
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
 use crate::auth::{Doorman, FileProblem};
+use crate::server::Entry;
 use crate::tls::Tls;
 
 pub use crate::auth::{NewToken, create_token, hash_password};
@@ -141,7 +142,7 @@ pub async fn listen(server: &config::Server) -> Result<TcpListener, StartError> 
 /// # Errors
 /// [`StartError`] when the settings ask for what cannot be had.
 pub fn serve(
-    settings: WebSettings,
+    mut settings: WebSettings,
     endpoint: &api::Endpoint,
     clock: Arc<dyn Clock>,
     listener: TcpListener,
@@ -149,7 +150,17 @@ pub fn serve(
 ) -> Result<SocketAddr, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let address = listener.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
+    // A socket that was passed to us may listen elsewhere than the settings say.
+    let reached = address.ip().to_string();
+    if settings.auth.is_open_on(&reached) && !settings.auth.is_open_on(&settings.server.host) {
+        tracing::warn!(
+            "{address} can be reached from other machines and auth.mode is none: whoever reaches it sees everything \
+             without signing in. Set auth.mode, or say that it is meant: auth.allow_anonymous: true"
+        );
+        settings.server.host = reached;
+    }
     let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
+    let trusted = settings.server.trusted_proxies.clone();
     let app = application(settings, endpoint, clock, tasks)?;
     if let Some(tls) = tls.clone() {
         let stop = tasks.stop_token();
@@ -157,7 +168,7 @@ pub fn serve(
             stop.run_until_cancelled(tls.keep()).await;
         });
     }
-    tasks.run("web server", server::serve(listener, tls, app, tasks.clone()));
+    tasks.run("web server", server::serve(listener, Entry { tls, trusted }, app, tasks.clone()));
     Ok(address)
 }
 

@@ -111,9 +111,7 @@ pub(crate) async fn sign_in(
                     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
                     Ok(response)
                 }
-                _ => {
-                    again(StatusCode::UNAUTHORIZED, "There is no such user, or the password is another one.")
-                }
+                _ => again(StatusCode::UNAUTHORIZED, "User name or password is wrong."),
             };
         }
     };

@@ -26,10 +26,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
     };
     vec![
         ("sign-in", sign_in("", &form("", None))),
-        (
-            "sign-in-again",
-            sign_in("", &form("ada", Some("There is no such user, or the password is another one."))),
-        ),
+        ("sign-in-again", sign_in("", &form("ada", Some("User name or password is wrong.")))),
         ("sign-in-below-a-path", sign_in("/ci", &form("", None))),
         ("sign-in-insecure", sign_in("", &SignIn::Insecure)),
         ("refused", pages::refusal("", SITE, &refused).unwrap()),
