@@ -84,10 +84,10 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
         let work = arrival.id.clone().scope(answer(&app, &arrival, refused, request, next));
         match AssertUnwindSafe(timeout(REQUEST_TIMEOUT, work)).catch_unwind().await {
             Ok(Ok(answered)) => answered,
-            Ok(Err(_)) => (Visitor::Nobody, Failure::too_slow().into_response()),
+            Ok(Err(_)) => (app.doorman.stranger(), Failure::too_slow().into_response()),
             Err(_) => {
                 tracing::error!(method = %arrival.method, path = arrival.path, "a handler panicked");
-                (Visitor::Nobody, Failure::internal("This request broke something.").into_response())
+                (app.doorman.stranger(), Failure::internal("This request broke something.").into_response())
             }
         }
     };
@@ -108,20 +108,27 @@ async fn answer(
     mut request: Request,
     next: Next,
 ) -> (Visitor, Response) {
+    let stranger = app.doorman.stranger();
     if let Some(failure) = refused {
-        return (Visitor::Nobody, failure.into_response());
+        return (stranger, failure.into_response());
     }
     if let Some(response) = preflight(&app.settings.server.cors, arrival, request.headers()) {
-        return (Visitor::Nobody, response);
+        return (stranger, response);
     }
-    let (visitor, cookie) = match app.doorman.visitor(request.headers(), &arrival.client).await {
+    // Whoever sends a webhook shows a signature; what else it shows is not for us.
+    let nobody_in_particular = is_webhook(&arrival.path) || is_static(&arrival.path);
+    let shown = match nobody_in_particular {
+        true => Ok((stranger, None)),
+        false => app.doorman.visitor(request.headers(), &arrival.client).await,
+    };
+    let (visitor, cookie) = match shown {
         Ok(found) => found,
         // What is open to all is open to those as well who show something wrong.
-        Err(_) if Area::of(&arrival.path) == Area::Open => (Visitor::Nobody, None),
+        Err(_) if Area::of(&arrival.path) == Area::Open => (app.doorman.stranger(), None),
         Err(refusal) => {
             let client = arrival.client.address.map(tracing::field::display);
             tracing::warn!(path = arrival.path, client, ?refusal, "refused");
-            return (Visitor::Nobody, Failure::refused(refusal).into_response());
+            return (app.doorman.stranger(), Failure::refused(refusal).into_response());
         }
     };
     if !app.doorman.admits(&visitor, &arrival.path) {
@@ -219,7 +226,11 @@ fn log(arrival: &Arrival, visitor: &Visitor, status: StatusCode, took: Duration)
 
 /// What is asked every few seconds, or with every page.
 fn is_routine(path: &str) -> bool {
-    matches!(path, "/api/health" | "/api/ready" | "/metrics" | "/favicon.ico") || path.starts_with("/static/")
+    matches!(path, "/api/health" | "/api/ready" | "/metrics" | "/favicon.ico") || is_static(path)
+}
+
+fn is_static(path: &str) -> bool {
+    path.starts_with("/static/")
 }
 
 fn is_api(path: &str) -> bool {

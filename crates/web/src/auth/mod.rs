@@ -157,6 +157,11 @@ impl Doorman {
         self.0.mode == AuthMode::Basic
     }
 
+    /// Somebody of whom nothing is known.
+    pub(crate) fn stranger(&self) -> Visitor {
+        if self.0.mode == AuthMode::None { Visitor::Everybody } else { Visitor::Nobody }
+    }
+
     /// Whether `visitor` may have what is at `path`. (Roles and visibility will be asked for here.)
     pub(crate) fn admits(&self, visitor: &Visitor, path: &str) -> bool {
         if self.0.mode == AuthMode::None || visitor.identity().is_some() {
@@ -178,7 +183,7 @@ impl Doorman {
     ) -> Result<(Visitor, Option<SetCookie>), Refusal> {
         let inner = &*self.0;
         match inner.mode {
-            AuthMode::None => return Ok((Visitor::Everybody, None)),
+            AuthMode::None => return Ok((self.stranger(), None)),
             AuthMode::Proxy => {
                 if let Some(identity) = self.by_proxy(headers, client)? {
                     return Ok((Visitor::Known(identity), None));
