@@ -10,6 +10,7 @@
 mod contract;
 mod error;
 mod extended;
+pub mod graphql;
 pub mod http;
 mod registry;
 pub mod signature;

@@ -80,6 +80,8 @@ pub struct SimBuilder {
     running: Option<usize>,
     driven: bool,
     gitea: gitea::Api,
+    installations: Vec<github::Installation>,
+    graphql: bool,
 }
 
 impl SimBuilder {
@@ -132,6 +134,20 @@ impl SimBuilder {
         self
     }
 
+    /// Where the App of the simulated GitHub is installed. Default: at one organization.
+    #[must_use]
+    pub fn installations(mut self, installations: Vec<github::Installation>) -> Self {
+        self.installations = installations;
+        self
+    }
+
+    /// GitHub and GitLab are servers without GraphQL.
+    #[must_use]
+    pub fn without_graphql(mut self) -> Self {
+        self.graphql = false;
+        self
+    }
+
     /// How fast the world moves by itself. Default: [`Pace::STILL`].
     #[must_use]
     pub fn pace(mut self, pace: Pace) -> Self {
@@ -178,6 +194,8 @@ impl SimBuilder {
             access: self.access,
             store_url: format!("http://{store_addr}"),
             store_key: self.seed ^ 0x5eed,
+            installations: self.installations,
+            graphql: self.graphql,
             gitea: self.gitea,
         };
         let faces: Vec<Box<dyn Face>> =
@@ -238,6 +256,8 @@ impl Sim {
             running: None,
             driven: false,
             gitea: gitea::Api::default(),
+            installations: vec![github::Installation { id: 1, account: "acme".to_owned() }],
+            graphql: true,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use connector::{Error, Heads, HeadsAsk};
+use connector::{Error, Extent, Heads, HeadsAsk};
 use domain::{NativeId, ProjectKey, Timestamp};
 use futures::StreamExt as _;
 
@@ -80,8 +80,12 @@ impl Refresher {
         let mut answered = BTreeSet::new();
         let mut states = self.connector.branch_heads(asks);
         while let Some((key, state)) = states.next().await {
+            let mut moved = false;
             let (seen, failed) = match state {
-                Ok(heads) => (Seen::Heads(key.clone(), Box::new(heads)), None),
+                Ok(heads) => {
+                    moved = heads.extent == Extent::Moved;
+                    (Seen::Heads(key.clone(), Box::new(heads)), None)
+                }
                 Err(error) if error.concerns_source() => return Err(error),
                 Err(error) => {
                     let problem = error.to_problem();
@@ -92,6 +96,7 @@ impl Refresher {
             let changed = !self.hub.observe(Observation { asked_at, seen }).is_empty();
             let answer = match failed {
                 Some(why) => Answer::Failed(why),
+                None if moved => Answer::Moved,
                 None if changed => Answer::Changed,
                 None => Answer::Unchanged,
             };

@@ -32,8 +32,12 @@ pub(super) fn read(headers: &HeaderMap, names: BudgetHeaders, now: Timestamp) ->
 /// When the window ends, if that is told and makes sense.
 pub(super) fn reset(headers: &HeaderMap, names: BudgetHeaders, now: Timestamp) -> Option<Timestamp> {
     let at = i64::try_from(number(headers, names.reset)?).ok()?;
-    let at = Timestamp::from_second(at).ok()?;
-    (at > now && at.duration_since(now) <= LONGEST_PAUSE).then_some(at)
+    Timestamp::from_second(at).ok().filter(|at| is_reset(*at, now))
+}
+
+/// Whether a window may end then: not in the past, nor too far away.
+pub(super) fn is_reset(at: Timestamp, now: Timestamp) -> bool {
+    at > now && at.duration_since(now) <= LONGEST_PAUSE
 }
 
 /// The number at the beginning: some write `60, 60;w=60`.

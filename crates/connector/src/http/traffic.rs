@@ -26,7 +26,8 @@ pub struct EndpointTraffic {
 pub struct Traffic {
     /// Requests in the last hour (rolling, by the minute).
     pub last_hour: u64,
-    /// Requests since the start that [`super::Budget`] counts: all but those that were answered 304 where that is free.
+    /// Requests since the start that [`super::Budget`] counts: all but those that were answered 304 where that is free, and
+    /// those that are paid from another resource.
     pub spent: u64,
     /// Per endpoint since the start.
     pub endpoints: Vec<EndpointTraffic>,
@@ -65,14 +66,15 @@ impl Counter {
     }
 
     /// One leaves. Counted now, since it costs even when nobody waits for its end.
-    pub(super) fn sent(&self, endpoint: &'static str, now: Timestamp) {
+    /// Whether [`super::Budget`] counts it is `budgeted`.
+    pub(super) fn sent(&self, endpoint: &'static str, budgeted: bool, now: Timestamp) {
         let mut books = self.books();
         books
             .endpoints
             .entry(endpoint)
             .or_insert(EndpointTraffic { endpoint, ..Default::default() })
             .requests += 1;
-        books.spent += 1;
+        books.spent += u64::from(budgeted);
         *books.minutes.entry(minute(now)).or_default() += 1;
         // A clock that was put back leaves no minutes behind that never pass.
         books.minutes.retain(|m, _| (minute(now) - WINDOW + 1..=minute(now)).contains(m));
@@ -131,14 +133,14 @@ mod tests {
     fn the_last_hour_rolls() {
         let counter = Counter::default();
         for minute in 0..120 {
-            counter.sent(A, at(minute));
-            counter.sent(B, at(minute));
+            counter.sent(A, true, at(minute));
+            counter.sent(B, true, at(minute));
             let want = 2 * (u64::try_from(minute).unwrap() + 1).min(60);
             assert_eq!(counter.traffic(at(minute)).last_hour, want);
         }
         assert_eq!(counter.traffic(at(119 + 59)).last_hour, 2);
         assert_eq!(counter.traffic(at(119 + 60)).last_hour, 0);
-        counter.sent(A, at(0));
+        counter.sent(A, true, at(0));
         assert_eq!(counter.traffic(at(0)).last_hour, 1, "the clock was put back");
     }
 
@@ -146,7 +148,7 @@ mod tests {
     fn never_more_than_the_hourly_limit_in_any_hour() {
         let counter = Counter::default();
         for minute in 0..10 {
-            counter.sent(A, at(minute));
+            counter.sent(A, true, at(minute));
             assert_eq!(counter.spent_until(11, at(minute)), None);
         }
         assert_eq!(counter.spent_until(10, at(9)), Some(at(61)), "the first leaves the window");
@@ -160,10 +162,10 @@ mod tests {
     fn endpoints_are_told_apart() {
         let counter = Counter::default();
         for (endpoint, how) in [(A, Ended::Well), (A, Ended::NotModified { free: true }), (B, Ended::Badly)] {
-            counter.sent(endpoint, at(0));
+            counter.sent(endpoint, true, at(0));
             counter.ended(endpoint, how, Duration::from_millis(20));
         }
-        counter.sent(B, at(0));
+        counter.sent(B, true, at(0));
         let line = |endpoint, not_modified, failed, ms| EndpointTraffic {
             endpoint,
             requests: 2,
