@@ -369,6 +369,38 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_says_it_byte_by_byte_is_dropped() {
+        let (mut client, server) = duplex(4096);
+        let begun = Instant::now();
+        let slow = async {
+            for byte in GET.iter().cycle() {
+                if client.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                sleep(Duration::from_secs(5)).await;
+            }
+        };
+        let served = serve_connection(server, from_here(endless()), CancellationToken::new());
+        tokio::select! { () = served => {} () = slow => panic!("it may go on for ever") }
+        assert_eq!(begun.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_a_bound() {
+        for head in [
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(2 * MAX_HEAD_BYTES)),
+            format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEADERS)),
+        ] {
+            let (mut client, server) = duplex(1024 * 1024);
+            client.write_all(head.as_bytes()).await.unwrap();
+            serve_connection(server, from_here(endless()), CancellationToken::new()).await;
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer.as_slice(), b"HTTP/1.1 431", "{} bytes", head.len());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_in_flight_is_finished_and_nothing_after() {
         let (go, asked) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let app = {

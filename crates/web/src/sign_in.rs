@@ -86,12 +86,7 @@ pub(crate) async fn sign_in(
             return page(&app, StatusCode::FORBIDDEN, &SignIn::Insecure);
         }
         Err(refusal) => {
-            tracing::warn!(
-                user,
-                client = client.address.map(tracing::field::display),
-                ?refusal,
-                "sign-in refused"
-            );
+            log_refused(&app, user, &client, refusal);
             app.metrics.sign_in(match refusal {
                 Refusal::Denied(Denied::Limited(_)) => "limited",
                 Refusal::Denied(Denied::Busy) => "busy",
@@ -122,6 +117,17 @@ pub(crate) async fn sign_in(
     let mut response = to(&app, next);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)
+}
+
+/// Names a user whom there is, and nobody else: people type their password into the wrong field.
+fn log_refused(app: &App, user: &str, client: &Client, refusal: Refusal) {
+    let user = app.doorman.knows(user).then_some(user);
+    let client = client.address.map(tracing::field::display);
+    match refusal {
+        // The failure before was told.
+        Refusal::Denied(Denied::Limited(_)) => tracing::debug!(user, client, ?refusal, "sign-in refused"),
+        _ => tracing::warn!(user, client, ?refusal, "sign-in refused"),
+    }
 }
 
 pub(crate) async fn sign_out(

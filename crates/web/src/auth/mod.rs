@@ -276,6 +276,11 @@ impl Doorman {
         Some((Identity::new(name, groups, By::Session(younger.unwrap_or(session))), cookie))
     }
 
+    /// Whether there is a user of this name.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.0.users.as_ref().is_some_and(|users| users.get().get(name).is_some())
+    }
+
     /// The cookie of a new session of somebody who showed a password.
     pub(crate) fn begin_session(&self, identity: &Identity, client: &Client) -> Option<SetCookie> {
         let By::Password { stamp } = identity.by() else { return None };
