@@ -29,13 +29,17 @@ pub(crate) fn candidates(env: &Environment, cwd: &Path, machine: &Machine) -> Ve
     found
 }
 
-pub(crate) fn default_socket(env: &Environment, machine: &Machine) -> Address {
-    let system = Path::new(RUN_DIR).join(SOCKET);
+/// Folder for sockets; `None` when the system has none for this user.
+pub(crate) fn runtime_dir(env: &Environment, machine: &Machine) -> Option<PathBuf> {
     if machine.is_root || machine.run_dir_writable {
-        return Address::Unix(system);
+        return Some(PathBuf::from(RUN_DIR));
     }
-    let own = folder(env, "XDG_RUNTIME_DIR").map(|folder| folder.join("ci-dashboard").join(SOCKET));
-    Address::Unix(own.unwrap_or(system))
+    folder(env, "XDG_RUNTIME_DIR").map(|folder| folder.join("ci-dashboard"))
+}
+
+pub(crate) fn default_socket(env: &Environment, machine: &Machine) -> Address {
+    let folder = runtime_dir(env, machine).unwrap_or_else(|| PathBuf::from(RUN_DIR));
+    Address::Unix(folder.join(SOCKET))
 }
 
 pub(crate) fn default_sqlite(env: &Environment) -> Option<PathBuf> {

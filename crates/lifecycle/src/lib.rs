@@ -1,10 +1,11 @@
-//! What both daemons share of being a daemon: one object that owns every task and ends them in order, signals, sockets
-//! of the operating system, logging.
+//! What both daemons share of being a daemon: one object that owns every task and ends them in order, signals, what the
+//! service manager is told, sockets of the operating system, logging.
 //!
 //! No task is spawned anywhere else: a task that nobody waits for outlives the shutdown, and one that ends without
 //! being asked to is a crash that nobody sees.
 
 mod logging;
+mod notify;
 pub mod sys;
 mod tasks;
 

@@ -1,11 +1,16 @@
 //! Every task of a process, from its start to its orderly end.
 
+use std::fmt::Display;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::notify::Notifier;
+use crate::sys::{Signal, Signals};
 
 /// Spawns tasks that the process waits for. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,6 +42,11 @@ impl Tasks {
         tokio::spawn(self.tracker.track_future(async move {
             tokio::select! { () = task => {} () = hard.cancelled() => {} }
         }));
+    }
+
+    /// Asks the process to stop, as a signal does.
+    pub fn request_stop(&self) {
+        self.soft.cancel();
     }
 
     /// Done once the process is asked to stop: finish what is in flight, take nothing new.
@@ -127,28 +137,60 @@ impl Lifecycle {
         self.tasks.clone()
     }
 
-    /// Waits for SIGTERM, SIGINT or Ctrl-C, or a crash, then ends all tasks within [`Self::DRAIN`]. A second signal ends
-    /// them at once.
+    /// Everything is set up: tells the service manager so, then waits for SIGTERM, SIGINT or Ctrl-C, or a crash, and ends all
+    /// tasks within [`Self::DRAIN`]. A second signal ends them at once. SIGHUP has nothing to read again.
     pub async fn until_stopped(self) -> Stopped {
-        let signals = match crate::sys::Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::error!(%error, "cannot listen for signals");
-                return Stopped::Crashed("signals");
-            }
-        };
-        self.until(signals).await
+        self.serve(async || Ok::<_, std::convert::Infallible>(())).await
     }
 
-    async fn until(mut self, mut signals: crate::sys::Signals) -> Stopped {
-        let crashed = tokio::select! {
-            () = signals.stop() => None,
-            name = self.crashed.recv() => name,
-            () = self.tasks.soft.cancelled() => None,
+    /// The same, with `reload` to read the configuration again at every SIGHUP. When that fails its error is logged, and the
+    /// process goes on as it was.
+    pub async fn serve<E: Display>(self, reload: impl AsyncFnMut() -> Result<(), E>) -> Stopped {
+        match Signals::new() {
+            Ok(signals) => self.until(signals, Notifier::from_env(), reload).await,
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for signals");
+                Stopped::Crashed("signals")
+            }
+        }
+    }
+
+    async fn until<E: Display>(
+        mut self,
+        mut signals: Signals,
+        manager: Notifier,
+        mut reload: impl AsyncFnMut() -> Result<(), E>,
+    ) -> Stopped {
+        let manager = Arc::new(manager);
+        if let Some(every) = manager.heartbeat() {
+            let (alive, stop) = (Arc::clone(&manager), self.tasks.stop_token());
+            self.tasks.run("watchdog", async move {
+                stop.run_until_cancelled(keep_alive(&alive, every)).await;
+            });
+        }
+        manager.ready();
+        let crashed = loop {
+            tokio::select! {
+                signal = signals.next() => if signal == Signal::Stop { break None },
+                name = self.crashed.recv() => break name,
+                () = self.tasks.soft.cancelled() => break None,
+            }
+            manager.reloading();
+            let reloaded = tokio::select! {
+                reloaded = reload() => reloaded,
+                () = signals.stop() => break None,
+                name = self.crashed.recv() => break name,
+            };
+            match reloaded {
+                Ok(()) => tracing::info!("the configuration was read again"),
+                Err(error) => tracing::error!(%error, "the new configuration is refused; the old one goes on"),
+            }
+            manager.ready();
         };
         if let Some(task) = crashed {
             tracing::error!(task, "a task ended that should not have; stopping");
         }
+        manager.stopping();
         let drained = self.drain(signals.stop()).await;
         match (crashed, drained) {
             (Some(task), _) => Stopped::Crashed(task),
@@ -178,6 +220,16 @@ impl Lifecycle {
     /// Ends all tasks without a signal: for embedding and tests.
     pub async fn stop(self) -> Stopped {
         if self.drain(std::future::pending()).await { Stopped::Clean } else { Stopped::Forced }
+    }
+}
+
+/// Tells the service manager for as long as the runtime gets around to it.
+async fn keep_alive(manager: &Notifier, every: Duration) {
+    let mut beat = tokio::time::interval(every);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        manager.alive();
     }
 }
 
