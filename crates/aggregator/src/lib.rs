@@ -8,6 +8,7 @@ pub mod board;
 pub mod details;
 pub mod due;
 pub mod hub;
+mod listen;
 pub mod metrics;
 mod platforms;
 pub mod query;
@@ -19,5 +20,6 @@ pub mod watched;
 pub mod webhooks;
 pub mod work;
 
+pub use listen::{ListenError, listen};
 pub use platforms::{PLATFORMS, platform};
 pub use serve::{Aggregator, SetUpError, endpoint, init};

@@ -23,6 +23,10 @@ struct Args {
     /// Where to listen: unix:/path or tcp://host:port (loopback only)
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Take the Unix socket over from the aggregator that listens there now: it finishes what is in flight and ends, and
+    /// whoever connects meanwhile waits instead of being refused
+    #[arg(long)]
+    take_over: bool,
 }
 
 #[tokio::main]
@@ -53,13 +57,14 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let life = Lifecycle::new();
-    let aggregator = aggregator::Aggregator::new(settings, Arc::new(SystemClock), &life.tasks())?;
     let endpoint = aggregator::endpoint(&settings.aggregator.listen);
-    let listener = endpoint.listen().await?;
+    // Before anything else: while another aggregator has the socket, this one asks nothing and writes nothing.
+    let listener = aggregator::listen(&endpoint, args.take_over, &life.tasks()).await?;
+    let aggregator = aggregator::Aggregator::new(settings, Arc::new(SystemClock), &life.tasks())?;
     if let Some(address) = settings.aggregator.metrics {
         aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &life.tasks());
     }
-    tracing::info!(address = %endpoint, sources = settings.sources.len(), "aggregator listens");
+    tracing::info!(address = %listener, sources = settings.sources.len(), "aggregator listens");
     aggregator.start(listener, &life.tasks());
     Ok(life.until_stopped().await.exit_code())
 }

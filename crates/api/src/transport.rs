@@ -226,6 +226,23 @@ impl Listener {
     }
 }
 
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(socket) => match socket.path() {
+                Some(path) => write!(f, "unix:{}", path.display()),
+                None => f.write_str("a Unix socket without a name"),
+            },
+            Self::Tcp(tcp) => match tcp.local_addr() {
+                Ok(address) => write!(f, "tcp://{address}"),
+                Err(_) => f.write_str("TCP"),
+            },
+            Self::Pipe(_) => f.write_str("in-process"),
+        }
+    }
+}
+
 /// How long to wait after the system refused to give a connection (too many open files): it passes, and asking in a loop
 /// would make it worse.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -19,6 +19,7 @@ mod health;
 mod html;
 mod json;
 mod kept;
+mod listen;
 pub mod pages;
 mod params;
 mod respond;
@@ -33,7 +34,8 @@ use std::time::Duration;
 
 use domain::Clock;
 use lifecycle::Tasks;
-use tokio::net::TcpListener;
+
+pub use crate::listen::{Door, listen};
 
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
@@ -86,6 +88,21 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// What the service manager passed is of no use.
+    #[error("{0}")]
+    Passed(String),
+    /// Another web daemon has the port and did not hand it over.
+    #[error(
+        "port {port} on {host} is already in use: {why}; stop what listens there, or choose another with --port"
+    )]
+    TakeOver {
+        /// The host as configured.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Why not.
+        why: String,
+    },
     /// The settings ask for what this build cannot do; going on without would open what was meant to be closed.
     #[error("{0} is set, which this version cannot do yet")]
     Unsupported(&'static str),
@@ -102,18 +119,6 @@ impl StartError {
     }
 }
 
-/// Listens on `server.host` and `server.port`.
-///
-/// # Errors
-/// [`StartError::InUse`], [`StartError::Listen`].
-pub async fn listen(server: &config::Server) -> Result<TcpListener, StartError> {
-    let (host, port) = (server.host.clone(), server.port);
-    TcpListener::bind((host.as_str(), port)).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::InUse { host, port },
-        _ => StartError::Listen { host, port, source },
-    })
-}
-
 /// Starts everything as `tasks` and returns; it ends with them. Connects to the aggregator by itself, now and whenever it
 /// has to.
 ///
@@ -125,13 +130,14 @@ pub fn serve(
     settings: WebSettings,
     endpoint: &api::Endpoint,
     clock: Arc<dyn Clock>,
-    listener: TcpListener,
+    door: Door,
     tasks: &Tasks,
 ) -> Result<SocketAddr, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
-    let address = listener.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
-    let app = application(settings, endpoint, clock, tasks)?;
-    tasks.run("web server", server::serve(listener, app, tasks.clone()));
+    let address = door.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
+    let app = start(settings, endpoint, clock, tasks)?;
+    let router = router::router(&app);
+    tasks.run("web server", door.serve(app, router, tasks.clone()));
     Ok(address)
 }
 
@@ -145,6 +151,16 @@ pub fn application(
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<axum::Router, StartError> {
+    start(settings, endpoint, clock, tasks).map(|app| router::router(&app))
+}
+
+/// Starts all but the server.
+fn start(
+    settings: WebSettings,
+    endpoint: &api::Endpoint,
+    clock: Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> Result<App, StartError> {
     if settings.server.tls.is_some() {
         return Err(StartError::Unsupported("server.tls"));
     }
@@ -164,7 +180,7 @@ pub fn application(
     tasks.run("overview at hand", async move {
         stop.run_until_cancelled(keep_warm(warm)).await;
     });
-    Ok(router::router(&app))
+    Ok(app)
 }
 
 /// Asks for the overview after every connect, and while the board changes.

@@ -1,6 +1,6 @@
 //! `ci-dashboard-web`: the pages and the API, in a process of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ const EXIT_CONFIGURATION: u8 = 2;
 /// The web daemon of CI Dashboard: pages, JSON API and live events.
 ///
 /// It gets everything from the aggregator and holds no token. It may be started before the aggregator and finds it again by
-/// itself whenever that was away.
+/// itself whenever that was away. Started beside a running one of the same user it takes the port over from it, which then
+/// finishes what it has in flight and ends: no request fails.
 #[derive(Debug, Parser)]
 #[command(name = "ci-dashboard-web", version = lifecycle::VERSION, after_help = AFTER_HELP)]
 struct Args {
@@ -50,8 +51,8 @@ Exit codes: 0 stopped as asked, 2 bad usage or configuration, 1 anything else.";
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let settings = match load(args) {
-        Ok(settings) => settings,
+    let (settings, runtime_dir) = match load(args) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -61,10 +62,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(run(&settings))
+    runtime.block_on(run(&settings, runtime_dir.as_deref()))
 }
 
-fn load(args: Args) -> Result<Settings, ExitCode> {
+/// The settings, and the folder for control sockets.
+fn load(args: Args) -> Result<(Settings, Option<PathBuf>), ExitCode> {
     let mut inputs = Inputs::from_process(Role::Web, args.config).map_err(|error| {
         eprintln!("cannot tell the working directory: {error}");
         ExitCode::FAILURE
@@ -88,7 +90,7 @@ fn load(args: Args) -> Result<Settings, ExitCode> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(loaded.settings)
+    Ok((loaded.settings, inputs.runtime_dir()))
 }
 
 const fn level(level: config::LogLevel) -> &'static str {
@@ -103,15 +105,15 @@ const fn level(level: config::LogLevel) -> &'static str {
     }
 }
 
-async fn run(settings: &Settings) -> ExitCode {
+async fn run(settings: &Settings, runtime_dir: Option<&Path>) -> ExitCode {
     let life = Lifecycle::new();
     let endpoint = match settings.aggregator.address.clone() {
         config::Address::Unix(path) => api::Endpoint::Unix(path),
         config::Address::Tcp { host, port } => api::Endpoint::Tcp(host, port),
     };
     let started = async {
-        let listener = web::listen(&settings.server).await?;
-        web::serve(WebSettings::from(settings), &endpoint, Arc::new(SystemClock), listener, &life.tasks())
+        let door = web::listen(&settings.server, runtime_dir).await?;
+        web::serve(WebSettings::from(settings), &endpoint, Arc::new(SystemClock), door, &life.tasks())
     };
     match started.await {
         Ok(address) => {

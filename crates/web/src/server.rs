@@ -8,6 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::State;
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
+use http::{HeaderValue, header};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -37,6 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// and lets every connection finish what is in flight.
 pub(crate) async fn serve(listener: TcpListener, app: Router, tasks: Tasks) {
     let drain = CancellationToken::new();
+    let app = parting(app, tasks.stop_token());
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let start = |stream: TcpStream, permit| {
         let (app, drain) = (app.clone(), drain.clone());
@@ -72,6 +77,18 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, tasks: Tasks) {
     drop(listener);
     sleep(LINGER).await;
     drain.cancel();
+}
+
+/// Once the process stops, answers say that their connection closes: who keeps connections then opens another one,
+/// instead of asking on one that closes at that moment.
+fn parting(app: Router, stop: CancellationToken) -> Router {
+    let close = async |State(stop): State<CancellationToken>, mut response: Response| {
+        if stop.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    };
+    app.layer(map_response_with_state(stop, close))
 }
 
 /// A connection that waits to be accepted.
@@ -254,6 +271,26 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn who_keeps_a_connection_is_told_that_it_closes() {
+        let stop = CancellationToken::new();
+        let app = parting(Router::new().route("/", get("hello")), stop.clone());
+        let (mut client, server) = duplex(4096);
+        let served = serve_connection(server, app, CancellationToken::new());
+        let ask = async {
+            let mut answer = [0; 4096];
+            client.write_all(GET).await.unwrap();
+            let n = client.read(&mut answer).await.unwrap();
+            assert!(!String::from_utf8_lossy(&answer[..n]).contains("close"));
+            stop.cancel();
+            client.write_all(GET).await.unwrap();
+            let mut last = String::new();
+            client.read_to_string(&mut last).await.unwrap();
+            assert!(last.contains("connection: close\r\n") && last.ends_with("hello"), "{last}");
+        };
+        tokio::join!(served, ask);
     }
 
     #[tokio::test]
