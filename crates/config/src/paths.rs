@@ -31,6 +31,10 @@ pub(crate) fn candidates(env: &Environment, cwd: &Path, machine: &Machine) -> Ve
 
 /// Folder for sockets; `None` when the system has none for this user.
 pub(crate) fn runtime_dir(env: &Environment, machine: &Machine) -> Option<PathBuf> {
+    // What a service manager made for this service, perhaps several, separated by colons.
+    if let Some(first) = env.get("RUNTIME_DIRECTORY").and_then(|list| list.split(':').next()) {
+        return Some(PathBuf::from(first));
+    }
     if machine.is_root || machine.run_dir_writable {
         return Some(PathBuf::from(RUN_DIR));
     }

@@ -5,6 +5,7 @@
 
 mod kit;
 mod recorded;
+mod restarts;
 mod single_process;
 mod two_daemons;
 mod webhooks;
