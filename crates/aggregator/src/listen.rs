@@ -3,9 +3,9 @@
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
 
+use lifecycle::Tasks;
 #[cfg(unix)]
 use lifecycle::sys::{self, Heir, Legacy, TakeOverError, UnixSocket};
-use lifecycle::Tasks;
 
 /// Why nothing listens.
 #[derive(Debug, thiserror::Error)]
@@ -63,11 +63,7 @@ pub async fn listen(
 
 /// Waits for the end of the process before this one, and goes on with its socket.
 #[cfg(unix)]
-async fn succeed(
-    mut heir: Heir,
-    served: &Path,
-    tasks: &Tasks,
-) -> Result<api::Listener, TakeOverError> {
+async fn succeed(mut heir: Heir, served: &Path, tasks: &Tasks) -> Result<api::Listener, TakeOverError> {
     let pid = heir.pid;
     let socket = heir.unix(served)?;
     let control = heir.ready().await?.gone().await?;

@@ -58,7 +58,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
         aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &tasks);
     }
     aggregator.start(endpoint.listen().await?, &tasks);
-    let address = web::serve(settings.into(), &endpoint, clock, door, &tasks)?;
-    let url = format!("http://{address}{}", settings.server.base_path.trim_end_matches('/'));
+    let server = web::serve(settings.into(), &endpoint, clock, door, &tasks)?;
+    let url = format!("http://{}{}", server.address(), settings.server.base_path.trim_end_matches('/'));
     Ok(Running { life, hub, url })
 }

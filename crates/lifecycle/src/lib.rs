@@ -9,7 +9,7 @@ mod notify;
 pub mod sys;
 mod tasks;
 
-pub use logging::{LogFormat, init_logging};
+pub use logging::{LogFormat, init_logging, set_log_level};
 pub use tasks::{Lifecycle, Stopped, Tasks};
 
 /// Version and commit, for `--version`: `0.1.0 (0123456789ab)`.

@@ -44,7 +44,13 @@ impl Tasks {
         }));
     }
 
-    /// Asks the process to stop, as a signal does.
+    /// A part of the process that may end before it does: [`Tasks::request_stop`] of the part stops the part alone.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { soft: self.soft.child_token(), ..self.clone() }
+    }
+
+    /// Asks the process to stop, as a signal does; of a part, that part.
     pub fn request_stop(&self) {
         self.soft.cancel();
     }
@@ -138,9 +144,9 @@ impl Lifecycle {
     }
 
     /// Everything is set up: tells the service manager so, then waits for SIGTERM, SIGINT or Ctrl-C, or a crash, and ends all
-    /// tasks within [`Self::DRAIN`]. A second signal ends them at once. SIGHUP has nothing to read again.
+    /// tasks within [`Self::DRAIN`]. A second signal ends them at once. At SIGHUP nothing is read again.
     pub async fn until_stopped(self) -> Stopped {
-        self.serve(async || Ok::<_, std::convert::Infallible>(())).await
+        self.serve(async || Err("this process reads it at its start alone")).await
     }
 
     /// The same, with `reload` to read the configuration again at every SIGHUP. When that fails its error is logged, and the
@@ -183,7 +189,9 @@ impl Lifecycle {
             };
             match reloaded {
                 Ok(()) => tracing::info!("the configuration was read again"),
-                Err(error) => tracing::error!(%error, "the new configuration is refused; the old one goes on"),
+                Err(error) => {
+                    tracing::error!(%error, "the new configuration is refused; the old one goes on")
+                }
             }
             manager.ready();
         };
@@ -256,6 +264,21 @@ mod tests {
         });
         assert_eq!(life.stop().await, Stopped::Clean);
         was_done.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_part_ends_alone_and_with_the_whole() {
+        let life = Lifecycle::new();
+        let (first, second) = (life.tasks().part(), life.tasks().part());
+        for part in [&first, &second] {
+            let tasks = part.clone();
+            part.run("part", async move { tasks.stopping().await });
+        }
+        first.request_stop();
+        first.stopping().await;
+        assert!(!second.stop_token().is_cancelled() && !life.tasks().stop_token().is_cancelled());
+        assert_eq!(life.stop().await, Stopped::Clean);
+        assert!(second.stop_token().is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]

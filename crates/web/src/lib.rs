@@ -25,6 +25,7 @@ mod params;
 mod respond;
 mod router;
 mod server;
+mod switch;
 mod webhooks;
 
 use std::io;
@@ -39,6 +40,7 @@ pub use crate::listen::{Door, listen};
 
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
+use crate::switch::Switch;
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -122,8 +124,6 @@ impl StartError {
 /// Starts everything as `tasks` and returns; it ends with them. Connects to the aggregator by itself, now and whenever it
 /// has to.
 ///
-/// Returns the address that is listened on (the port may have been the system's to choose).
-///
 /// # Errors
 /// [`StartError`] when the settings ask for what cannot be had.
 pub fn serve(
@@ -132,13 +132,57 @@ pub fn serve(
     clock: Arc<dyn Clock>,
     door: Door,
     tasks: &Tasks,
-) -> Result<SocketAddr, StartError> {
+) -> Result<Server, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let address = door.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
-    let app = start(settings, endpoint, clock, tasks)?;
-    let router = router::router(&app);
-    tasks.run("web server", door.serve(app, router, tasks.clone()));
-    Ok(address)
+    let part = tasks.part();
+    let app = start(settings, endpoint, Arc::clone(&clock), &part)?;
+    let current = Switch::new(router::router(&app));
+    tasks.run("web server", door.serve(app, current.router(), tasks.clone()));
+    Ok(Server { address, current, part, tasks: tasks.clone(), clock })
+}
+
+/// A running web server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    current: Switch,
+    part: Tasks,
+    tasks: Tasks,
+    clock: Arc<dyn Clock>,
+}
+
+impl Server {
+    /// What is listened on (the port may have been the system's to choose).
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Goes on with other settings, on the same socket: requests are answered by them from the moment on at which there is
+    /// something to show. What is in flight is finished with the old ones; live streams end with a word and come back.
+    ///
+    /// # Errors
+    /// [`StartError`] when the settings ask for what cannot be had; the old ones stay in force then.
+    pub async fn reload(
+        &mut self,
+        settings: WebSettings,
+        endpoint: &api::Endpoint,
+    ) -> Result<(), StartError> {
+        let part = self.tasks.part();
+        let started = start(settings, endpoint, Arc::clone(&self.clock), &part);
+        let app = match started {
+            Ok(app) => app,
+            Err(error) => {
+                part.request_stop();
+                return Err(error);
+            }
+        };
+        html::warm_overview(&app).await;
+        self.current.set(router::router(&app));
+        std::mem::replace(&mut self.part, part).request_stop();
+        Ok(())
+    }
 }
 
 /// The same without the listener: requests go in at the router. For tests, and for whoever has connections of their own.

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use axum::Router;
+use lifecycle::Tasks;
 #[cfg(unix)]
 use lifecycle::sys::{self, Heir, Legacy, Passed, UnixSocket};
-use lifecycle::Tasks;
 use tokio::net::TcpListener;
 
 use crate::app::App;
@@ -126,15 +126,20 @@ fn passed() -> Result<Option<TcpListener>, StartError> {
             listener.set_nonblocking(true).map_err(unusable)?;
             TcpListener::from_std(listener).map(Some).map_err(unusable)
         }
-        Some(Passed::Unix(_)) => Err(StartError::Passed("a Unix socket was passed, and HTTP wants TCP".into())),
+        Some(Passed::Unix(_)) => {
+            Err(StartError::Passed("a Unix socket was passed, and HTTP wants TCP".into()))
+        }
     }
 }
 
 /// The socket of the web daemon that listens there now, if it offers it.
 #[cfg(unix)]
 async fn take_over(host: &str, port: u16, dir: &Path) -> Result<Option<Door>, StartError> {
-    let failed =
-        |error: sys::TakeOverError| StartError::TakeOver { host: host.to_owned(), port, why: error.to_string() };
+    let failed = |error: sys::TakeOverError| StartError::TakeOver {
+        host: host.to_owned(),
+        port,
+        why: error.to_string(),
+    };
     let Ok(addresses) = tokio::net::lookup_host((host, port)).await else { return Ok(None) };
     for address in addresses {
         let path = control_path(dir, address);

@@ -125,8 +125,13 @@ impl Place {
 
     /// Starts a binary; its output goes to files.
     pub(crate) fn start(&self, name: &str, args: &[&str]) -> Running {
+        self.start_with_env(name, args, &[])
+    }
+
+    /// The same with further variables.
+    pub(crate) fn start_with_env(&self, name: &str, args: &[&str], env: &[(&str, &str)]) -> Running {
         let mut command = self.command(name, args);
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).envs(env.iter().copied());
         self.spawn(name, command)
     }
 

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod kit;
+mod lifecycle;
 mod recorded;
 mod restarts;
 mod single_process;

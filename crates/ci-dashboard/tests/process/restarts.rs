@@ -125,11 +125,8 @@ impl Kept {
 
     /// Whether the connection stays; `None`: it was closed before an answer began.
     fn ask(&self, stream: &mut BufReader<TcpStream>, target: &str) -> Result<Option<bool>, String> {
-        let sent = write!(
-            stream.get_mut(),
-            "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n",
-            self.web.port
-        );
+        let sent =
+            write!(stream.get_mut(), "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.web.port);
         if sent.is_err() {
             return Ok(None);
         }
@@ -226,7 +223,9 @@ impl Follower {
     fn is_told(&self, id: &str) {
         eventually("who follows the events hears of it", || {
             let heard = self.heard.lock().unwrap();
-            (heard.resync || heard.projects.contains(id)).then_some(()).ok_or_else(|| format!("{id}: {heard:?}"))
+            (heard.resync || heard.projects.contains(id))
+                .then_some(())
+                .ok_or_else(|| format!("{id}: {heard:?}"))
         });
     }
 
@@ -360,7 +359,11 @@ fn aggregator_restarts_behind_a_held_socket() {
     for n in 0..restarts() {
         aggregator = scene.restart(|| {
             // Asked to, and by pulling the plug.
-            if n % 2 == 0 { stopped(aggregator) } else { aggregator.kill() }
+            if n % 2 == 0 {
+                stopped(aggregator)
+            } else {
+                aggregator.kill()
+            }
             assert!(house.socket.exists(), "a passed socket stays where it is");
             start(&house)
         });

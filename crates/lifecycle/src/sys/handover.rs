@@ -321,7 +321,8 @@ mod tests {
         assert!(path.exists());
         let client = TcpStream::connect(old.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, old.accept());
-        (client.unwrap(), accepted.unwrap());
+        client.unwrap();
+        accepted.unwrap();
         assert_eq!(life.stop().await, Stopped::Clean);
         assert!(!path.exists(), "an orderly end without a successor takes the file away");
     }

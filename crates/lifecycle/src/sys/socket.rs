@@ -216,7 +216,9 @@ mod tests {
         let path = dir.path().join("deeper/a.sock");
         let first = UnixSocket::bind(&path, MODE).await.unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
-        let Err(BindError::InUse { pid }) = UnixSocket::bind(&path, MODE).await else { panic!("two have it") };
+        let Err(BindError::InUse { pid }) = UnixSocket::bind(&path, MODE).await else {
+            panic!("two have it")
+        };
         assert_eq!(pid, Some(std::process::id()));
         drop(first);
         assert!(!path.exists());
