@@ -1,33 +1,13 @@
 //! The aggregator daemon.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use aggregator::Args;
+use clap::Parser as _;
 use config::{Inputs, Role};
 use domain::SystemClock;
 use lifecycle::Lifecycle;
-
-/// Asks the CI platforms, keeps their state, and answers the web daemon over gRPC.
-///
-/// Settings come from defaults, then the file, then the environment, then flags. The exit code is 0 after a clean stop,
-/// 2 for bad usage or configuration, 1 for anything else.
-#[derive(Debug, Parser)]
-#[command(name = "ci-dashboard-aggregator", version = lifecycle::VERSION)]
-struct Args {
-    /// Configuration file. Without it: ./config.yaml, ./config/config.yaml,
-    /// $XDG_CONFIG_HOME/ci-dashboard/config.yaml, /etc/ci-dashboard/config.yaml, whichever is there first
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Where to listen: unix:/path or tcp://host:port (loopback only)
-    #[arg(long, value_name = "ADDR")]
-    listen: Option<String>,
-    /// Take the Unix socket over from the aggregator that listens there now: it finishes what is in flight and ends, and
-    /// whoever connects meanwhile waits instead of being refused
-    #[arg(long)]
-    take_over: bool,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -52,6 +32,10 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let settings = &loaded.settings;
+    if args.health {
+        aggregator::check_health(&aggregator::endpoint(&settings.aggregator.listen)).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     aggregator::init(settings).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

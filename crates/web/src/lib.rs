@@ -12,6 +12,7 @@ mod aggregator;
 mod app;
 mod asks;
 pub mod assets;
+mod cli;
 mod events;
 mod failure;
 mod gate;
@@ -36,6 +37,8 @@ use std::time::Duration;
 use domain::Clock;
 use lifecycle::Tasks;
 
+pub use crate::cli::Args;
+pub use crate::health::check as check_health;
 pub use crate::listen::{Door, listen};
 
 use crate::aggregator::{Aggregator, LinkState};
