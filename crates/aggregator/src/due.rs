@@ -1,163 +1,90 @@
-//! Which projects are to be read anew soon, because something is said to have happened to them.
-//!
-//! Whoever hears of it calls [`Wakes::wake`]; the source's refresher takes what is due from its [`Woken`]. Many wakes of one
-//! project within moments are one reading, and no project is read more often than the platform's budget can bear,
-//! however much it is woken.
+//! Every source's schedule behind its lock: where those who make something due (webhooks, people who look) meet the one who
+//! asks the platform ([`crate::refresh`]), and where [`Explain`](crate::service) and `/sources` look.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use domain::{NativeId, ProjectKey, SourceName};
+use domain::{Clock, ProjectKey, SourceName};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
 
-/// From the first wake to the reading: what belongs together (a push and the runs it starts) comes within this time,
-/// and the platform's lists have it by then.
-const SETTLE: Duration = Duration::from_secs(1);
-/// Between two readings of one project. As often as a running one is read anyway.
-const GAP: Duration = Duration::from_secs(10);
-/// How many projects of one source may be due; what is woken beyond that is read in its turn.
-const MAX_DUE: usize = 10_000;
+use crate::schedule::{Explanation, Figures, Plan, Scheduler};
 
-/// Says that projects are to be read anew. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Wakes {
-    sources: Arc<Mutex<BTreeMap<SourceName, Arc<Lane>>>>,
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    projects: Mutex<Projects>,
-    woken: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Projects {
-    due: BTreeMap<NativeId, Instant>,
-    read: BTreeMap<NativeId, Instant>,
-}
-
-impl Lane {
-    fn projects(&self) -> MutexGuard<'_, Projects> {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Wakes {
-    /// What is due at this source, for the one that reads it.
-    #[must_use]
-    pub fn of(&self, source: &SourceName) -> Woken {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = Arc::clone(sources.entry(source.clone()).or_default());
-        Woken { source: source.clone(), lane }
-    }
-
-    /// This project is to be read anew. Of no effect where nobody reads its source.
-    pub fn wake(&self, project: &ProjectKey) {
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(lane) = sources.get(&project.source) else { return };
-        let mut projects = lane.projects();
-        // The first wake decides when: one that is woken all the time is read all the same.
-        if projects.due.len() >= MAX_DUE || projects.due.contains_key(&project.id) {
-            return;
-        }
-        let settled = Instant::now() + SETTLE;
-        let at = projects.read.get(&project.id).map_or(settled, |read| settled.max(*read + GAP));
-        projects.due.insert(project.id.clone(), at);
-        drop(projects);
-        lane.woken.notify_one();
-    }
-}
-
-/// The woken projects of one source.
+/// One source's schedule.
 #[derive(Debug)]
-pub struct Woken {
-    source: SourceName,
-    lane: Arc<Lane>,
+pub struct Schedule {
+    scheduler: Mutex<Scheduler>,
+    nudge: Notify,
 }
 
-impl Woken {
-    /// Waits until some are due, and takes them.
-    pub async fn next(&self) -> Vec<ProjectKey> {
-        loop {
-            let earliest = {
-                let mut projects = self.lane.projects();
-                let now = Instant::now();
-                let ids: Vec<_> = projects.due.extract_if(.., |_, at| *at <= now).map(|(id, _)| id).collect();
-                projects.read.retain(|_, read| now < *read + GAP);
-                if !ids.is_empty() {
-                    projects.read.extend(ids.iter().map(|id| (id.clone(), now)));
-                    return ids.into_iter().map(|id| ProjectKey::new(self.source.clone(), id)).collect();
-                }
-                projects.due.values().min().copied()
-            };
-            match earliest {
-                None => self.lane.woken.notified().await,
-                Some(at) => {
-                    tokio::select! { () = sleep_until(at) => {} () = self.lane.woken.notified() => {} }
-                }
-            }
-        }
+impl Schedule {
+    /// One that begins now.
+    #[must_use]
+    pub fn new(plan: Plan, clock: &dyn Clock) -> Self {
+        Self { scheduler: Mutex::new(Scheduler::new(plan, clock.now())), nudge: Notify::new() }
+    }
+
+    /// Looks at it, or changes it. For computations only, never across an await.
+    pub fn with<R>(&self, f: impl FnOnce(&mut Scheduler) -> R) -> R {
+        f(&mut self.scheduler.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until somebody makes something due.
+    pub async fn nudged(&self) {
+        self.nudge.notified().await;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// All sources' schedules.
+#[derive(Debug)]
+pub struct Schedules {
+    clock: Arc<dyn Clock>,
+    sources: RwLock<BTreeMap<SourceName, Arc<Schedule>>>,
+}
 
-    fn key(source: &str, id: &str) -> ProjectKey {
-        ProjectKey::new(SourceName::new(source).unwrap(), NativeId::new(id))
+impl Schedules {
+    /// None yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, sources: RwLock::default() }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn many_wakes_of_one_project_are_one_reading() {
-        let wakes = Wakes::default();
-        let woken = wakes.of(&SourceName::new("a").unwrap());
-        let begun = Instant::now();
-        for _ in 0..100 {
-            wakes.wake(&key("a", "1"));
+    /// Begins a source's, in place of one that it may have had.
+    pub fn begin(&self, source: &SourceName, plan: Plan) -> Arc<Schedule> {
+        let schedule = Arc::new(Schedule::new(plan, self.clock.as_ref()));
+        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        sources.insert(source.clone(), Arc::clone(&schedule));
+        schedule
+    }
+
+    fn of(&self, source: &SourceName) -> Option<Arc<Schedule>> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+    }
+
+    /// A webhook told of this project. Of no effect where nobody reads its source.
+    pub fn woken(&self, project: &ProjectKey) {
+        if let Some(schedule) = self.of(&project.source) {
+            schedule.with(|s| s.woken(&project.id, self.clock.now()));
+            schedule.nudge.notify_one();
         }
-        wakes.wake(&key("a", "2"));
-        wakes.wake(&key("nobody-reads-it", "1"));
-        assert_eq!(woken.next().await, [key("a", "1"), key("a", "2")]);
-        assert_eq!(begun.elapsed(), SETTLE);
-        assert!(tokio::time::timeout(GAP * 10, woken.next()).await.is_err(), "nothing is left");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_that_is_woken_all_the_time_is_read_at_most_so_often_and_does_not_starve() {
-        let wakes = Wakes::default();
-        let woken = wakes.of(&SourceName::new("a").unwrap());
-        let begun = Instant::now();
-        let mut read = Vec::new();
-        let waking = async {
-            loop {
-                wakes.wake(&key("a", "1"));
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let reading = async {
-            while begun.elapsed() < Duration::from_secs(60) {
-                woken.next().await;
-                read.push(begun.elapsed());
-            }
-        };
-        tokio::select! { () = waking => {} () = reading => {} }
-        assert_eq!(read[0], SETTLE);
-        assert!(read.windows(2).all(|w| w[1] - w[0] >= GAP), "{read:?}");
-        assert!(read.len() >= 6, "{read:?}");
+    /// Somebody looks at this project.
+    pub fn looked_at(&self, project: &ProjectKey) {
+        if let Some(schedule) = self.of(&project.source) {
+            schedule.with(|s| s.looked_at(&project.id, self.clock.now()));
+            schedule.nudge.notify_one();
+        }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_happens_during_a_reading_is_read_again() {
-        let wakes = Wakes::default();
-        let woken = wakes.of(&SourceName::new("a").unwrap());
-        wakes.wake(&key("a", "1"));
-        woken.next().await;
-        wakes.wake(&key("a", "1"));
-        wakes.wake(&key("a", "2"));
-        assert_eq!(woken.next().await, [key("a", "2")], "another one does not wait for it");
-        assert_eq!(woken.next().await, [key("a", "1")]);
+    /// Why a project is asked when it is.
+    #[must_use]
+    pub fn explain(&self, project: &ProjectKey) -> Option<Explanation> {
+        self.of(&project.source)?.with(|s| s.explain(&project.id, self.clock.now()))
+    }
+
+    /// What a source's schedule comes to now.
+    #[must_use]
+    pub fn figures(&self, source: &SourceName) -> Option<Figures> {
+        Some(self.of(source)?.with(|s| s.figures(self.clock.now())))
     }
 }

@@ -75,12 +75,12 @@ impl Hub {
         set_up(&mut self.present.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Merges an observation and publishes what it changed, if anything.
-    pub fn observe(&self, observation: Observation) {
+    /// Merges an observation and publishes what it changed, if anything: that is given back too.
+    pub fn observe(&self, observation: Observation) -> Vec<Change> {
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
         let changes = present.board.apply(observation);
         if changes.is_empty() {
-            return;
+            return changes;
         }
         let mut work = Vec::new();
         for change in changes.iter().filter(|c| c.gone) {
@@ -90,7 +90,8 @@ impl Hub {
         }
         let work_changed = !work.is_empty();
         let version = present.board.version();
-        self.publish(Published { changes, work_changed, work, ..self.nothing_at(version) });
+        self.publish(Published { changes: changes.clone(), work_changed, work, ..self.nothing_at(version) });
+        changes
     }
 
     /// Changes what is kept of the lists, of one project or of no particular one; publishes it when `change` says that it

@@ -15,6 +15,7 @@ pub mod metrics;
 mod platforms;
 pub mod query;
 pub mod refresh;
+pub mod schedule;
 mod serve;
 pub mod service;
 pub mod sources;

@@ -23,7 +23,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 
+use crate::due::Schedules;
 use crate::hub::Hub;
+use crate::schedule::Figures;
 use crate::sources::State as SourceState;
 
 /// The media type of the OpenMetrics text format.
@@ -50,6 +52,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
 pub struct Metrics {
     hub: Arc<Hub>,
     connectors: Arc<Registry>,
+    schedules: Arc<Schedules>,
 }
 
 impl fmt::Debug for Metrics {
@@ -59,8 +62,8 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) const fn new(hub: Arc<Hub>, connectors: Arc<Registry>) -> Self {
-        Self { hub, connectors }
+    pub(crate) const fn new(hub: Arc<Hub>, connectors: Arc<Registry>, schedules: Arc<Schedules>) -> Self {
+        Self { hub, connectors, schedules }
     }
 
     /// In the OpenMetrics text format.
@@ -118,6 +121,35 @@ const SOURCES: [(&str, &str, OfSource); 2] = [
     }),
 ];
 
+/// A gauge of a source's schedule.
+type OfSchedule = fn(&Figures) -> Option<f64>;
+
+/// `name, help, value`.
+#[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 projects")]
+const SCHEDULE: [(&str, &str, OfSchedule); 7] = [
+    ("ci_dashboard_projects_due", "Projects that should be asked by now", |f| Some(f.due as f64)),
+    ("ci_dashboard_projects_unread", "Projects that were never read yet", |f| Some(f.unread as f64)),
+    (
+        "ci_dashboard_refresh_stretch",
+        "How much longer than meant projects wait because of the platform's limit; 1 when it is no hindrance",
+        |f| Some(f.stretch),
+    ),
+    (
+        "ci_dashboard_freshness_median_seconds",
+        "Time since a project's state was last confirmed by its platform, median",
+        |f| f.age_median.map(|age| age.as_secs_f64()),
+    ),
+    ("ci_dashboard_freshness_worst_seconds", "The same, of the project where it is longest", |f| {
+        f.age_worst.map(|age| age.as_secs_f64())
+    }),
+    ("ci_dashboard_source_circuit_open", "1 while the source is left alone after failures", |f| {
+        Some(f64::from(f.open_until.is_some()))
+    }),
+    ("ci_dashboard_webhooks_alive", "1 when a webhook came within a day, so that polling may slow", |f| {
+        Some(f64::from(f.webhooks_alive))
+    }),
+];
+
 /// A count of an endpoint.
 type OfEndpoint = fn(&EndpointTraffic) -> u64;
 
@@ -171,6 +203,18 @@ impl Collector for Metrics {
         for (source, health) in hooked() {
             if let Some(at) = health.last_at {
                 gauge(&mut of, source, at.as_duration().as_secs_f64())?;
+            }
+        }
+        let figures: Vec<_> = sources
+            .iter()
+            .filter_map(|(s, _)| Some((s.name.as_str(), self.schedules.figures(&s.name)?)))
+            .collect();
+        for (name, help, value) in SCHEDULE {
+            let mut of = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (source, figures) in &figures {
+                if let Some(value) = value(figures) {
+                    gauge(&mut of, source, value)?;
+                }
             }
         }
         let changes = "Changes of the board since the start";

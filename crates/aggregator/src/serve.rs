@@ -12,11 +12,12 @@ use tonic::transport::Server;
 
 use crate::board::Rules;
 use crate::details::Details;
-use crate::due::Wakes;
+use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::platforms::platform;
 use crate::refresh::{Plan, Refresher};
+use crate::schedule;
 use crate::service::Service;
 use crate::sources::Source;
 use crate::watched::Watched;
@@ -49,7 +50,8 @@ pub struct Aggregator {
     details: Details,
     attention: Arc<Attention>,
     plans: Vec<(Arc<dyn Connector>, Plan)>,
-    wakes: Wakes,
+    every: Duration,
+    schedules: Arc<Schedules>,
     webhooks: Arc<Webhooks>,
 }
 
@@ -80,7 +82,6 @@ impl Aggregator {
             connectors.add(Arc::clone(&connector))?;
             watched.expect(&name, |n| connector.could_hold(n));
             let plan = Plan {
-                every: settings.cache.refresh_interval,
                 watched: Arc::clone(&watched),
                 include: source.include.clone(),
                 exclude: source.exclude.clone(),
@@ -89,17 +90,18 @@ impl Aggregator {
             plans.push((connector, plan));
         }
         let connectors = Arc::new(connectors);
-        let wakes = Wakes::default();
+        let schedules = Arc::new(Schedules::new(Arc::clone(&clock)));
         let webhooks = Arc::new(Webhooks::new(
             Arc::clone(&hub),
             Arc::clone(&connectors),
             Arc::clone(&watched),
-            wakes.clone(),
+            Arc::clone(&schedules),
             hooked,
         ));
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
         let attention = Arc::default();
-        Ok(Self { hub, connectors, watched, details, attention, plans, wakes, webhooks })
+        let every = settings.cache.refresh_interval;
+        Ok(Self { hub, connectors, watched, details, attention, plans, every, schedules, webhooks })
     }
 
     /// Its board.
@@ -111,7 +113,7 @@ impl Aggregator {
     /// Its figures.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(Arc::clone(&self.hub), Arc::clone(&self.connectors))
+        Metrics::new(Arc::clone(&self.hub), Arc::clone(&self.connectors), Arc::clone(&self.schedules))
     }
 
     /// Starts to refresh and to answer, each as a task of the process.
@@ -124,6 +126,7 @@ impl Aggregator {
             watched: Arc::clone(&self.watched),
             webhooks: self.webhooks,
             attention: Arc::clone(&self.attention),
+            schedules: Arc::clone(&self.schedules),
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -155,15 +158,16 @@ impl Aggregator {
                     connector: Arc::clone(&connector),
                     watched: Arc::clone(&self.watched),
                     attention: Arc::clone(&self.attention),
-                    every: plan.every,
+                    every: self.every,
                 };
                 let stopping = tasks.clone();
                 tasks.run("merge requests and issues", async move {
                     tokio::select! { () = keeper.run() => {} () = stopping.stopping() => {} }
                 });
             }
-            let woken = self.wakes.of(connector.source());
-            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan, woken);
+            let pace = schedule::Plan { every: schedule::signed(self.every) };
+            let schedule = self.schedules.begin(connector.source(), pace);
+            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan, schedule);
             let stopping = tasks.clone();
             tasks.run("refresh", async move {
                 tokio::select! { () = refresher.run() => {} () = stopping.stopping() => {} }

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use crate::board::{Change, Observation, Seen};
 use crate::details::{Details, MAX_OLDER_RUNS, Read};
+use crate::due::Schedules;
 use crate::hub::{Hub, Present};
 use crate::query;
 use crate::watched::Watched;
@@ -35,6 +36,8 @@ pub struct Service {
     pub webhooks: Arc<Webhooks>,
     /// Who looks at merge requests and issues.
     pub attention: Arc<Attention>,
+    /// When what is asked.
+    pub schedules: Arc<Schedules>,
     /// Ends the streams.
     pub stopping: tokio_util::sync::CancellationToken,
 }

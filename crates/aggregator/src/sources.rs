@@ -65,6 +65,8 @@ pub struct Source {
     pub read: usize,
     /// Of how many, where known.
     pub expected: Option<usize>,
+    /// Everything of it was read once.
+    pub was_read: bool,
     /// When it last answered. Not part of what wakes pages.
     pub last_success_at: Option<Timestamp>,
     /// How its webhooks fare; `None` when it takes none. Not part of what wakes pages either.
@@ -88,6 +90,7 @@ impl Source {
             next_try_at: None,
             read: 0,
             expected: None,
+            was_read: false,
             last_success_at: None,
             webhooks: None,
             owner: Owner::Unread(None),
@@ -115,11 +118,23 @@ impl Source {
 
     /// It answered.
     pub fn succeeded(&mut self, at: Timestamp) {
+        self.was_read = true;
         self.last_success_at = Some(at);
         self.error = None;
         self.failing_since = None;
         self.next_try_at = None;
         self.state = State::Ok;
+    }
+
+    /// It answers, and is being read.
+    pub fn answered(&mut self, at: Timestamp) {
+        self.last_success_at = Some(at);
+        if self.state != State::Loading {
+            self.error = None;
+            self.failing_since = None;
+            self.next_try_at = None;
+            self.state = if self.was_read { State::Ok } else { State::Loading };
+        }
     }
 
     /// It answered, but something beyond single projects failed.

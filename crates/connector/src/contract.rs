@@ -80,10 +80,14 @@ pub struct HeadsAsk {
     pub known_workflows: Option<(WhichWorkflows, Timestamp)>,
     /// What the listing told a moment ago ([`ProjectPage::told`]); `None` when nobody listed, or it told nothing.
     pub told: Option<Heads>,
+    /// Whether the whole state is wanted. Otherwise a connector that can ask about many projects at once
+    /// ([`Connector::batching`]) may answer with [`Extent::News`], from a question that does not see everything; what that
+    /// misses is found when the whole is read, now and then.
+    pub full: bool,
 }
 
 impl HeadsAsk {
-    /// About a project of which nothing is known.
+    /// About a project of which nothing is known: the whole state.
     #[must_use]
     pub const fn about(project: Arc<Project>) -> Self {
         Self {
@@ -93,13 +97,31 @@ impl HeadsAsk {
             known_head: None,
             known_workflows: None,
             told: None,
+            full: true,
         }
     }
+}
+
+/// How much an answer tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// The whole state: a known run that is newer than the oldest one told, and is not told, is gone from the platform.
+    #[default]
+    Whole,
+    /// What moved since what was known, and nothing else: a run that is not told stands as it is known, and so do the
+    /// default branch, the count of runs and the problems. Often empty. Only an answer to an ask that was not
+    /// [`HeadsAsk::full`].
+    News,
 }
 
 /// The state of one project: its default branch and its newest runs on all branches.
 #[derive(Debug, Clone, Default)]
 pub struct Heads {
+    /// Whether it is the whole state or what moved.
+    pub extent: Extent,
+    /// When the project last moved, where that came along: takes the place of [`Project::last_activity_at`], before the
+    /// default branch is kept with it for [`HeadsAsk::known_head`].
+    pub last_activity_at: Option<Timestamp>,
     /// The default branch; `None` in an empty repository or when it could not be read (a problem says why).
     pub default_branch: Option<Branch>,
     /// The newest runs, newest first, at most [`Heads::MAX_RUNS`] and whatever more the default branch needed.
@@ -115,6 +137,27 @@ pub struct Heads {
 impl Heads {
     /// How many runs of a project are asked for: one page of the largest size that the platforms give.
     pub const MAX_RUNS: usize = 100;
+}
+
+/// How a source answers many [`HeadsAsk`]s that are not [`HeadsAsk::full`] with one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    /// How many projects one request tells of at present. Fewer after the platform found one too large.
+    pub per_request: usize,
+    /// What such requests are paid from, where the platform counts them apart from all others (GitHub's points); `None`
+    /// where they are paid from [`Connector::budget`], or nothing was told yet.
+    pub budget: Option<Budget>,
+    /// What the last such request cost of that budget; 1 where nothing was told.
+    pub cost: u64,
+}
+
+/// What moved, as a listing tells it.
+#[derive(Debug, Clone, Default)]
+pub struct Moved {
+    /// Projects that moved since then, the last one first. A project may be among them that has not moved.
+    pub items: Vec<Project>,
+    /// Whether these are all. Otherwise more have moved than one question is worth: list everything.
+    pub complete: bool,
 }
 
 /// Narrows a list of runs.
@@ -180,6 +223,20 @@ pub trait Connector: Debug + Send + Sync {
 
     /// How many projects [`Connector::projects`] will give, where the platform tells in at most one request.
     async fn project_count(&self) -> Result<Option<u64>>;
+
+    /// Which projects that [`Connector::projects`] would give moved since then: new ones, and those that were pushed to
+    /// or otherwise touched. From a listing by last activity that is left off early, so mostly one request. It does not
+    /// tell of projects that are gone, nor of runs that nobody pushed for. `None` where the platform has no such list.
+    async fn moved_since(&self, since: Timestamp) -> Result<Option<Moved>> {
+        let _ = since;
+        Ok(None)
+    }
+
+    /// How many projects can be asked about at once, where that is cheaper than asking for each; `None` where it is not,
+    /// or not now (without a token, on a server that lacks it). Then each [`HeadsAsk`] is answered as a full one.
+    fn batching(&self) -> Option<Batching> {
+        None
+    }
 
     /// The state of many projects in as few requests as the platform allows, each as soon as it is there.
     fn branch_heads<'a>(&'a self, asks: Vec<HeadsAsk>) -> BoxStream<'a, (ProjectKey, Result<Heads>)>;

@@ -10,14 +10,15 @@
 mod contract;
 mod error;
 mod extended;
+pub mod graphql;
 pub mod http;
 mod registry;
 pub mod signature;
 pub mod wire;
 
 pub use contract::{
-    Connector, Descriptor, Heads, HeadsAsk, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines,
-    ProjectPage, Words,
+    Batching, Connector, Descriptor, Extent, Heads, HeadsAsk, Moved, Page, PageToken, PipelineDetail,
+    PipelineQuery, Pipelines, ProjectPage, Words,
 };
 pub use error::{Error, Result};
 pub use extended::{

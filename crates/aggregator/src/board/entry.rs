@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::{Heads, HeadsAsk};
+use connector::{Extent, Heads, HeadsAsk};
 use domain::{
     Branch, Pipeline, Problem, ProblemKind, Project, Rollup, RunId, Status, Timestamp, WhichWorkflows,
     roll_up, stats,
@@ -190,6 +190,7 @@ impl Entry {
             known_head: self.head.clone(),
             known_workflows: self.workflows.clone(),
             told: None,
+            full: true,
         }
     }
 
@@ -238,19 +239,31 @@ impl Entry {
         );
         let late = self.asked_at.is_some_and(|known| asked_at < known);
         let partial = heads.problems.iter().any(|p| p.kind == ProblemKind::Partial);
+        let whole = heads.extent == Extent::Whole;
+        if let Some(moved) = heads.last_activity_at
+            && self.project.last_activity_at.is_none_or(|known| known < moved)
+        {
+            Arc::make_mut(&mut self.project).last_activity_at = Some(moved);
+        }
         let runs: Vec<_> = heads.pipelines.into_iter().map(Pipeline::bounded).collect();
         if !late {
             self.asked_at = Some(asked_at);
             self.read_at = Some(asked_at);
-            self.problem = join(heads.problems);
+            // News are what was read, and what else there was stands: a reason why it could not be read is over.
+            let over = |p: &Problem| !is_of_content(p) || !runs.is_empty();
+            if whole || self.problem.as_ref().is_some_and(over) || !heads.problems.is_empty() {
+                self.problem = join(heads.problems);
+            }
             if let Some(branch) = heads.default_branch {
                 self.head = Some((branch.bounded(), self.project.last_activity_at));
             }
-            self.total_runs = heads.total_runs;
+            if whole {
+                self.total_runs = heads.total_runs;
+            }
             if let Some(workflows) = heads.workflows {
                 self.workflows = Some((workflows, asked_at));
             }
-            if !partial {
+            if !partial && whole {
                 self.forget_deleted(&runs, asked_at);
             }
         }
@@ -411,6 +424,11 @@ impl Entry {
             runs: recent,
         }
     }
+}
+
+/// Whether it tells of what the project holds, and not of an answer that did not come.
+const fn is_of_content(problem: &Problem) -> bool {
+    matches!(problem.kind, ProblemKind::NoCi | ProblemKind::Empty | ProblemKind::Partial)
 }
 
 /// How much of a hash names a commit: no platform shortens further.

@@ -24,7 +24,7 @@ use ids::{Mark, Remembered};
 use wanted::Wanted;
 
 use crate::board::{Board, Observation, Seen, Told};
-use crate::due::Wakes;
+use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::refresh::Plan;
 use crate::watched::Watched;
@@ -54,7 +54,7 @@ pub struct Webhooks {
     hub: Arc<Hub>,
     connectors: Arc<Registry>,
     watched: Arc<Watched>,
-    wakes: Wakes,
+    schedules: Arc<Schedules>,
     wanted: BTreeMap<SourceName, Wanted>,
     remembered: Mutex<BTreeMap<SourceName, Remembered>>,
 }
@@ -80,12 +80,12 @@ impl Webhooks {
         hub: Arc<Hub>,
         connectors: Arc<Registry>,
         watched: Arc<Watched>,
-        wakes: Wakes,
+        schedules: Arc<Schedules>,
         plans: impl IntoIterator<Item = (SourceName, Plan, SourceSettings)>,
     ) -> Self {
         let wanted = plans.into_iter().map(|(name, plan, source)| (name, Wanted::new(plan, &source)));
         let wanted = wanted.collect();
-        Self { hub, connectors, watched, wakes, wanted, remembered: Mutex::default() }
+        Self { hub, connectors, watched, schedules, wanted, remembered: Mutex::default() }
     }
 
     /// Takes a delivery to `source`, which may be anything that somebody wrote in an address.
@@ -152,7 +152,7 @@ impl Webhooks {
                 self.hub.observe(Observation { asked_at: now, seen: Seen::Gone(key) });
             }
         }
-        self.wakes.wake(&wake);
+        self.schedules.woken(&wake);
         Verdict::Applied
     }
 

@@ -259,7 +259,7 @@ mod tests {
     fn pipelines_come_first() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
         let reset: Timestamp = "2026-11-24T12:40:00Z".parse().unwrap();
-        let budget = |remaining| Budget { limit: 100, remaining, reset_at: Some(reset) };
+        let budget = |remaining| Budget { limit: 100, remaining, reset_at: Some(reset), window: None };
         assert_eq!(out_of_budget(budget(50), false, now), None);
         assert_eq!(out_of_budget(budget(49), false, now), Some(reset));
         assert_eq!(out_of_budget(budget(30), true, now), None);

@@ -1,10 +1,14 @@
 //! Who asks. The token becomes a header here and is read nowhere else.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
+
+use super::credentials::Credentials;
 
 /// How a request says who asks.
 #[derive(Debug, Clone, Default)]
@@ -28,12 +32,14 @@ pub enum Auth {
         /// The token.
         value: SecretString,
     },
+    /// With a credential that changes while the source runs.
+    Renewed(Arc<dyn Credentials>),
 }
 
 impl Auth {
     const fn secret(&self) -> Option<&SecretString> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Renewed(_) => None,
             Self::Bearer(secret)
             | Self::Basic { password: secret, .. }
             | Self::Header { value: secret, .. } => Some(secret),
@@ -42,11 +48,14 @@ impl Auth {
 
     /// Whether there is no token at all.
     pub(super) const fn is_anonymous(&self) -> bool {
-        self.secret().is_none()
+        matches!(self, Self::Anonymous)
     }
 
     /// Whether text from outside repeats the token. Such text is not passed on.
     pub(super) fn occurs_in(&self, text: &str) -> bool {
+        if let Self::Renewed(credentials) = self {
+            return credentials.occurs_in(text);
+        }
         self.secret().is_some_and(|secret| {
             // A header of the platform's own may begin with a scheme (`token s3cret`), which is none.
             let secret = secret.expose_secret().rsplit(' ').next().unwrap_or_default();
@@ -54,13 +63,13 @@ impl Auth {
         })
     }
 
-    /// Adds the header, marked so that nothing prints it.
+    /// Adds the header, marked so that nothing prints it. What is renewed is asked for first, by the client.
     ///
     /// # Errors
     /// In words, when the token cannot stand in a header.
     pub(super) fn put_into(&self, headers: &mut HeaderMap) -> Result<(), String> {
         let (name, text) = match self {
-            Self::Anonymous => return Ok(()),
+            Self::Anonymous | Self::Renewed(_) => return Ok(()),
             Self::Bearer(token) => (AUTHORIZATION, format!("Bearer {}", token.expose_secret())),
             Self::Basic { user, password } => {
                 let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use domain::Timestamp;
 use http::HeaderMap;
+use jiff::SignedDuration;
 
 use super::gate::LONGEST_PAUSE;
 use super::settings::BudgetHeaders;
@@ -17,19 +18,26 @@ pub struct Budget {
     pub remaining: u64,
     /// When the window ends; `None` when the platform names none, or a time in the past.
     pub reset_at: Option<Timestamp>,
+    /// How long a window is; `None` when the platform does not say when it ends, so that what it counts says little.
+    pub window: Option<SignedDuration>,
 }
 
 /// Reads it from an answer. A reset that has passed, or is too far away to be one, is none.
 pub(super) fn read(headers: &HeaderMap, names: BudgetHeaders, now: Timestamp) -> Option<Budget> {
     let (limit, remaining) = (number(headers, names.limit)?, number(headers, names.remaining)?);
-    Some(Budget { limit, remaining, reset_at: reset(headers, names, now) })
+    let reset_at = reset(headers, names, now);
+    Some(Budget { limit, remaining, reset_at, window: reset_at.map(|_| names.window) })
 }
 
 /// When the window ends, if that is told and makes sense.
 pub(super) fn reset(headers: &HeaderMap, names: BudgetHeaders, now: Timestamp) -> Option<Timestamp> {
     let at = i64::try_from(number(headers, names.reset)?).ok()?;
-    let at = Timestamp::from_second(at).ok()?;
-    (at > now && at.duration_since(now) <= LONGEST_PAUSE).then_some(at)
+    Timestamp::from_second(at).ok().filter(|at| is_reset(*at, now))
+}
+
+/// Whether a window may end then: not in the past, nor too far away.
+pub(super) fn is_reset(at: Timestamp, now: Timestamp) -> bool {
+    at > now && at.duration_since(now) <= LONGEST_PAUSE
 }
 
 /// The number at the beginning: some write `60, 60;w=60`.
@@ -77,7 +85,8 @@ impl Meter {
 mod tests {
     use super::*;
 
-    const NAMES: BudgetHeaders = BudgetHeaders { limit: "l", remaining: "r", reset: "t" };
+    const NAMES: BudgetHeaders = BudgetHeaders { limit: "l", remaining: "r", reset: "t", window: HOUR };
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -93,10 +102,11 @@ mod tests {
 
     #[test]
     fn the_headers_are_read() {
-        let whole = Budget { limit: 5000, remaining: 4999, reset_at: Some(at(1_000_100)) };
+        let whole =
+            Budget { limit: 5000, remaining: 4999, reset_at: Some(at(1_000_100)), window: Some(HOUR) };
         assert_eq!(told("5000", "4999", "1000100"), Some(whole));
         assert_eq!(told("5000, 5000;w=3600", " 4999 ", "1000100"), Some(whole));
-        let without = Some(Budget { reset_at: None, ..whole });
+        let without = Some(Budget { reset_at: None, window: None, ..whole });
         for reset in ["5", "1000000", "999999", "soon", "-1", "1000100000", "99999999999999999999"] {
             assert_eq!(told("5000", "4999", reset), without, "{reset}");
         }
@@ -109,7 +119,9 @@ mod tests {
     fn an_answer_that_was_overtaken_gives_nothing_back() {
         let meter = Meter::default();
         assert_eq!(meter.budget(at(0)), None);
-        let tell = |remaining, reset| meter.learn(Budget { limit: 60, remaining, reset_at: Some(at(reset)) });
+        let tell = |remaining, reset| {
+            meter.learn(Budget { limit: 60, remaining, reset_at: Some(at(reset)), window: Some(HOUR) })
+        };
         tell(10, 100);
         tell(12, 100);
         assert_eq!(meter.budget(at(0)).unwrap().remaining, 10);
@@ -120,11 +132,14 @@ mod tests {
     #[test]
     fn a_window_that_has_ended_is_full_again() {
         let meter = Meter::default();
-        meter.learn(Budget { limit: 60, remaining: 0, reset_at: Some(at(100)) });
+        meter.learn(Budget { limit: 60, remaining: 0, reset_at: Some(at(100)), window: Some(HOUR) });
         assert_eq!(meter.spent_until(at(99)), Some(at(100)));
         assert_eq!(meter.spent_until(at(100)), None);
-        assert_eq!(meter.budget(at(100)), Some(Budget { limit: 60, remaining: 60, reset_at: None }));
-        meter.learn(Budget { limit: 60, remaining: 0, reset_at: None });
+        assert_eq!(
+            meter.budget(at(100)),
+            Some(Budget { limit: 60, remaining: 60, reset_at: None, window: Some(HOUR) })
+        );
+        meter.learn(Budget { limit: 60, remaining: 0, reset_at: None, window: None });
         assert_eq!(meter.spent_until(at(0)), None, "without a reset there is nothing to wait for");
     }
 }

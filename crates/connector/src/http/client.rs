@@ -8,18 +8,20 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::{Clock, Timestamp, encode_segment};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 use url::Url;
 
-use super::auth::header_name;
-use super::budget::{self, Budget, Meter};
+use super::auth::{Auth, header_name};
+use super::budget::{self, Budget};
 use super::etag::Store;
 use super::failure::{
     Asked, Failure, Then, Try, broken_off, of_status, of_transport, place, stalled, too_large, too_slow,
 };
-use super::gate::{Gate, PATIENCE};
+use super::gate::PATIENCE;
+use super::lanes::{Lane, Lanes};
 use super::post::Post;
 use super::redirect::{MAX_REDIRECTS, may_carry_token, target};
 use super::response::Response;
@@ -28,6 +30,8 @@ use super::traffic::{Counter, Ended, Traffic};
 use super::transport;
 use crate::{Error, Result};
 
+/// What [`Dialect::hourly`](super::Dialect::hourly) counts in.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// How much of an answer that is no success is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
 
@@ -36,11 +40,10 @@ struct Inner {
     limits: Limits,
     clock: Arc<dyn Clock>,
     http: reqwest::Client,
-    /// What every request to the platform has and no other: the token, the dialect's headers.
+    /// What every request to the platform has and no other: the dialect's headers, and the token unless it is renewed.
     own: HeaderMap,
     permits: Semaphore,
-    meter: Meter,
-    gate: Gate,
+    lanes: Lanes,
     kept: Store,
     traffic: Counter,
     /// The hourly limit that the platform named; 0: none yet.
@@ -98,8 +101,7 @@ impl Client {
             http,
             own,
             permits: Semaphore::new(limits.concurrent.max(1)),
-            meter: Meter::default(),
-            gate: Gate::default(),
+            lanes: Lanes::default(),
             kept: Store::new(limits.kept_bytes),
             traffic: Counter::default(),
             told_hourly: AtomicU64::new(0),
@@ -131,11 +133,28 @@ impl Client {
     #[must_use]
     pub fn budget(&self) -> Option<Budget> {
         let now = self.now();
-        self.0.meter.budget(now).or_else(|| {
+        self.0.lanes.of(None).meter.budget(now).or_else(|| {
             let limit = self.hourly()?;
             let remaining = limit.saturating_sub(self.0.traffic.traffic(now).last_hour);
-            Some(Budget { limit, remaining, reset_at: self.0.traffic.spent_until(limit, now) })
+            Some(Budget {
+                limit,
+                remaining,
+                reset_at: self.0.traffic.spent_until(limit, now),
+                window: Some(HOUR),
+            })
         })
+    }
+
+    /// The same of a resource that the platform counts apart ([`Post::paid_from`]).
+    #[must_use]
+    pub fn budget_of(&self, resource: &'static str) -> Option<Budget> {
+        self.0.lanes.of(Some(resource)).meter.budget(self.now())
+    }
+
+    /// Takes what the body of an answer tells of such a resource. A reset that makes no sense is none.
+    pub fn learn(&self, resource: &'static str, told: Budget) {
+        let reset_at = told.reset_at.filter(|at| budget::is_reset(*at, self.now()));
+        self.0.lanes.of(Some(resource)).meter.learn(Budget { reset_at, ..told });
     }
 
     /// What we may ask in any hour, where the platform does not count out loud: as it said itself, else as the dialect
@@ -187,8 +206,9 @@ impl Client {
     /// See [`Error`]; 400, 409 and 422 are [`Error::Refused`].
     pub async fn post(&self, endpoint: &'static str, url: Url, post: Post) -> Result<Response> {
         let (url, post, total) = (&url, &post, self.0.limits.timeouts.total);
-        self.tries(endpoint, url, total, || async move {
-            let outcome = self.post_once(endpoint, url, post).await;
+        let lane = &*self.0.lanes.of(post.resource);
+        self.tries_in(lane, endpoint, url, total, || async move {
+            let outcome = self.post_once(endpoint, url, post, lane).await;
             // What may have been done must not be done twice.
             let once_only = |failure: Failure| match failure.then {
                 Then::Again if !post.repeatable => Failure::last(failure.error),
@@ -199,9 +219,9 @@ impl Client {
         .await
     }
 
-    async fn post_once(&self, endpoint: &'static str, url: &Url, post: &Post) -> Try<Response> {
+    async fn post_once(&self, endpoint: &'static str, url: &Url, post: &Post, lane: &Lane) -> Try<Response> {
         let asked = self.asked(endpoint);
-        let answer = self.send_post(endpoint, url, post).await?;
+        let answer = self.send_post(endpoint, url, post, lane).await?;
         let status = answer.status();
         if status.is_redirection() && !matches!(status, StatusCode::FOUND | StatusCode::SEE_OTHER) {
             let (title, at, code) = (self.0.settings.dialect.title, place(url), status.as_u16());
@@ -225,10 +245,31 @@ impl Client {
         total: Duration,
         once: impl Fn() -> F,
     ) -> Result<T> {
+        self.tries_in(&self.0.lanes.of(None), endpoint, url, total, once).await
+    }
+
+    /// The same, paid from any resource.
+    async fn tries_in<T, F: Future<Output = Try<T>>>(
+        &self,
+        lane: &Lane,
+        endpoint: &'static str,
+        url: &Url,
+        total: Duration,
+        once: impl Fn() -> F,
+    ) -> Result<T> {
         if !may_carry_token(&self.0.settings.base, url) {
             return Err(self.refused(&self.0.settings.base, url).error);
         }
-        self.tries_elsewhere(endpoint, url, total, once).await
+        let Auth::Renewed(credentials) = &self.0.settings.auth else {
+            return self.tries_anywhere(lane, endpoint, url, total, once).await;
+        };
+        let generation = credentials.generation();
+        match self.tries_anywhere(lane, endpoint, url, total, &once).await {
+            Err(Error::Unauthorized(_)) if credentials.refused(generation).await => {
+                self.tries_anywhere(lane, endpoint, url, total, once).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// The same for what need not go to the platform: the caller answers for where it goes.
@@ -239,10 +280,21 @@ impl Client {
         total: Duration,
         once: impl Fn() -> F,
     ) -> Result<T> {
+        self.tries_anywhere(&self.0.lanes.of(None), endpoint, url, total, once).await
+    }
+
+    async fn tries_anywhere<T, F: Future<Output = Try<T>>>(
+        &self,
+        lane: &Lane,
+        endpoint: &'static str,
+        url: &Url,
+        total: Duration,
+        once: impl Fn() -> F,
+    ) -> Result<T> {
         let mut tried = 0;
         loop {
             let permit = self.0.permits.acquire().await;
-            self.pass().await?;
+            self.pass(lane).await?;
             let span = tracing::debug_span!("request", source = %self.0.settings.source, endpoint, tried);
             let outcome = timeout(total, once()).instrument(span).await;
             drop(permit);
@@ -252,7 +304,7 @@ impl Client {
             };
             let mut pause = Duration::ZERO;
             if let Then::Pause(told) = failure.then {
-                self.0.gate.close(self.now(), told, failure.error.clone());
+                self.0.lanes.pause(lane, self.now(), told, failure.error.clone());
                 pause = Duration::try_from(told).unwrap_or(Duration::MAX);
             }
             if failure.then == Then::Stop || pause > PATIENCE || tried >= self.0.limits.retries {
@@ -273,15 +325,11 @@ impl Client {
     }
 
     /// Waits for a pause that is nearly over; fails on a longer one, without asking.
-    async fn pass(&self) -> Result<()> {
+    async fn pass(&self, lane: &Lane) -> Result<()> {
         let shut = || {
             let now = self.now();
-            self.0.gate.closed(now).or_else(|| {
-                let until = self
-                    .0
-                    .meter
-                    .spent_until(now)
-                    .or_else(|| self.0.traffic.spent_until(self.hourly()?, now))?;
+            self.0.lanes.closed(lane, now).or_else(|| {
+                let until = self.0.traffic.spent_until(self.hourly()?, now)?;
                 let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
                 Some((left, Error::RateLimited { until: Some(until) }))
             })
@@ -302,7 +350,7 @@ impl Client {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let kept = self.0.kept.get(&url);
-            let mut headers = self.0.own.clone();
+            let mut headers = self.with_own(&HeaderMap::new()).await?;
             if let Some(kept) = &kept {
                 kept.put_into(&mut headers);
             }
@@ -345,10 +393,14 @@ impl Client {
     }
 
     /// What is ours on every request to the platform, and `more`.
-    pub(super) fn with_own(&self, more: &HeaderMap) -> HeaderMap {
+    pub(super) async fn with_own(&self, more: &HeaderMap) -> Try<HeaderMap> {
         let mut headers = self.0.own.clone();
+        if let Auth::Renewed(credentials) = &self.0.settings.auth {
+            let auth = credentials.current().await.map_err(Failure::last)?;
+            auth.put_into(&mut headers).map_err(|why| Failure::last(Error::Unauthorized(why)))?;
+        }
         headers.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
-        headers
+        Ok(headers)
     }
 
     /// One GET to the platform, up to the head of its answer. Counted, and its rate limit read.
@@ -358,25 +410,36 @@ impl Client {
         url: &Url,
         headers: HeaderMap,
     ) -> Try<reqwest::Response> {
-        self.counted(endpoint, self.send_bare(endpoint, url, headers)).await
+        let lane = self.0.lanes.of(None);
+        self.counted(endpoint, &lane, self.send_bare(endpoint, url, headers)).await
     }
 
     /// One POST to the platform, likewise.
-    async fn send_post(&self, endpoint: &'static str, url: &Url, post: &Post) -> Try<reqwest::Response> {
-        let request = self.0.http.post(url.clone()).headers(self.with_own(&post.headers));
-        self.counted(endpoint, self.head_of(endpoint, url, request.body(post.body.clone()))).await
+    async fn send_post(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        post: &Post,
+        lane: &Lane,
+    ) -> Try<reqwest::Response> {
+        let request = self.0.http.post(url.clone()).headers(self.with_own(&post.headers).await?);
+        self.counted(endpoint, lane, self.head_of(endpoint, url, request.body(post.body.clone()))).await
     }
 
     async fn counted(
         &self,
         endpoint: &'static str,
+        lane: &Lane,
         sent: impl Future<Output = Try<reqwest::Response>>,
     ) -> Try<reqwest::Response> {
-        self.0.traffic.sent(endpoint, self.now());
+        let budgeted = self.0.lanes.is_main(lane);
+        self.0.traffic.sent(endpoint, budgeted, self.now());
         let began = Instant::now();
         let outcome = sent.await;
         let ended = match &outcome {
-            Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => Ended::NotModified,
+            Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => {
+                Ended::NotModified { free: budgeted && self.0.settings.dialect.unmodified_is_free }
+            }
             Ok(answer) if answer.status().as_u16() < 400 => Ended::Well,
             _ => Ended::Badly,
         };
@@ -389,7 +452,7 @@ impl Client {
             .budget
             .and_then(|names| budget::read(answer.headers(), names, self.now()));
         if let Some(told) = told {
-            self.0.meter.learn(told);
+            lane.meter.learn(told);
         }
         let dialect = &self.0.settings.dialect;
         if let (Some(_), Some(names)) = (dialect.hourly, dialect.budget)

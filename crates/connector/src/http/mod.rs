@@ -8,8 +8,8 @@
 //! | --- | --- |
 //! | `client`, `post` | a request's way: permit, gate, try, try again |
 //! | `transport` | TLS, certificates, proxy; no credential |
-//! | `auth`, `redirect` | the token, and where it may go |
-//! | `gate`, `budget` | when to ask, when to leave the platform alone |
+//! | `auth`, `credentials`, `redirect` | the token, whether it is still the one, and where it may go |
+//! | `lanes`, `gate`, `budget` | when to ask, when to leave the platform alone, for each resource that it counts apart |
 //! | `etag` | answers kept for conditional requests |
 //! | `tail` | the end of a log, from the platform or from its object storage |
 //! | `response`, `link` | reading an answer |
@@ -19,9 +19,11 @@
 mod auth;
 mod budget;
 mod client;
+mod credentials;
 mod etag;
 mod failure;
 mod gate;
+mod lanes;
 mod link;
 mod post;
 mod redirect;
@@ -34,6 +36,7 @@ mod transport;
 pub use auth::Auth;
 pub use budget::Budget;
 pub use client::Client;
+pub use credentials::{Credentials, Wrap, auth_of};
 pub use post::Post;
 pub use response::Response;
 pub use settings::{BudgetHeaders, Classify, ClientSettings, Dialect, Limits, Timeouts};

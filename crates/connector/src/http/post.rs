@@ -13,6 +13,7 @@ pub struct Post {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) repeatable: bool,
+    pub(super) resource: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Post {
@@ -21,6 +22,7 @@ impl std::fmt::Debug for Post {
         f.debug_struct("Post")
             .field("bytes", &self.body.len())
             .field("repeatable", &self.repeatable)
+            .field("resource", &self.resource)
             .finish_non_exhaustive()
     }
 }
@@ -40,7 +42,7 @@ impl Post {
         let body = serde_json::to_vec(value).map_err(|e| Error::Refused(format!("no JSON: {e}")))?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Self { headers, body: body.into(), repeatable: false })
+        Ok(Self { headers, body: body.into(), ..Self::default() })
     }
 
     /// Fields of a form.
@@ -49,13 +51,20 @@ impl Post {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        Self { headers, body: body.into(), repeatable: false }
+        Self { headers, body: body.into(), ..Self::default() }
     }
 
     /// Changes nothing on the platform: it may be tried again like a GET.
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
+        self
+    }
+
+    /// Paid from a resource that the platform counts apart from ordinary requests: `graphql`.
+    #[must_use]
+    pub fn paid_from(mut self, resource: &'static str) -> Self {
+        self.resource = Some(resource);
         self
     }
 

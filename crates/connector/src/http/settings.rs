@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::SourceName;
 use http::{HeaderMap, StatusCode};
+use jiff::SignedDuration;
 use url::Url;
 
 use super::auth::Auth;
@@ -20,6 +21,8 @@ pub struct BudgetHeaders {
     pub remaining: &'static str,
     /// When the window ends.
     pub reset: &'static str,
+    /// How long a window is.
+    pub window: SignedDuration,
 }
 
 /// Tells an error that only this platform has (GitHub's 403 that is a rate limit) from the general rule. `None` leaves
@@ -40,6 +43,8 @@ pub struct Dialect {
     /// Requests that the platform allows in any hour, where it does not count them out loud: then we do. Where the header
     /// of the limit comes all the same ([`BudgetHeaders::limit`]), what it says takes the place of this.
     pub hourly: Option<u64>,
+    /// Whether an answer 304 leaves the limit as it is.
+    pub unmodified_is_free: bool,
     /// Errors of its own.
     pub classify: Classify,
 }

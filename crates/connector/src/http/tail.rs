@@ -103,7 +103,7 @@ impl Client {
         let base = &self.settings().base;
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send(endpoint, &url, self.with_own(&bare)).await?;
+            let answer = self.send(endpoint, &url, self.with_own(&bare).await?).await?;
             let Some(to) = target(answer.status(), answer.headers(), &url)? else {
                 return self.end_of(endpoint, answer, &url, max_bytes, Whose::Platform).await;
             };

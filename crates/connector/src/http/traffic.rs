@@ -26,6 +26,9 @@ pub struct EndpointTraffic {
 pub struct Traffic {
     /// Requests in the last hour (rolling, by the minute).
     pub last_hour: u64,
+    /// Requests since the start that [`super::Budget`] counts: all but those that were answered 304 where that is free, and
+    /// those that are paid from another resource.
+    pub spent: u64,
     /// Per endpoint since the start.
     pub endpoints: Vec<EndpointTraffic>,
 }
@@ -37,7 +40,7 @@ const WINDOW: i64 = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     Well,
-    NotModified,
+    NotModified { free: bool },
     Badly,
 }
 
@@ -46,6 +49,7 @@ struct Books {
     // Bounded: the templates stand in the connectors' code.
     endpoints: BTreeMap<&'static str, EndpointTraffic>,
     minutes: BTreeMap<i64, u64>,
+    spent: u64,
 }
 
 /// Counts requests.
@@ -62,13 +66,15 @@ impl Counter {
     }
 
     /// One leaves. Counted now, since it costs even when nobody waits for its end.
-    pub(super) fn sent(&self, endpoint: &'static str, now: Timestamp) {
+    /// Whether [`super::Budget`] counts it is `budgeted`.
+    pub(super) fn sent(&self, endpoint: &'static str, budgeted: bool, now: Timestamp) {
         let mut books = self.books();
         books
             .endpoints
             .entry(endpoint)
             .or_insert(EndpointTraffic { endpoint, ..Default::default() })
             .requests += 1;
+        books.spent += u64::from(budgeted);
         *books.minutes.entry(minute(now)).or_default() += 1;
         // A clock that was put back leaves no minutes behind that never pass.
         books.minutes.retain(|m, _| (minute(now) - WINDOW + 1..=minute(now)).contains(m));
@@ -77,8 +83,11 @@ impl Counter {
     /// The head of its answer is there, or will not come.
     pub(super) fn ended(&self, endpoint: &'static str, how: Ended, waited: Duration) {
         let mut books = self.books();
+        if how == (Ended::NotModified { free: true }) {
+            books.spent -= 1;
+        }
         let Some(line) = books.endpoints.get_mut(endpoint) else { return };
-        line.not_modified += u64::from(how == Ended::NotModified);
+        line.not_modified += u64::from(matches!(how, Ended::NotModified { .. }));
         line.failed += u64::from(how == Ended::Badly);
         line.waited = line.waited.saturating_add(waited);
     }
@@ -103,6 +112,7 @@ impl Counter {
         let since = minute(now) - WINDOW;
         Traffic {
             last_hour: books.minutes.iter().filter(|(m, _)| **m > since).map(|(_, n)| n).sum(),
+            spent: books.spent,
             endpoints: books.endpoints.values().cloned().collect(),
         }
     }
@@ -123,14 +133,14 @@ mod tests {
     fn the_last_hour_rolls() {
         let counter = Counter::default();
         for minute in 0..120 {
-            counter.sent(A, at(minute));
-            counter.sent(B, at(minute));
+            counter.sent(A, true, at(minute));
+            counter.sent(B, true, at(minute));
             let want = 2 * (u64::try_from(minute).unwrap() + 1).min(60);
             assert_eq!(counter.traffic(at(minute)).last_hour, want);
         }
         assert_eq!(counter.traffic(at(119 + 59)).last_hour, 2);
         assert_eq!(counter.traffic(at(119 + 60)).last_hour, 0);
-        counter.sent(A, at(0));
+        counter.sent(A, true, at(0));
         assert_eq!(counter.traffic(at(0)).last_hour, 1, "the clock was put back");
     }
 
@@ -138,7 +148,7 @@ mod tests {
     fn never_more_than_the_hourly_limit_in_any_hour() {
         let counter = Counter::default();
         for minute in 0..10 {
-            counter.sent(A, at(minute));
+            counter.sent(A, true, at(minute));
             assert_eq!(counter.spent_until(11, at(minute)), None);
         }
         assert_eq!(counter.spent_until(10, at(9)), Some(at(61)), "the first leaves the window");
@@ -151,11 +161,11 @@ mod tests {
     #[test]
     fn endpoints_are_told_apart() {
         let counter = Counter::default();
-        for (endpoint, how) in [(A, Ended::Well), (A, Ended::NotModified), (B, Ended::Badly)] {
-            counter.sent(endpoint, at(0));
+        for (endpoint, how) in [(A, Ended::Well), (A, Ended::NotModified { free: true }), (B, Ended::Badly)] {
+            counter.sent(endpoint, true, at(0));
             counter.ended(endpoint, how, Duration::from_millis(20));
         }
-        counter.sent(B, at(0));
+        counter.sent(B, true, at(0));
         let line = |endpoint, not_modified, failed, ms| EndpointTraffic {
             endpoint,
             requests: 2,
@@ -163,6 +173,8 @@ mod tests {
             failed,
             waited: Duration::from_millis(ms),
         };
-        assert_eq!(counter.traffic(at(0)).endpoints, [line(A, 1, 0, 40), line(B, 0, 1, 20)]);
+        let traffic = counter.traffic(at(0));
+        assert_eq!(traffic.endpoints, [line(A, 1, 0, 40), line(B, 0, 1, 20)]);
+        assert_eq!(traffic.spent, 3, "one was free");
     }
 }

@@ -83,7 +83,10 @@ async fn the_budget_is_read_from_every_answer() {
         told.push(client.budget());
     }
     let reset_at = kit::now().checked_add(jiff::SignedDuration::from_secs(60)).ok();
-    let budget = |remaining, reset_at| Some(Budget { limit: 60, remaining, reset_at });
+    let hour = jiff::SignedDuration::from_hours(1);
+    let budget = |remaining, reset_at: Option<_>| {
+        Some(Budget { limit: 60, remaining, reset_at, window: reset_at.map(|_| hour) })
+    };
     assert_eq!(told, [None, budget(59, reset_at), budget(58, reset_at), budget(57, None)]);
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use connector::http::{Auth, BudgetHeaders, Client, ClientSettings, Dialect, Limits, Timeouts};
 use domain::{ManualClock, SourceName, Timestamp};
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -254,8 +255,14 @@ pub(crate) const DIALECT: Dialect = Dialect {
     title: "Forge",
     scope: "read_things",
     headers: &[("accept", "application/json"), ("x-dialect", "1")],
-    budget: Some(BudgetHeaders { limit: "x-limit", remaining: "x-remaining", reset: "x-reset" }),
+    budget: Some(BudgetHeaders {
+        limit: "x-limit",
+        remaining: "x-remaining",
+        reset: "x-reset",
+        window: SignedDuration::from_hours(1),
+    }),
     hourly: None,
+    unmodified_is_free: false,
     classify: |_, _, _| None,
 };
 

@@ -3,6 +3,7 @@
 use connector::Error;
 use connector::http::{BudgetHeaders, Dialect};
 use http::{HeaderMap, StatusCode};
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 /// What a token has to be allowed.
@@ -15,6 +16,7 @@ const LIMITS: Option<BudgetHeaders> = Some(BudgetHeaders {
     limit: "x-ratelimit-limit",
     remaining: "x-ratelimit-remaining",
     reset: "x-ratelimit-reset",
+    window: SignedDuration::from_hours(1),
 });
 
 /// Stands for an error in Cloud's own form when it is not known yet which of the two answers.
@@ -28,6 +30,7 @@ pub(crate) static CLOUD: Dialect = Dialect {
     // It tells neither what remains nor when the hour is over, so the client counts. Access tokens hear of their limit.
     budget: LIMITS,
     hourly: Some(CLOUD_HOURLY),
+    unmodified_is_free: false,
     classify: cloud,
 };
 
@@ -39,6 +42,7 @@ pub(crate) static DATA_CENTER: Dialect = Dialect {
     // Only where the administrator set a limit; without a reset, since its bucket fills all the time.
     budget: LIMITS,
     hourly: None,
+    unmodified_is_free: false,
     classify: data_center,
 };
 

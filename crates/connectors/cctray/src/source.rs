@@ -34,6 +34,7 @@ static DIALECT: Dialect = Dialect {
     headers: &[("accept", "application/xml, text/xml;q=0.9, */*;q=0.1")],
     budget: None,
     hourly: None,
+    unmodified_is_free: false,
     classify: |_, _, _| None,
 };
 

@@ -48,6 +48,7 @@ static DIALECT: Dialect = Dialect {
     // Its limits are not published, and no header tells what is left of them: it says 429 and for how long.
     budget: None,
     hourly: None,
+    unmodified_is_free: false,
     classify: |_, _, _| None,
 };
 

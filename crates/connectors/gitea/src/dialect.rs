@@ -14,6 +14,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     headers: &[("accept", "application/json")],
     budget: None,
     hourly: None,
+    unmodified_is_free: false,
     classify,
 };
 

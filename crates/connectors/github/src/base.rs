@@ -44,6 +44,15 @@ pub(crate) fn api_base(url: &Url) -> Result<Url, String> {
     Ok(base)
 }
 
+/// Where GraphQL is, beside a REST API: `/graphql` below github.com's, `/api/graphql` beside a server's `/api/v3`.
+pub(crate) fn graphql(base: &Url) -> Url {
+    let mut url = base.clone();
+    let path = base.path().trim_end_matches('/');
+    let site = path.strip_suffix("/v3").filter(|site| site.ends_with("/api"));
+    url.set_path(&format!("{}/graphql", site.unwrap_or(path)));
+    url
+}
+
 /// Scheme, host and path: whatever else stands in a URL might be a secret.
 fn shown(url: &Url) -> String {
     let mut shown = url.clone();
@@ -90,6 +99,19 @@ mod tests {
             ("http://127.0.0.1:9300", "http://127.0.0.1:9300/"),
         ] {
             assert_eq!(base(written).as_deref(), Ok(api), "{written}");
+        }
+    }
+
+    #[test]
+    fn graphql_is_beside_the_rest_api() {
+        for (api, want) in [
+            ("https://api.github.com/", "https://api.github.com/graphql"),
+            ("https://api.acme.ghe.com/", "https://api.acme.ghe.com/graphql"),
+            ("https://git.example.com/api/v3", "https://git.example.com/api/graphql"),
+            ("https://example.com/git/api/v3/", "https://example.com/git/api/graphql"),
+            ("http://127.0.0.1:9300/", "http://127.0.0.1:9300/graphql"),
+        ] {
+            assert_eq!(graphql(&Url::parse(api).unwrap()).as_str(), want);
         }
     }
 

@@ -21,8 +21,10 @@ pub(crate) static DIALECT: Dialect = Dialect {
         limit: "x-ratelimit-limit",
         remaining: "x-ratelimit-remaining",
         reset: "x-ratelimit-reset",
+        window: SignedDuration::from_hours(1),
     }),
     hourly: None,
+    unmodified_is_free: true,
     classify,
 };
 

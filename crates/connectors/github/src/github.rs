@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
-use connector::http::{Auth, Budget, Client, ClientSettings, Traffic};
+use connector::graphql::GraphQl;
+use connector::http::{Auth, Budget, Client, ClientSettings, Traffic, auth_of};
 use connector::wire::Rows;
 use connector::{
-    Actions, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues, MergeRequests, Page,
-    PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result, Webhooks,
+    Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues,
+    MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result, Webhooks,
 };
 use domain::{
     Branch, Clock, JobId, Log, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
@@ -18,9 +19,9 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::base::{api_base, owner_and_name};
+use crate::base::{self, api_base, owner_and_name};
 use crate::dialect::DIALECT;
-use crate::{DESCRIPTOR, heads, lists, runs};
+use crate::{DESCRIPTOR, batch, heads, lists, runs};
 
 /// The largest page that GitHub gives.
 pub(crate) const PER_PAGE: &str = "100";
@@ -32,6 +33,8 @@ pub(crate) const MAX_PAGES: usize = 50;
 pub(crate) struct GitHub {
     pub(crate) source: SourceName,
     pub(crate) client: Client,
+    /// GraphQL, which needs a token.
+    pub(crate) batch: Option<GraphQl>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Without a token GitHub answers 60 requests an hour, and a 304 counts.
     pub(crate) anonymous: bool,
@@ -60,10 +63,8 @@ impl GitHub {
             .map(|p| Url::parse(p.expose()))
             .transpose()
             .map_err(|e| fail(format!("proxy: {e}")))?;
-        let auth = match &settings.token {
-            Some(token) => Auth::Bearer(token.secret_string().clone()),
-            None => Auth::Anonymous,
-        };
+        let auth = auth_of(settings.token.as_ref(), Auth::Bearer, &clock);
+        let graphql = base::graphql(&base);
         let client = Client::new(
             ClientSettings {
                 source: source.clone(),
@@ -77,11 +78,15 @@ impl GitHub {
             Arc::clone(&clock),
         )
         .map_err(fail)?;
+        let anonymous = settings.token.is_none();
+        let batch =
+            (!anonymous).then(|| GraphQl::new(client.clone(), graphql, batch::DIALECT, Arc::clone(&clock)));
         Ok(Arc::new(Self {
             source: source.clone(),
             client,
+            batch,
             clock,
-            anonymous: settings.token.is_none(),
+            anonymous,
             organizations: settings.organizations.clone(),
             logs: settings.logs,
             webhook_secret: settings.webhook_secret.as_ref().map(|s| s.secret_string().clone()),
@@ -183,6 +188,11 @@ impl Connector for GitHub {
 
     async fn project_count(&self) -> Result<Option<u64>> {
         lists::project_count(self).await
+    }
+
+    fn batching(&self) -> Option<Batching> {
+        let batch = self.batch.as_ref().filter(|batch| batch.is_there())?;
+        Some(Batching { per_request: batch.size(), budget: batch.budget(), cost: batch.cost() })
     }
 
     fn branch_heads<'a>(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use connector::graphql::Answer;
 use connector::{Error, Heads, HeadsAsk, Result};
 use domain::{
     Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, Status, WhichWorkflows,
@@ -10,6 +11,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use jiff::SignedDuration;
 
+use crate::batch::{self, Told, Verdict};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
@@ -31,15 +33,69 @@ pub(crate) fn branch_heads<'a>(
     github: &'a GitHub,
     asks: Vec<HeadsAsk>,
 ) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
-    stream::iter(asks)
-        .map(move |ask| {
+    let batch = github.batch.as_ref().filter(|batch| batch.is_there());
+    let (many, each): (Vec<_>, Vec<_>) = match batch {
+        Some(_) => asks.into_iter().partition(batch::fits),
+        None => (Vec::new(), asks),
+    };
+    let of_many = match batch {
+        Some(batch) if many.len() >= batch::WORTH_A_QUESTION => {
+            let answers = batch.ask_all(many, batch::question);
+            let dealt = answers.flat_map(move |(asks, answer)| {
+                if let Some((cost, budget)) = answer.as_ref().and_then(|a: &Answer<Told>| a.data.price()) {
+                    batch.paid(cost, budget);
+                }
+                stream::iter(Told::dealt(asks, answer))
+            });
+            dealt.boxed()
+        }
+        _ => stream::iter(many.into_iter().map(|ask| (ask, None))).boxed(),
+    };
+    stream::iter(each.into_iter().map(|ask| (ask, None)))
+        .chain(of_many)
+        .map(move |(ask, row)| {
             Box::pin(async move {
-                let heads = heads(github, &ask).await;
-                (ask.project.key.clone(), heads)
+                let key = ask.project.key.clone();
+                (key, told_or_read(github, ask, row).await)
             })
         })
         .buffer_unordered(PROJECTS_AT_ONCE)
         .boxed()
+}
+
+/// What a question about many told, or what REST does where that is not enough.
+async fn told_or_read(github: &GitHub, ask: HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
+    let Some(row) = row else { return heads(github, &ask).await };
+    match batch::judge(ask, &row, github.anonymous, github.clock.now()) {
+        Verdict::News(heads) => Ok(heads),
+        Verdict::Read(ask) => {
+            let heads = heads(github, &ask).await?;
+            Ok(Heads { last_activity_at: ask.project.last_activity_at, ..heads })
+        }
+    }
+}
+
+/// The branches that are shown whatever their age.
+pub(crate) fn shown(ask: &HeadsAsk) -> BTreeSet<&str> {
+    ask.project.default_branch.iter().chain(&ask.branches).map(String::as_str).collect()
+}
+
+/// The newest verdict of each workflow on each shown branch, with its place among the runs, which come newest first.
+pub(crate) fn deciding<'a>(
+    runs: impl Iterator<Item = &'a Pipeline>,
+    shown: &BTreeSet<&str>,
+    workflows: Option<&WhichWorkflows>,
+) -> impl Iterator<Item = (usize, &'a Pipeline)> {
+    let mut decided = HashSet::new();
+    runs.enumerate().filter(move |(_, run)| {
+        let Some(branch) = run.branch.as_deref().filter(|b| shown.contains(b)) else { return false };
+        let counts = match workflows {
+            Some(WhichWorkflows::Only(set)) => set.contains(&run.workflow.lane),
+            Some(WhichWorkflows::Unknown) | None => true,
+        };
+        let verdict = status::jobs_tell(run.status) || run.status == Status::Warning;
+        counts && verdict && decided.insert((branch.to_owned(), run.workflow.lane.clone()))
+    })
 }
 
 async fn heads(github: &GitHub, ask: &HeadsAsk) -> Result<Heads> {
@@ -66,8 +122,7 @@ async fn heads(github: &GitHub, ask: &HeadsAsk) -> Result<Heads> {
     }
 
     // Branches that are shown whatever their age may have their newest run on a later page.
-    let shown: BTreeSet<&str> =
-        project.default_branch.iter().chain(&ask.branches).map(String::as_str).collect();
+    let shown = shown(ask);
     for branch in shown.iter().filter(|_| !none_at_all) {
         if read.runs.iter().any(|r| r.branch.as_deref() == Some(branch)) {
             continue;
@@ -303,25 +358,11 @@ async fn jobs(
     runs: &mut [Pipeline],
     out: &mut Heads,
 ) -> Result<()> {
-    let gone = match out.workflows.as_ref().or(ask.known_workflows.as_ref().map(|(w, _)| w)) {
-        Some(WhichWorkflows::Only(set)) => Some(set),
-        Some(WhichWorkflows::Unknown) | None => None,
-    };
-    let mut decided = HashSet::new();
-    let mut wanted = Vec::new();
-    for (index, run) in runs.iter().enumerate() {
-        let Some(branch) = run.branch.as_deref().filter(|b| shown.contains(b)) else { continue };
-        let counts = gone.is_none_or(|set| set.contains(&run.workflow.lane));
-        let verdict = status::jobs_tell(run.status) || run.status == Status::Warning;
-        // The newest verdict of each workflow.
-        if counts
-            && verdict
-            && decided.insert((branch.to_owned(), run.workflow.lane.clone()))
-            && run.completeness == Completeness::Row
-        {
-            wanted.push((index, run.id.clone(), run.status));
-        }
-    }
+    let workflows = out.workflows.as_ref().or(ask.known_workflows.as_ref().map(|(w, _)| w));
+    let mut wanted: Vec<_> = deciding(runs.iter(), shown, workflows)
+        .filter(|(_, run)| run.completeness == Completeness::Row)
+        .map(|(index, run)| (index, run.id.clone(), run.status))
+        .collect();
     // What is red first.
     wanted.sort_by_key(|(_, _, status)| *status != Status::Failed);
     wanted.truncate(DETAILS_PER_REFRESH);

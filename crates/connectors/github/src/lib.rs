@@ -1,7 +1,8 @@
-//! GitHub: github.com, GHE.com and GitHub Enterprise Server, over REST.
+//! GitHub: github.com, GHE.com and GitHub Enterprise Server, over REST, and GraphQL for what moved.
 //!
 //! * `github`: a source and what its questions share; `base`: where its API is; `dialect`: its headers and errors.
-//! * `heads`: the state of a repository in as few requests as there are; `runs`: runs, jobs and logs; `lists`: the rest.
+//! * `heads`: the state of a repository in as few requests as there are; `batch`: what moved in a hundred of them; `runs`: runs,
+//!   jobs and logs; `lists`: the rest.
 //! * `wire`: GitHub's JSON; `convert`, `status`, `details`, `log`: what it means.
 //!
 //! Facts about the API are from its OpenAPI description (`@octokit/openapi`), docs.github.com and recorded answers.
@@ -11,6 +12,7 @@
 
 mod actions;
 mod base;
+mod batch;
 mod convert;
 mod details;
 mod dialect;

@@ -15,6 +15,7 @@ use domain::{
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use url::Url;
 
@@ -108,9 +109,11 @@ const DIALECT: Dialect = Dialect {
         limit: "ratelimit-limit",
         remaining: "ratelimit-remaining",
         reset: "ratelimit-reset",
+        window: SignedDuration::from_mins(1),
     }),
     // 429 is always a limit, and 403 never one: the general rule.
     hourly: None,
+    unmodified_is_free: false,
     classify: |_, _, _| None,
 };
 

@@ -179,6 +179,7 @@ const DIALECT: Dialect = Dialect {
     headers: &[("accept", "application/json")],
     budget: None,
     hourly: None,
+    unmodified_is_free: false,
     classify,
 };
 

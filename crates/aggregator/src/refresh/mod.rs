@@ -1,0 +1,160 @@
+//! Keeps the board up to date, each source by itself: one that hangs or fails never delays another.
+//!
+//! A [`Refresher`] does what its source's schedule says ([`crate::schedule`] decides, without any I/O): a page of the listing
+//! ([`listing`](self), in `listing.rs`), or the state of some projects (`reading.rs`). Up to one piece of each kind is under way at
+//! a time, so that who looks does not wait behind the rest.
+
+mod listing;
+mod reading;
+
+use std::sync::{Arc, Mutex};
+
+use connector::{Connector, Error};
+use domain::{Patterns, Project, SourceName, Timestamp};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use crate::board::Entry;
+use crate::due::Schedule;
+use crate::hub::Hub;
+use crate::schedule::{Known, Means, Next, Work};
+use crate::sources::State;
+use crate::watched::Watched;
+use listing::Cursor;
+
+/// Which projects of a source are wanted.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Names without a wildcard, and globs, that narrow every source; empty: all that the token can see.
+    pub watched: Arc<Watched>,
+    /// The source's own `include` and `exclude`.
+    pub include: Patterns,
+    /// Names to leave out.
+    pub exclude: Patterns,
+}
+
+impl Plan {
+    pub(crate) fn lets_in(&self, project: &Project) -> bool {
+        let named = |p: &Patterns| p.lets_in(&project.name) || p.lets_in(project.key.id.as_str());
+        let left_out = !self.exclude.is_empty() && named(&self.exclude);
+        self.watched.lets_in(project) && (self.include.is_empty() || named(&self.include)) && !left_out
+    }
+}
+
+/// One source's refresher.
+#[derive(Debug)]
+pub struct Refresher {
+    hub: Arc<Hub>,
+    connector: Arc<dyn Connector>,
+    plan: Plan,
+    schedule: Arc<Schedule>,
+    cursor: Mutex<Cursor>,
+}
+
+impl Refresher {
+    /// Sets it up; nothing is asked yet.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, connector: Arc<dyn Connector>, plan: Plan, schedule: Arc<Schedule>) -> Self {
+        Self { hub, connector, plan, schedule, cursor: Mutex::default() }
+    }
+
+    /// Runs until it is dropped.
+    pub async fn run(self) {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            match self.next() {
+                Next::Do(work) => under_way.push(self.perform(work)),
+                Next::Wait(until) => {
+                    let wait = until.duration_since(self.now());
+                    let wait = std::time::Duration::try_from(wait).unwrap_or_default();
+                    tokio::select! {
+                        Some(()) = under_way.next(), if !under_way.is_empty() => {}
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.schedule.nudged() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does one piece of work to its end, if one is due; else says when one may be. For those who keep time themselves.
+    pub async fn turn(&self) -> Option<Timestamp> {
+        match self.next() {
+            Next::Do(work) => {
+                self.perform(work).await;
+                None
+            }
+            Next::Wait(until) => Some(until),
+        }
+    }
+
+    fn source(&self) -> &SourceName {
+        self.connector.source()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.hub.clock().now()
+    }
+
+    fn next(&self) -> Next {
+        self.schedule.with(|s| s.next(self.now(), self.means()))
+    }
+
+    fn means(&self) -> Means {
+        Means {
+            budget: self.connector.budget(),
+            spent: self.connector.traffic().spent,
+            batching: self.connector.batching(),
+        }
+    }
+
+    async fn perform(&self, work: Work) {
+        let outcome = match &work {
+            Work::List => self.list().await,
+            Work::Moved => self.list_moved().await,
+            Work::Read { projects, reading } => self.read(projects, *reading).await.map(|()| false),
+        };
+        let now = self.now();
+        match outcome {
+            Ok(more) => {
+                let means = self.means();
+                let standing = self.schedule.with(|s| {
+                    s.observe(now, means);
+                    s.done(&work, more, now);
+                    s.standing()
+                });
+                self.hub.source(self.source(), |s| {
+                    if s.state == State::Loading {
+                        (s.read, s.expected) = (standing.read(), s.expected.max(Some(standing.asked)));
+                    }
+                    if !standing.listed || standing.unread > 0 {
+                        s.answered(now);
+                    } else if standing.asked > 2 && standing.failing == standing.asked {
+                        // Every project failing alike is the source's trouble, not theirs.
+                        s.half_failed(format!("none of its {} projects could be read", standing.asked), now);
+                    } else {
+                        s.succeeded(now);
+                    }
+                });
+            }
+            Err(error) => {
+                let error = error.naming(self.source());
+                let until = if let Error::RateLimited { until } = &error { *until } else { None };
+                let next = self.schedule.with(|s| s.failed(&work, until, now, rand::random()));
+                tracing::warn!(source = %self.source(), %error, next_try_at = %next, "source does not answer");
+                self.hub.source(self.source(), |s| s.failed(&error, now, next));
+                self.plan.watched.failed(self.source(), &error.to_problem());
+                self.settle_watched();
+            }
+        }
+    }
+}
+
+/// What is known of a row, as far as it decides how often it is asked; `None` for one that is not.
+fn known(entry: &Entry) -> Option<Known> {
+    if entry.project.archived || entry.project.ci_disabled {
+        return None;
+    }
+    let newest = entry.runs().iter().filter_map(|r| r.updated_at.or(r.began())).max();
+    Some(Known { running: entry.is_active(), moved_at: newest.max(entry.project.last_activity_at) })
+}

@@ -1,0 +1,110 @@
+//! The state of projects: asked for, put onto the board as each answer comes, and told to the schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use connector::{Error, Heads, HeadsAsk};
+use domain::{NativeId, ProjectKey, Timestamp};
+use futures::StreamExt as _;
+
+use super::{Refresher, known};
+use crate::board::{Observation, Seen};
+use crate::schedule::{Answer, Reading};
+
+impl Refresher {
+    /// Reads these projects.
+    pub(super) async fn read(&self, projects: &[NativeId], reading: Reading) -> Result<(), Error> {
+        let asks = self.asks(projects, |mut ask| {
+            ask.full = reading != Reading::News;
+            if reading == Reading::Urgent {
+                // Something moved, whatever the last listing said: the branch is read again too.
+                ask.known_head = None;
+            }
+            ask
+        });
+        let asked_at = self.now();
+        let answered = self.ask(asks, asked_at, |s, id, known, answer| {
+            s.read(id, known, reading, answer, asked_at);
+        });
+        let answered = answered.await?;
+        self.schedule.with(|s| {
+            for id in projects.iter().filter(|id| !answered.contains(*id)) {
+                // It left meanwhile; or a connector forgot it, and is not asked for it again at once.
+                let gone = self.hub.read(|p| p.board.get(&self.key(id)).is_none());
+                if gone {
+                    s.forget(id);
+                } else {
+                    let why = "the platform's answer did not tell of it".to_owned();
+                    s.read(id, Default::default(), reading, Answer::Failed(why), asked_at);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes what a listing told.
+    pub(super) async fn read_told(
+        &self,
+        mut told: BTreeMap<NativeId, Heads>,
+        asked_at: Timestamp,
+    ) -> Result<(), Error> {
+        let projects: Vec<NativeId> = told.keys().cloned().collect();
+        let asks = self.asks(&projects, |mut ask| {
+            ask.told = told.remove(&ask.project.key.id);
+            ask
+        });
+        self.ask(asks, asked_at, |s, id, known, answer| s.told(id, known, answer, asked_at)).await.map(drop)
+    }
+
+    fn key(&self, id: &NativeId) -> ProjectKey {
+        ProjectKey::new(self.source().clone(), id.clone())
+    }
+
+    fn asks(&self, projects: &[NativeId], made: impl FnMut(HeadsAsk) -> HeadsAsk) -> Vec<HeadsAsk> {
+        self.hub.read(|p| {
+            let ask = |id: &NativeId| {
+                let entry = p.board.get(&self.key(id))?;
+                known(entry)?;
+                p.board.ask(&entry.project.key)
+            };
+            projects.iter().filter_map(ask).map(made).collect()
+        })
+    }
+
+    /// Asks, and puts each answer onto the board as it comes. Gives back who answered.
+    async fn ask(
+        &self,
+        asks: Vec<HeadsAsk>,
+        asked_at: Timestamp,
+        say: impl Fn(&mut crate::schedule::Scheduler, &NativeId, crate::schedule::Known, Answer),
+    ) -> Result<BTreeSet<NativeId>, Error> {
+        let mut answered = BTreeSet::new();
+        let mut states = self.connector.branch_heads(asks);
+        while let Some((key, state)) = states.next().await {
+            let (seen, failed) = match state {
+                Ok(heads) => (Seen::Heads(key.clone(), Box::new(heads)), None),
+                Err(error) if error.concerns_source() => return Err(error),
+                Err(error) => {
+                    let problem = error.to_problem();
+                    let why = problem.text.clone();
+                    (Seen::Unreadable(key.clone(), problem), Some(why))
+                }
+            };
+            let changed = !self.hub.observe(Observation { asked_at, seen }).is_empty();
+            let answer = match failed {
+                Some(why) => Answer::Failed(why),
+                None if changed => Answer::Changed,
+                None => Answer::Unchanged,
+            };
+            if let Some(Some(known)) = self.hub.read(|p| p.board.get(&key).map(known)) {
+                self.schedule.with(|s| say(s, &key.id, known, answer));
+            }
+            answered.insert(key.id);
+            self.hub.source(self.source(), |s| {
+                if s.last_success_at.is_none() {
+                    s.read += 1;
+                }
+            });
+        }
+        Ok(answered)
+    }
+}

@@ -1,0 +1,250 @@
+//! What may be spent now.
+//!
+//! Two token buckets. The first is for what is done anyway: it fills at the rate at which the platform's limit, less a
+//! [`RESERVE`], lasts evenly until its reset. The second is small and for people who look and for webhooks; it may use the
+//! reserve as well. The sizes are such that no ten seconds see more than twice the even rate, whatever came before them: a
+//! start, a reset, a suspended machine, a platform that is back.
+
+use connector::http::Budget;
+use domain::Timestamp;
+use jiff::SignedDuration;
+
+/// The part of the limit that is left to people who look at details.
+pub const RESERVE: f64 = 0.2;
+/// In a period of this length, no more than twice the even rate is spent.
+pub const EVENLY_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// Both buckets' sizes in seconds of the even rate, and what fills the second one, as a part of it. Of the 20 s that the
+/// period has at twice the rate: 6 + 10 × (1 − RESERVE) + 2 + 10 × 0.4.
+const BURST: f64 = 6.0;
+const URGENT_BURST: f64 = 2.0;
+const URGENT_RATE: f64 = 0.4;
+/// The first bucket's least size: with 60 requests an hour an even rate has no burst to speak of, and somebody who watches
+/// one repository should see it at once.
+const LEAST_BURST: f64 = 8.0;
+const LEAST_URGENT: f64 = 2.0;
+/// Requests a second where no limit is known.
+const POLITE: f64 = 20.0;
+
+/// Who spends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    Listing = 0,
+    Urgent = 1,
+    News = 2,
+    Whole = 3,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Rates {
+    even: f64,
+    background: f64,
+    urgent: f64,
+    /// Of the window's requests, without the reserve and with it.
+    left: f64,
+    left_to_who_looks: f64,
+}
+
+impl Rates {
+    #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
+    fn of(budget: Option<Budget>, now: Timestamp) -> Self {
+        let unlimited = Self {
+            even: POLITE,
+            background: POLITE,
+            urgent: POLITE * URGENT_RATE,
+            left: f64::MAX,
+            left_to_who_looks: f64::MAX,
+        };
+        let Some((budget, window)) = budget.and_then(|b| Some((b, b.window?))) else { return unlimited };
+        let even = budget.limit as f64 / window.as_secs_f64().max(1.0);
+        let (remaining, reserve) = (budget.remaining as f64, budget.limit as f64 * RESERVE);
+        let most = even * (1.0 - RESERVE);
+        let (background, urgent) = match budget.reset_at.filter(|at| *at > now) {
+            // What is left lasts until the reset.
+            Some(reset) => {
+                let left = reset.duration_since(now).as_secs_f64().max(1.0);
+                ((remaining - reserve) / left, remaining / left)
+            }
+            // A window that rolls, or that begins with the next request.
+            None => (if remaining > reserve { most } else { 0.0 }, if remaining > 0.0 { even } else { 0.0 }),
+        };
+        Self {
+            even,
+            background: background.clamp(0.0, most),
+            urgent: urgent.min(even * URGENT_RATE),
+            left: (remaining - reserve).max(0.0),
+            left_to_who_looks: remaining,
+        }
+    }
+
+    fn burst(&self) -> f64 {
+        (self.even * BURST).max(LEAST_BURST)
+    }
+
+    fn urgent_burst(&self) -> f64 {
+        (self.even * URGENT_BURST).max(LEAST_URGENT)
+    }
+}
+
+/// The most that may be spent within [`EVENLY_WITHIN`] at this even rate, in requests.
+#[must_use]
+pub fn most_in_any_window(even: f64) -> f64 {
+    let rates = Rates {
+        even,
+        background: even * (1.0 - RESERVE),
+        urgent: even * URGENT_RATE,
+        left: f64::MAX,
+        left_to_who_looks: f64::MAX,
+    };
+    let seconds = EVENLY_WITHIN.as_secs_f64();
+    rates.burst() + rates.urgent_burst() + seconds * (rates.background + rates.urgent)
+}
+
+/// One source's.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    at: Timestamp,
+    tokens: f64,
+    urgent: f64,
+    rates: Rates,
+    /// Granted and not spent yet, by [`Slot`].
+    reserved: [f64; 4],
+    spent: u64,
+}
+
+impl Bucket {
+    /// Before anything is known of the limit, as little as any has.
+    pub(super) fn new(now: Timestamp) -> Self {
+        let rates = Rates::of(None, now);
+        Self { at: now, tokens: LEAST_BURST, urgent: LEAST_URGENT, rates, reserved: [0.0; 4], spent: 0 }
+    }
+
+    /// Brings it to `now`. Gives back what was spent since the last time.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
+    pub(super) fn settle(&mut self, now: Timestamp, budget: Option<Budget>, spent: u64) -> f64 {
+        // Before the first answer the limit is unknown, and nothing fills.
+        self.fill(now, budget, self.spent > 0);
+        let more = spent.saturating_sub(self.spent) as f64;
+        self.spent = spent;
+        self.charge(more);
+        more
+    }
+
+    /// The same of one that is charged with [`Bucket::take`].
+    pub(super) fn settle_charged(&mut self, now: Timestamp, budget: Budget) {
+        self.fill(now, Some(budget), true);
+    }
+
+    /// Spends so much.
+    pub(super) fn take(&mut self, cost: f64) {
+        self.charge(cost);
+    }
+
+    fn fill(&mut self, now: Timestamp, budget: Option<Budget>, fills: bool) {
+        let elapsed = if fills { now.duration_since(self.at).as_secs_f64().max(0.0) } else { 0.0 };
+        self.at = now;
+        self.tokens += elapsed * self.rates.background;
+        self.urgent += elapsed * self.rates.urgent;
+        self.rates = Rates::of(budget, now);
+        self.tokens = self.tokens.min(self.rates.burst()).min(self.rates.left);
+        self.urgent = self.urgent.min(self.rates.urgent_burst()).min(self.rates.left_to_who_looks);
+    }
+
+    fn charge(&mut self, mut requests: f64) {
+        let looked_at = self.reserved[Slot::Urgent as usize] > 0.0;
+        let first = if looked_at { requests.min(self.tokens.max(0.0)) } else { requests };
+        self.tokens -= first;
+        self.urgent -= requests - first;
+        // A debt is paid back, but what others spent is not paid for hours.
+        self.tokens = self.tokens.max(-self.rates.burst());
+        self.urgent = self.urgent.max(-self.rates.urgent_burst());
+        for reserved in &mut self.reserved {
+            let used = reserved.min(requests);
+            *reserved -= used;
+            requests -= used;
+        }
+    }
+
+    /// Sets aside what a piece of work is expected to take.
+    pub(super) const fn reserve(&mut self, slot: Slot, cost: f64) {
+        self.reserved[slot as usize] = cost;
+    }
+
+    /// It has ended, whatever it took.
+    pub(super) const fn release(&mut self, slot: Slot) {
+        self.reserved[slot as usize] = 0.0;
+    }
+
+    /// When so much can be spent; `None` when not before something else changes. What is more than the bucket holds is
+    /// let through when it is full.
+    pub(super) fn when(&self, now: Timestamp, cost: f64, urgent: bool) -> Option<Timestamp> {
+        let (mut there, mut size, mut rate) = (self.tokens, self.rates.burst(), self.rates.background);
+        if urgent {
+            there = there.max(0.0) + self.urgent;
+            size = self.rates.urgent_burst();
+            rate += self.rates.urgent;
+        }
+        there -= self.reserved.iter().sum::<f64>();
+        let lacks = cost.min(size) - there;
+        if lacks <= 1e-9 {
+            return Some(now);
+        }
+        let wait = SignedDuration::try_from_secs_f64(lacks / rate).ok()?;
+        // Not a moment too early, whatever was rounded.
+        now.saturating_add(wait.saturating_add(SignedDuration::from_millis(1))).ok()
+    }
+
+    /// Requests a second at which the limit would last evenly.
+    pub(super) const fn even_rate(&self) -> f64 {
+        self.rates.even
+    }
+
+    /// Requests a second that may be spent without anybody looking.
+    pub(super) const fn background_rate(&self) -> f64 {
+        self.rates.background
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn budget(limit: u64, remaining: u64, reset: Option<i64>) -> Option<Budget> {
+        let window = Some(SignedDuration::from_hours(1));
+        Some(Budget { limit, remaining, reset_at: reset.map(at), window })
+    }
+
+    #[test]
+    fn what_is_left_lasts_until_the_reset() {
+        let rate = |b| Rates::of(b, at(0)).background * 3600.0;
+        assert!((rate(budget(5000, 5000, Some(3600))) - 4000.0).abs() < 1e-6);
+        assert!((rate(budget(5000, 3000, Some(3600))) - 2000.0).abs() < 1e-6, "others spend too");
+        assert!((rate(budget(5000, 5000, Some(60))) - 4000.0).abs() < 1e-6, "never faster than evenly");
+        assert!(rate(budget(5000, 1000, Some(3600))).abs() < 1e-6, "the reserve");
+        assert!((rate(budget(1000, 500, None)) - 800.0).abs() < 1e-6, "a window that rolls");
+        assert!(rate(budget(1000, 100, None)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn who_looks_may_use_the_reserve() {
+        let mut bucket = Bucket::new(at(0));
+        bucket.settle(at(0), budget(5000, 900, Some(3600)), 9);
+        assert_eq!(bucket.when(at(0), 1.0, false), None, "the background waits for the reset");
+        bucket.settle(at(60), budget(5000, 900, Some(3600)), 9);
+        assert_eq!(bucket.when(at(60), 1.0, true), Some(at(60)));
+    }
+
+    #[test]
+    fn an_even_rate_is_never_exceeded_twice() {
+        for limit in [1000.0, 5000.0, 15_000.0, 120_000.0] {
+            let even: f64 = limit / 3600.0;
+            let floor = LEAST_BURST + LEAST_URGENT + 12.0 * even;
+            assert!(most_in_any_window(even) <= (20.0 * even + 1e-9).max(floor), "{limit}");
+        }
+        let even = 5000.0 / 3600.0;
+        assert!(most_in_any_window(even) <= 20.0 * even + 1e-9);
+    }
+}

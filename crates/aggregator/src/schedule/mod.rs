@@ -1,0 +1,663 @@
+//! Decides what to ask a source next, and when. Pure: no I/O and no clock, the caller says what time it is, so that a
+//! simulated day takes a second and the same story always ends the same way.
+//!
+//! | room | keeps |
+//! | --- | --- |
+//! | `pace` | how often a project is to be asked, by what is known of it |
+//! | `bucket` | what may be spent now: an even rate within the platform's limit, with a reserve for people who look |
+//! | `circuit` | when a source that does not answer is tried again |
+//! | `cost` | what a question costs, learned from what it did cost |
+//! | `track` | what is known of one project, and what [`Scheduler::explain`] tells of it |
+//!
+//! One [`Scheduler`] a source. Its caller asks [`Scheduler::next`], does the [`Work`], says with [`Scheduler::read`],
+//! [`Scheduler::listed`] and the like what came of it, ends it with [`Scheduler::done`] or [`Scheduler::failed`], and asks again. Several pieces of work may be
+//! under way at once.
+//!
+//! What is due is done in this order: projects that somebody looks at or that a webhook told of, the next page of a
+//! listing, then whatever is latest in proportion to how often it should be asked. Where the platform answers many projects
+//! at once ([`connector::Batching`]) they are asked for news so often, and for their whole state now and then. Where the limit does not allow all
+//! of it, everything is asked less often in proportion, and nothing starves.
+
+mod bucket;
+mod circuit;
+mod cost;
+mod pace;
+mod track;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use connector::Batching;
+use connector::http::Budget;
+use domain::{NativeId, Timestamp};
+use jiff::SignedDuration;
+
+pub use bucket::{EVENLY_WITHIN, RESERVE, most_in_any_window};
+pub use circuit::MAX_PAUSE;
+pub use pace::{Known, Why};
+pub use track::{Answer, Explanation};
+
+use bucket::{Bucket, Slot};
+use circuit::Circuit;
+use cost::{Costs, PAGE};
+use track::Track;
+
+/// From a webhook to the reading: what belongs together (a push and the runs it starts) comes within this time, and the
+/// platform's lists have it by then.
+pub const SETTLE: SignedDuration = SignedDuration::from_secs(1);
+/// Between two readings of one project, however much it is woken.
+pub const GAP: SignedDuration = SignedDuration::from_secs(10);
+/// Somebody who opened a page counts as looking for this long; an open page asks again every minute.
+pub const LOOKED_FOR: SignedDuration = SignedDuration::from_secs(150);
+/// How many projects a piece of reading has where each costs requests of its own.
+const READ_AT_ONCE: usize = 10;
+/// How many watched names are asked for in a piece of work.
+pub const NAMES_AT_ONCE: usize = 4;
+/// While so many projects wait to be read for the first time, the listing waits: the first rows are full before the last are
+/// known.
+const BACKLOG: usize = 200;
+/// The part of the even rate that listings may take: a large source is listed less often.
+const LISTING_SHARE: f64 = 0.1;
+/// What moved is asked for so often, where the platform tells it in one question.
+const MOVED_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// What has not happened within this is looked at again: a budget may have come back by other means.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+
+/// What a source is scheduled by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// `cache.refresh_interval`: how often a listing is due, and what the pace of projects is in proportion to.
+    pub every: SignedDuration,
+}
+
+/// What there is to spend at a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Means {
+    /// What is left of the limit.
+    pub budget: Option<Budget>,
+    /// The requests that it counted since the start.
+    pub spent: u64,
+    /// How many projects one question may cover, and what that is paid from.
+    pub batching: Option<Batching>,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// The next page of the listing, or the next few watched names.
+    List,
+    /// What moved since the last listing, in one question.
+    Moved,
+    /// The state of these projects.
+    Read {
+        /// Which.
+        projects: Vec<NativeId>,
+        /// How, and for whom.
+        reading: Reading,
+    },
+}
+
+/// How projects are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Their whole state, ahead of all else: somebody looks at them, or a webhook told of them.
+    Urgent,
+    /// What moved, of many at once.
+    News,
+    /// Their whole state.
+    Whole,
+}
+
+impl Reading {
+    const fn slot(self) -> Slot {
+        match self {
+            Self::Urgent => Slot::Urgent,
+            Self::News => Slot::News,
+            Self::Whole => Slot::Whole,
+        }
+    }
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// This.
+    Do(Work),
+    /// Nothing before then, unless something happens.
+    Wait(Timestamp),
+}
+
+/// One source's schedule.
+#[derive(Debug)]
+pub struct Scheduler {
+    plan: Plan,
+    tracks: BTreeMap<NativeId, Track>,
+    bucket: Bucket,
+    /// What pays for questions about many, where the platform counts them apart.
+    batches: Option<Bucket>,
+    batching: Option<Batching>,
+    circuit: Circuit,
+    costs: Costs,
+    listing: Listing,
+    /// A delivery that was believed came.
+    webhook_at: Option<Timestamp>,
+    /// What is being read.
+    reading: BTreeSet<NativeId>,
+    /// Which pieces are under way, by [`Slot`].
+    busy: [bool; 4],
+}
+
+/// Where the listing is.
+#[derive(Debug)]
+struct Listing {
+    due_at: Timestamp,
+    began_at: Option<Timestamp>,
+    /// Requests that the running one took so far.
+    spent: f64,
+    /// Whether the last one told of every project's state as well.
+    tells: bool,
+    /// Whether one ever ended.
+    once: bool,
+    /// When it is asked what moved; `None` when the platform cannot tell.
+    moved_at: Option<Timestamp>,
+}
+
+/// What a source's schedule comes to at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figures {
+    /// Projects that are asked at all.
+    pub projects: usize,
+    /// Of these, due now.
+    pub due: usize,
+    /// Of these, never read yet.
+    pub unread: usize,
+    /// When the most pressing is due.
+    pub next_at: Option<Timestamp>,
+    /// How much longer than meant a project waits, 1 where the limit is no hindrance.
+    pub stretch: f64,
+    /// Age of what is shown, median and greatest, since it was last confirmed by the platform.
+    pub age_median: Option<SignedDuration>,
+    /// The greatest.
+    pub age_worst: Option<SignedDuration>,
+    /// Whether webhooks prove alive, so that polling slows.
+    pub webhooks_alive: bool,
+    /// Until when the source is left alone, after how many failures.
+    pub open_until: Option<(Timestamp, u32)>,
+}
+
+/// How a source's projects stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Projects that are asked at all.
+    pub asked: usize,
+    /// Of these, never read yet.
+    pub unread: usize,
+    /// Of these, not readable.
+    pub failing: usize,
+    /// Whether a listing ever ended.
+    pub listed: bool,
+}
+
+impl Standing {
+    /// Projects that were read.
+    #[must_use]
+    pub const fn read(&self) -> usize {
+        self.asked.saturating_sub(self.unread)
+    }
+}
+
+impl Scheduler {
+    /// A schedule that begins now: a listing is due, and nothing is known.
+    #[must_use]
+    pub fn new(plan: Plan, now: Timestamp) -> Self {
+        Self {
+            plan,
+            tracks: BTreeMap::new(),
+            bucket: Bucket::new(now),
+            batches: None,
+            batching: None,
+            circuit: Circuit::default(),
+            costs: Costs::default(),
+            listing: Listing {
+                due_at: now,
+                began_at: None,
+                spent: 0.0,
+                tells: false,
+                once: false,
+                moved_at: Some(now),
+            },
+            webhook_at: None,
+            reading: BTreeSet::new(),
+            busy: [false; 4],
+        }
+    }
+
+    /// What to do now, with what there is to spend.
+    pub fn next(&mut self, now: Timestamp, means: Means) -> Next {
+        self.settle(now, means);
+        if let Some(until) = self.circuit.open_until(now) {
+            return Next::Wait(until.min(after(now, LONGEST_WAIT)));
+        }
+        if self.circuit.is_probing() {
+            // One question alone tells whether it is back.
+            return match self.afford(!self.busy.contains(&true), now, PAGE, Slot::Listing) {
+                Ok(()) => self.list(now),
+                Err(at) => Next::Wait(at),
+            };
+        }
+        let mut soonest = after(now, LONGEST_WAIT);
+        match self.try_listing(now) {
+            // A listing that goes on is interrupted by who looks; its beginning is not.
+            Ok(()) if self.tracks.is_empty() => return self.list(now),
+            _ => {}
+        }
+        match self.try_reading(Reading::Urgent, now) {
+            Ok(projects) => return self.start(projects, Reading::Urgent),
+            Err(at) => soonest = soonest.min(at),
+        }
+        match self.try_listing(now) {
+            Ok(()) => return self.list(now),
+            Err(at) => soonest = soonest.min(at),
+        }
+        match self.try_moved(now) {
+            Ok(()) => return self.list_moved(),
+            Err(at) => soonest = soonest.min(at),
+        }
+        for reading in [Reading::News, Reading::Whole] {
+            match self.try_reading(reading, now) {
+                Ok(projects) => return self.start(projects, reading),
+                Err(at) => soonest = soonest.min(at),
+            }
+        }
+        Next::Wait(soonest)
+    }
+
+    /// Takes note of what was spent, before a piece of work ends: what it cost is learned from that.
+    pub fn observe(&mut self, now: Timestamp, means: Means) {
+        self.settle(now, means);
+    }
+
+    fn settle(&mut self, now: Timestamp, means: Means) {
+        let more = self.bucket.settle(now, means.budget, means.spent);
+        self.costs.spent(more);
+        if self.busy[Slot::Listing as usize] {
+            self.listing.spent += more;
+        }
+        self.batching = means.batching.filter(|b| b.per_request > 1);
+        match self.batching.and_then(|b| b.budget) {
+            // What such questions cost is charged when they are asked: the platform says it beforehand.
+            Some(budget) => self.batches.get_or_insert_with(|| Bucket::new(now)).settle_charged(now, budget),
+            None => self.batches = None,
+        }
+    }
+
+    /// Whether it can be paid now; else when that may be so.
+    fn afford(&self, free: bool, now: Timestamp, cost: f64, slot: Slot) -> Result<(), Timestamp> {
+        let bucket = if slot == Slot::News { self.batches.as_ref() } else { None };
+        let at =
+            if free { bucket.unwrap_or(&self.bucket).when(now, cost, slot == Slot::Urgent) } else { None };
+        match at {
+            None => Err(after(now, LONGEST_WAIT)),
+            Some(at) if at <= now => Ok(()),
+            Some(at) => Err(at),
+        }
+    }
+
+    fn try_listing(&self, now: Timestamp) -> Result<(), Timestamp> {
+        let at = self.listing_due(now);
+        if at > now {
+            return Err(at);
+        }
+        let unread = self.tracks.values().filter(|t| t.is_unread()).count();
+        let few = unread <= BACKLOG || self.listing.began_at.is_none();
+        self.afford(few && !self.busy[Slot::Listing as usize], now, PAGE, Slot::Listing)
+    }
+
+    /// Between two listings, where they do not tell every state themselves.
+    fn try_moved(&self, now: Timestamp) -> Result<(), Timestamp> {
+        let idle = self.listing.once && self.listing.began_at.is_none() && !self.listing.tells;
+        match self.listing.moved_at {
+            Some(at) if idle && at <= now => {
+                self.afford(!self.busy[Slot::Listing as usize], now, PAGE, Slot::Listing)
+            }
+            Some(at) if idle => Err(at),
+            _ => Err(Timestamp::MAX),
+        }
+    }
+
+    fn list_moved(&mut self) -> Next {
+        self.bucket.reserve(Slot::Listing, PAGE);
+        self.busy[Slot::Listing as usize] = true;
+        Next::Do(Work::Moved)
+    }
+
+    /// When a listing is due. One that tells every state is as urgent as the most urgent of the projects.
+    fn listing_due(&self, now: Timestamp) -> Timestamp {
+        if self.listing.began_at.is_some() || !self.listing.tells {
+            return self.listing.due_at;
+        }
+        let told = self.tracks.values().filter(|t| t.is_told());
+        let (mut due, mut listed) = (self.listing.due_at, Timestamp::MIN);
+        for track in told {
+            due = due.min(track.due_at(self.clock(now)).unwrap_or(due));
+            listed = listed.max(track.told_at.unwrap_or(listed));
+        }
+        due.max(after(listed, pace::told_at_most_every(&self.plan)))
+    }
+
+    const fn clock(&self, now: Timestamp) -> track::Clock<'_> {
+        track::Clock { plan: &self.plan, batched: self.batching.is_some(), now }
+    }
+
+    /// What is to be read now in this way, as far as it can be paid; else when there may be something.
+    fn try_reading(&self, reading: Reading, now: Timestamp) -> Result<Vec<NativeId>, Timestamp> {
+        if reading == Reading::News && self.batching.is_none() {
+            return Err(Timestamp::MAX);
+        }
+        // Whoever cannot have one need not be looked for.
+        let slot = reading.slot();
+        self.afford(!self.busy[slot as usize], now, self.cost(reading, 1), slot)?;
+        let clock = self.clock(now);
+        let (mut due, mut soonest) = (Vec::new(), Timestamp::MAX);
+        for (id, track) in self.idle() {
+            let Some((at, late)) = track.wants(reading, clock) else { continue };
+            if at <= now {
+                due.push((late, id));
+            } else {
+                soonest = soonest.min(at);
+            }
+        }
+        if due.is_empty() {
+            return Err(soonest);
+        }
+        latest_first(&mut due);
+        let mut n = due.len().min(self.piece(reading));
+        loop {
+            match self.afford(!self.busy[slot as usize], now, self.cost(reading, n), slot) {
+                Ok(()) => break,
+                Err(at) if n == 1 => return Err(at),
+                Err(_) => n /= 2,
+            }
+        }
+        let mut projects: Vec<NativeId> = due.into_iter().take(n).map(|(_, id)| id.clone()).collect();
+        if reading == Reading::News {
+            self.fill(&mut projects, now);
+        }
+        Ok(projects)
+    }
+
+    /// How many projects one piece of such a reading has at most.
+    fn piece(&self, reading: Reading) -> usize {
+        match (reading, self.batching) {
+            (Reading::News, Some(batching)) => batching.per_request,
+            _ => READ_AT_ONCE,
+        }
+    }
+
+    /// What reading so many takes, of whatever it is paid from.
+    #[expect(clippy::cast_precision_loss, reason = "a question's cost")]
+    fn cost(&self, reading: Reading, projects: usize) -> f64 {
+        match (reading, self.batching) {
+            (Reading::News, Some(batching)) => batching.cost.max(1) as f64,
+            _ => self.costs.reading(projects),
+        }
+    }
+
+    /// Those that will be due soonest come along for nothing.
+    fn fill(&self, projects: &mut Vec<NativeId>, now: Timestamp) {
+        let room = self.piece(Reading::News).saturating_sub(projects.len());
+        if room == 0 {
+            return;
+        }
+        let chosen: BTreeSet<_> = projects.iter().collect();
+        let clock = self.clock(now);
+        let mut more: Vec<_> = self
+            .idle()
+            .filter(|(id, _)| !chosen.contains(id))
+            .filter_map(|(id, track)| Some((track.wants(Reading::News, clock)?.1, id)))
+            .collect();
+        latest_first(&mut more);
+        let more: Vec<_> = more.into_iter().take(room).map(|(_, id)| id.clone()).collect();
+        projects.extend(more);
+    }
+
+    fn idle(&self) -> impl Iterator<Item = (&NativeId, &Track)> {
+        self.tracks.iter().filter(|(id, _)| !self.reading.contains(*id))
+    }
+
+    fn list(&mut self, now: Timestamp) -> Next {
+        self.bucket.reserve(Slot::Listing, PAGE);
+        self.busy[Slot::Listing as usize] = true;
+        if self.listing.began_at.is_none() {
+            (self.listing.began_at, self.listing.spent) = (Some(now), 0.0);
+        }
+        Next::Do(Work::List)
+    }
+
+    fn start(&mut self, projects: Vec<NativeId>, reading: Reading) -> Next {
+        let (slot, cost) = (reading.slot(), self.cost(reading, projects.len()));
+        match self.batches.as_mut().filter(|_| reading == Reading::News) {
+            Some(batches) => batches.take(cost),
+            None => self.bucket.reserve(slot, cost),
+        }
+        self.reading.extend(projects.iter().cloned());
+        self.busy[slot as usize] = true;
+        Next::Do(Work::Read { projects, reading })
+    }
+
+    /// The listing told of a project. `known` is what is known of it now; `None` when it is not to be asked (archived, no
+    /// CI). `active_at` is the platform's time of its last activity: where that has risen, it is due.
+    pub fn listed(
+        &mut self,
+        id: &NativeId,
+        known: Option<Known>,
+        active_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let track = self.tracks.entry(id.clone()).or_insert_with(|| Track::new(now));
+        track.listed(known, active_at, now);
+    }
+
+    /// A project was read, or could not be. `asked_at` is when the question was sent.
+    pub fn read(
+        &mut self,
+        id: &NativeId,
+        known: Known,
+        reading: Reading,
+        answer: Answer,
+        asked_at: Timestamp,
+    ) {
+        if let Some(track) = self.tracks.get_mut(id) {
+            track.read(known, reading != Reading::News, answer, asked_at);
+        }
+    }
+
+    /// The listing told a project's state as well.
+    pub fn told(&mut self, id: &NativeId, known: Known, answer: Answer, asked_at: Timestamp) {
+        if let Some(track) = self.tracks.get_mut(id) {
+            track.read(known, true, answer, asked_at);
+            track.told_at = Some(asked_at);
+        }
+    }
+
+    /// A project left.
+    pub fn forget(&mut self, id: &NativeId) {
+        self.tracks.remove(id);
+    }
+
+    /// The platform cannot tell what moved.
+    pub fn cannot_tell_moved(&mut self) {
+        self.listing.moved_at = None;
+    }
+
+    /// How far the first reading is, and whether anything can be read.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let asked = || self.tracks.values().filter(|t| t.is_asked());
+        Standing {
+            asked: asked().count(),
+            unread: asked().filter(|t| t.is_unread()).count(),
+            failing: asked().filter(|t| t.is_failing()).count(),
+            listed: self.listing.once,
+        }
+    }
+
+    /// A piece of work ended well. `more`: the listing has further pages; or more has moved than was told.
+    pub fn done(&mut self, work: &Work, more: bool, now: Timestamp) {
+        self.ended(work);
+        self.circuit.close();
+        let moved_every = MOVED_EVERY.min(self.plan.every);
+        if *work == Work::Moved {
+            self.listing.moved_at = self.listing.moved_at.map(|_| after(now, moved_every));
+            if more {
+                self.listing.due_at = now;
+            }
+        }
+        if *work == Work::List && !more {
+            let spent = std::mem::take(&mut self.listing.spent);
+            self.listing.began_at = None;
+            self.listing.once = true;
+            self.listing.due_at = after(now, self.listing_every(spent));
+            self.listing.moved_at = self.listing.moved_at.map(|_| after(now, moved_every));
+            let asked = || self.tracks.values().filter(|t| t.is_asked());
+            self.listing.tells = asked().count() > 0 && asked().all(Track::is_told);
+        }
+    }
+
+    /// How long after a listing that took so many requests the next one is due.
+    fn listing_every(&self, spent: f64) -> SignedDuration {
+        let rate = self.bucket.even_rate() * LISTING_SHARE;
+        let affordable = SignedDuration::try_from_secs_f64(spent / rate).unwrap_or(self.plan.every);
+        self.plan.every.max(affordable)
+    }
+
+    /// The source failed as a whole. `until` is what it said itself; `jitter`, 0 to 1, keeps sources that failed together from
+    /// coming back together. Gives back when it is tried again.
+    pub fn failed(
+        &mut self,
+        work: &Work,
+        until: Option<Timestamp>,
+        now: Timestamp,
+        jitter: f64,
+    ) -> Timestamp {
+        self.ended(work);
+        if *work == Work::List {
+            // It begins anew: a page that was asked for in another state of the platform leads nowhere.
+            (self.listing.began_at, self.listing.spent, self.listing.due_at) = (None, 0.0, now);
+        }
+        self.circuit.failed(until, now, jitter)
+    }
+
+    fn ended(&mut self, work: &Work) {
+        let slot = match work {
+            Work::List | Work::Moved => {
+                self.costs.known(PAGE);
+                Slot::Listing
+            }
+            Work::Read { projects, reading } => {
+                match reading {
+                    Reading::News if self.batches.is_some() => {}
+                    Reading::News => self.costs.known(self.cost(*reading, projects.len())),
+                    Reading::Urgent | Reading::Whole => self.costs.read(projects.len()),
+                }
+                for id in projects {
+                    self.reading.remove(id);
+                }
+                reading.slot()
+            }
+        };
+        self.busy[slot as usize] = false;
+        self.bucket.release(slot);
+    }
+
+    /// A webhook told of this project, or that something happened to it. One that no listing has told of yet is known now.
+    pub fn woken(&mut self, id: &NativeId, now: Timestamp) {
+        self.webhook_at = Some(now);
+        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(now)).woken(now);
+    }
+
+    /// Somebody looks at this project.
+    pub fn looked_at(&mut self, id: &NativeId, now: Timestamp) {
+        if let Some(track) = self.tracks.get_mut(id) {
+            track.looked_until = Some(after(now, LOOKED_FOR));
+        }
+    }
+
+    /// Something changed outside (a new token, a clock that was set, a reset that was announced): everything that waits for the
+    /// source is tried now.
+    pub fn wake(&mut self, now: Timestamp) {
+        self.circuit.try_now(now);
+        self.listing.due_at = self.listing.due_at.min(now);
+    }
+
+    /// Whether webhooks prove alive.
+    #[must_use]
+    pub fn webhooks_alive(&self, now: Timestamp) -> bool {
+        self.webhook_at.is_some_and(|at| now.duration_since(at) <= pace::WEBHOOKS_ALIVE)
+    }
+
+    /// Why a project is asked when it is; `None` for one that is not known.
+    #[must_use]
+    pub fn explain(&self, id: &NativeId, now: Timestamp) -> Option<Explanation> {
+        let track = self.tracks.get(id)?;
+        let mut explained = track.explain(self.clock(now), self.reading.contains(id));
+        explained.paused_until = self.circuit.open_until(now);
+        if track.is_told() && explained.why != Why::Woken {
+            explained.due_at = explained.due_at.map(|_| self.listing_due(now));
+        }
+        explained.stretch = self.stretch(now);
+        Some(explained)
+    }
+
+    /// What is wanted, over what may be spent: more than 1 when everything takes longer than meant.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of projects")]
+    fn stretch(&self, now: Timestamp) -> f64 {
+        let clock = self.clock(now);
+        // Never read counts once, not for ever.
+        let per_second = |t: &Track| t.pace(clock).map(|(every, _)| 1.0 / every.as_secs_f64().max(10.0));
+        let wanted: f64 = self.tracks.values().filter(|t| !t.is_told()).filter_map(per_second).sum();
+        let (cost, rate) = match self.batching {
+            Some(batching) => (
+                batching.cost.max(1) as f64 / batching.per_request as f64,
+                self.batches.as_ref().unwrap_or(&self.bucket).background_rate(),
+            ),
+            None => (self.costs.per_project(), self.bucket.background_rate()),
+        };
+        if wanted <= 0.0 { 1.0 } else { (wanted * cost / rate.max(1e-6)).max(1.0) }
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub fn figures(&self, now: Timestamp) -> Figures {
+        let (clock, asked) = (self.clock(now), || self.tracks.values().filter(|t| t.is_asked()));
+        let mut ages: Vec<_> = asked().filter_map(|t| t.read_at).map(|at| now.duration_since(at)).collect();
+        ages.sort_unstable();
+        let own = asked().filter(|t| !t.is_told()).filter_map(|t| t.due_at(clock));
+        Figures {
+            projects: asked().count(),
+            due: asked().filter(|t| t.due_at(clock).is_some_and(|at| at <= now)).count(),
+            unread: asked().filter(|t| t.is_unread()).count(),
+            next_at: own.chain([self.listing_due(now)]).min(),
+            stretch: self.stretch(now),
+            age_median: ages.get(ages.len() / 2).copied(),
+            age_worst: ages.last().copied(),
+            webhooks_alive: self.webhooks_alive(now),
+            open_until: self.circuit.open_until(now).map(|at| (at, self.circuit.failures())),
+        }
+    }
+}
+
+/// The latest first; of equals the order of the ids, so that nothing depends on chance.
+fn latest_first(due: &mut [(f64, &NativeId)]) {
+    due.sort_by(|(a, id_a), (b, id_b)| b.total_cmp(a).then_with(|| id_a.cmp(id_b)));
+}
+
+fn after(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// The same of a settings' duration.
+#[must_use]
+pub fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

@@ -1,0 +1,261 @@
+//! The schedule against a platform in virtual time: it keeps to the limit and to an even rate, nothing starves, and what
+//! matters is read soon. No I/O and no clock: a day takes a moment.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod platform;
+
+use aggregator::schedule::{GAP, MAX_PAUSE, Next, Reading, SETTLE, Work, most_in_any_window};
+use domain::Timestamp;
+use jiff::SignedDuration;
+use platform::{Limit, Platform, secs};
+use proptest::prelude::*;
+
+const MINUTES_5: SignedDuration = SignedDuration::from_mins(5);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const GITHUB: Limit = Limit { limit: 5_000, window: HOUR };
+
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn even(limit: Limit) -> f64 {
+    limit.limit as f64 / limit.window.as_secs_f64()
+}
+
+#[test]
+fn what_runs_is_read_every_ten_seconds_and_what_is_active_within_a_minute() {
+    let mut platform = Platform::new(40, MINUTES_5, Some(GITHUB));
+    platform.cost = 1;
+    for n in 0..40 {
+        platform.with(n, |p, now| {
+            p.running = n < 3;
+            p.moved_at = Some(now - SignedDuration::from_hours(if n < 20 { 0 } else { 24 * 40 }));
+        });
+    }
+    platform.run_for(secs(120));
+    let since = platform.now;
+    platform.run_for(HOUR / 4);
+    for n in 0..3 {
+        assert!(platform.longest_gap(n, since) <= secs(25), "{n}: {}", platform.longest_gap(n, since));
+    }
+    for n in 3..20 {
+        assert!(platform.longest_gap(n, since) <= secs(60), "{n}: {}", platform.longest_gap(n, since));
+    }
+    let of_dormant = platform.reads.iter().filter(|(at, id, _)| *at >= since && *id == Platform::id(30));
+    assert!(of_dormant.count() <= 1, "an hour between two readings");
+}
+
+#[test]
+fn many_at_once_are_asked_for_news_and_now_and_then_for_everything() {
+    let mut platform = Platform::new(1_000, MINUTES_5, Some(GITHUB));
+    (platform.cost, platform.batch) = (1, Some(100));
+    for n in 300..1_000 {
+        platform.with(n, |p, now| p.moved_at = Some(now - SignedDuration::from_hours(24 * 40)));
+    }
+    platform.run_for(HOUR);
+    let since = platform.now;
+    platform.run_for(HOUR);
+    for n in 0..300 {
+        assert!(platform.longest_gap(n, since) <= secs(60), "{n}: {}", platform.longest_gap(n, since));
+    }
+    let whole: Vec<_> = platform.reads.iter().filter(|(_, _, r)| *r == Reading::Whole).collect();
+    let distinct: std::collections::BTreeSet<_> = whole.iter().map(|(_, id, _)| id).collect();
+    assert_eq!(distinct.len(), 1_000, "each was read in whole");
+    assert!(platform.sent_since(since) <= 1_000, "{} requests in an hour", platform.sent_since(since));
+}
+
+#[test]
+fn a_listing_that_tells_everything_is_the_only_request_of_a_refresh() {
+    let mut platform = Platform::new(80, MINUTES_5, None);
+    platform.tells = true;
+    platform.run_for(HOUR);
+    assert!(platform.reads.is_empty(), "{:?}", platform.reads.len());
+    // Active ones every 45 s, by one request about all.
+    assert!((70..=90).contains(&platform.spent), "{}", platform.spent);
+}
+
+#[test]
+fn a_webhook_is_read_for_after_a_moment_and_not_too_often() {
+    let mut platform = Platform::new(5, MINUTES_5, Some(GITHUB));
+    platform.run_for(secs(300));
+    let (id, begun) = (Platform::id(2), platform.now);
+    for _ in 0..600 {
+        platform.scheduler.woken(&id, platform.now);
+        platform.run_for(SignedDuration::from_millis(100));
+    }
+    let of_it = platform.reads.iter().filter(|(at, read, _)| *read == id && *at >= begun);
+    let of_it: Vec<_> = of_it.map(|(at, _, how)| (*at, *how)).collect();
+    assert!(of_it[0].0.duration_since(begun) >= SETTLE);
+    assert!(of_it[0].0.duration_since(begun) <= GAP + SETTLE);
+    assert!(of_it.iter().all(|(_, how)| *how == Reading::Urgent));
+    assert!(of_it.windows(2).all(|w| w[1].0.duration_since(w[0].0) >= GAP), "{of_it:?}");
+    assert!(of_it.len() >= 5, "and it does not starve: {of_it:?}");
+}
+
+#[test]
+fn who_looks_is_served_from_the_reserve_while_the_rest_waits() {
+    let limit = Limit { limit: 60, window: HOUR };
+    let mut platform = Platform::new(200, MINUTES_5, Some(limit));
+    platform.cost = 1;
+    platform.run_for(HOUR / 2);
+    let (id, begun) = (Platform::id(150), platform.now);
+    platform.scheduler.looked_at(&id, begun);
+    platform.run_for(secs(150));
+    let looked =
+        platform.reads.iter().find(|(at, read, how)| *at >= begun && *read == id && *how == Reading::Urgent);
+    assert!(looked.is_some(), "read although 200 projects wait for 60 requests an hour");
+}
+
+#[test]
+fn a_source_that_is_down_is_probed_by_one_question_at_a_time_and_comes_back_by_itself() {
+    let mut platform = Platform::new(300, MINUTES_5, Some(GITHUB));
+    platform.run_for(HOUR);
+    let begun = platform.now;
+    platform.down_until = begun + HOUR;
+    platform.run_until(begun + HOUR);
+    let asked = platform.sent_since(begun + secs(60));
+    assert!(asked <= 20, "{asked} requests to a source that was down for an hour");
+    let back = platform.now;
+    platform.run_for(MAX_PAUSE + MAX_PAUSE / 4 + secs(5));
+    assert!(platform.sent_since(back) > 1, "it is asked again");
+    assert!(platform.busiest() as f64 <= most_in_any_window(even(GITHUB)) + 1.0, "{}", platform.busiest());
+}
+
+#[test]
+fn something_that_changed_outside_wakes_it() {
+    let mut platform = Platform::new(3, MINUTES_5, None);
+    platform.down_until = platform.now + HOUR;
+    platform.run_for(HOUR / 2);
+    platform.down_until = platform.now;
+    platform.scheduler.wake(platform.now);
+    let means = aggregator::schedule::Means { budget: None, spent: platform.spent, batching: None };
+    assert_eq!(platform.scheduler.next(platform.now, means), Next::Do(Work::List), "a new token, say");
+}
+
+/// The platform's count outlives a restart, and what is kept of it tells the schedule that begins anew.
+#[test]
+fn restarts_in_a_loop_do_not_overdraw_the_limit() {
+    let limit = Limit { limit: 1_000, window: HOUR };
+    let mut platform = Platform::new(100, MINUTES_5, Some(limit));
+    for _ in 0..700 {
+        platform.restart();
+        platform.run_for(secs(3));
+    }
+    assert!(platform.sent_since(Timestamp::MIN) >= 700, "and what the limit allows is used");
+}
+
+#[test]
+fn every_decision_is_explained() {
+    let mut platform = Platform::new(3, MINUTES_5, None);
+    platform.run_for(secs(60));
+    let told = platform.scheduler.explain(&Platform::id(1), platform.now).unwrap();
+    assert_eq!(told.why.as_str(), "active");
+    assert_eq!(told.due_at, told.asked_at.map(|at| at + secs(45)));
+    platform.scheduler.woken(&Platform::id(1), platform.now);
+    let told = platform.scheduler.explain(&Platform::id(1), platform.now).unwrap();
+    assert_eq!(told.why.as_str(), "webhook");
+    assert!(told.hooked && told.webhook_at == Some(platform.now));
+    platform.run_for(secs(20));
+    let told = platform.scheduler.explain(&Platform::id(1), platform.now).unwrap();
+    assert_eq!(told.every, Some(secs(225)), "its webhooks prove alive");
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Runs(usize),
+    Ends(usize),
+    Webhook(usize),
+    Looks(usize),
+    Down(i64),
+    Suspended(i64),
+    Woken,
+    Restarted,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (0..60_usize).prop_map(Event::Runs),
+        (0..60_usize).prop_map(Event::Ends),
+        (0..60_usize).prop_map(Event::Webhook),
+        (0..60_usize).prop_map(Event::Looks),
+        (1..900_i64).prop_map(Event::Down),
+        (1..20_000_i64).prop_map(Event::Suspended),
+        Just(Event::Woken),
+        Just(Event::Restarted),
+    ]
+}
+
+fn story(platform: &mut Platform, events: &[(i64, Event)], projects: usize) {
+    for (wait, event) in events {
+        platform.run_for(secs(*wait));
+        let n = |n: &usize| n % projects;
+        match event {
+            Event::Runs(p) => platform.with(n(p), |p, now| (p.running, p.moved_at) = (true, Some(now))),
+            Event::Ends(p) => platform.with(n(p), |p, now| (p.running, p.moved_at) = (false, Some(now))),
+            Event::Webhook(p) => platform.scheduler.woken(&Platform::id(n(p)), platform.now),
+            Event::Looks(p) => platform.scheduler.looked_at(&Platform::id(n(p)), platform.now),
+            Event::Down(seconds) => platform.down_until = platform.now + secs(*seconds),
+            Event::Suspended(seconds) => platform.now += secs(*seconds),
+            Event::Woken => platform.scheduler.wake(platform.now),
+            Event::Restarted => platform.restart(),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Whatever happens: never over the limit, and never twice the even rate. (The platform of the test fails when it is
+    /// asked too much.)
+    #[test]
+    fn the_limit_and_the_even_rate_hold_whatever_happens(
+        events in prop::collection::vec((0..400_i64, event()), 1..25),
+        projects in 1..120_usize,
+        limit in prop_oneof![Just(60_u64), Just(1_000), Just(5_000), Just(15_000)],
+        batch in prop_oneof![Just(None), Just(Some(20)), Just(Some(100))],
+        cost in 1..3_u64,
+    ) {
+        let limit = Limit { limit, window: HOUR };
+        let mut platform = Platform::new(projects, MINUTES_5, Some(limit));
+        (platform.batch, platform.cost) = (batch, cost);
+        story(&mut platform, &events, projects);
+        platform.run_for(HOUR / 4);
+        let bound = most_in_any_window(even(limit));
+        prop_assert!(platform.busiest() as f64 <= bound + 1.0, "{} in ten seconds, of {bound}", platform.busiest());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    /// However little there is to spend, every project is read again and again, in proportion.
+    #[test]
+    fn nothing_starves(
+        projects in 1..200_usize,
+        limit in prop_oneof![Just(1_000_u64), Just(5_000)],
+        running in 0..50_usize,
+    ) {
+        let limit = Limit { limit, window: HOUR };
+        let mut platform = Platform::new(projects, MINUTES_5, Some(limit));
+        for n in 0..running.min(projects) {
+            platform.with(n, |p, _| p.running = true);
+        }
+        platform.run_for(HOUR / 2);
+        let since = platform.now;
+        platform.run_for(HOUR);
+        let stretch = platform.scheduler.figures(platform.now).stretch;
+        for n in 0..projects {
+            let longest = platform.longest_gap(n, since).as_secs_f64();
+            prop_assert!(longest <= 60.0 * (1.0 + 2.0 * stretch), "{n} waited {longest} s at stretch {stretch}");
+        }
+    }
+
+    /// The same story ends the same way.
+    #[test]
+    fn it_is_deterministic(events in prop::collection::vec((0..100_i64, event()), 1..15)) {
+        let told = || {
+            let mut platform = Platform::new(30, MINUTES_5, Some(GITHUB));
+            story(&mut platform, &events, 30);
+            (platform.sent, platform.reads)
+        };
+        prop_assert_eq!(told(), told());
+    }
+}
