@@ -112,6 +112,9 @@ pub enum Extent {
     /// default branch, the count of runs and the problems. Often empty. Only an answer to an ask that was not
     /// [`HeadsAsk::full`].
     News,
+    /// Something moved, and only the whole state tells what: to be asked for soon, with [`HeadsAsk::full`]. Of the rest only
+    /// [`Heads::last_activity_at`] counts. An answer like [`Extent::News`].
+    Moved,
 }
 
 /// The state of one project: its default branch and its newest runs on all branches.

@@ -68,6 +68,13 @@ pub struct Limits {
     pub github_hourly: Option<u32>,
     /// GitHub, without, per hour (60).
     pub github_anonymous_hourly: Option<u32>,
+    /// GitHub's points for GraphQL, per hour (5,000).
+    pub github_points_hourly: Option<u32>,
+    /// GitHub's secondary limit of requests per minute (900), which counts what is free otherwise. Off unless
+    /// [`Limits::published`]: a clock that stands still never lets a minute pass.
+    pub github_per_minute: Option<u32>,
+    /// The same of questions to GraphQL (2,000).
+    pub github_questions_per_minute: Option<u32>,
     /// GitLab, with a token, per minute (2,000).
     pub gitlab_per_minute: Option<u32>,
     /// GitLab, without, per minute (500).
@@ -85,11 +92,27 @@ impl Default for Limits {
         Self {
             github_hourly: Some(5_000),
             github_anonymous_hourly: Some(60),
+            github_points_hourly: Some(5_000),
+            github_per_minute: None,
+            github_questions_per_minute: None,
             gitlab_per_minute: Some(2_000),
             gitlab_anonymous_per_minute: Some(500),
             gitlab_project_per_minute: None,
             bitbucket_hourly: Some(1_000),
             bitbucket_anonymous_hourly: Some(60),
+        }
+    }
+}
+
+impl Limits {
+    /// All limits that github.com, gitlab.com and bitbucket.org publish.
+    #[must_use]
+    pub fn published() -> Self {
+        Self {
+            github_per_minute: Some(900),
+            github_questions_per_minute: Some(2_000),
+            gitlab_project_per_minute: Some(400),
+            ..Self::default()
         }
     }
 }

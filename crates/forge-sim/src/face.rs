@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::access::Access;
 use crate::gitea;
+use crate::github::Installation;
 use crate::http::{Reply, Request};
 use crate::world::{FaceId, Style, World};
 
@@ -31,6 +32,10 @@ pub struct FaceSettings {
     pub store_url: String,
     /// Key of the signatures of those links.
     pub store_key: u64,
+    /// Where GitHub's App is installed.
+    pub installations: Vec<Installation>,
+    /// Whether GitHub and GitLab have GraphQL.
+    pub graphql: bool,
     /// Which generation of its API Gitea speaks.
     pub gitea: gitea::Api,
 }

@@ -23,6 +23,7 @@ pub mod faults;
 pub mod gitea;
 pub mod github;
 pub mod gitlab;
+mod graphql;
 pub mod http;
 pub mod jenkins;
 mod mangle;

@@ -78,8 +78,11 @@ pub struct SimBuilder {
     pace: Pace,
     broken: Option<usize>,
     running: Option<usize>,
+    asleep: f64,
     driven: bool,
     gitea: gitea::Api,
+    installations: Vec<github::Installation>,
+    graphql: bool,
 }
 
 impl SimBuilder {
@@ -132,6 +135,20 @@ impl SimBuilder {
         self
     }
 
+    /// Where the App of the simulated GitHub is installed. Default: at one organization.
+    #[must_use]
+    pub fn installations(mut self, installations: Vec<github::Installation>) -> Self {
+        self.installations = installations;
+        self
+    }
+
+    /// GitHub and GitLab are servers without GraphQL.
+    #[must_use]
+    pub fn without_graphql(mut self) -> Self {
+        self.graphql = false;
+        self
+    }
+
     /// How fast the world moves by itself. Default: [`Pace::STILL`].
     #[must_use]
     pub fn pace(mut self, pace: Pace) -> Self {
@@ -150,6 +167,13 @@ impl SimBuilder {
     #[must_use]
     pub fn running(mut self, running: usize) -> Self {
         self.running = Some(running);
+        self
+    }
+
+    /// This share of the lively projects, 0 to 1, sleeps: nothing has happened in them for days. Default 0.
+    #[must_use]
+    pub fn asleep(mut self, share: f64) -> Self {
+        self.asleep = share.clamp(0.0, 1.0);
         self
     }
 
@@ -178,6 +202,8 @@ impl SimBuilder {
             access: self.access,
             store_url: format!("http://{store_addr}"),
             store_key: self.seed ^ 0x5eed,
+            installations: self.installations,
+            graphql: self.graphql,
             gitea: self.gitea,
         };
         let faces: Vec<Box<dyn Face>> =
@@ -190,6 +216,7 @@ impl SimBuilder {
             pace,
             broken: self.broken,
             running: self.running,
+            asleep: self.asleep,
         }));
         let shared = Shared {
             world: world.clone(),
@@ -236,8 +263,11 @@ impl Sim {
             pace: Pace::STILL,
             broken: None,
             running: None,
+            asleep: 0.0,
             driven: false,
             gitea: gitea::Api::default(),
+            installations: vec![github::Installation { id: 1, account: "acme".to_owned() }],
+            graphql: true,
         }
     }
 

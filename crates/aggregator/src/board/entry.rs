@@ -245,6 +245,13 @@ impl Entry {
         {
             Arc::make_mut(&mut self.project).last_activity_at = Some(moved);
         }
+        if heads.extent == Extent::Moved {
+            // The default branch may have, whatever the platform's time of its last activity says.
+            if let Some((_, read_at)) = &mut self.head {
+                *read_at = None;
+            }
+            return false;
+        }
         let runs: Vec<_> = heads.pipelines.into_iter().map(Pipeline::bounded).collect();
         if !late {
             self.asked_at = Some(asked_at);

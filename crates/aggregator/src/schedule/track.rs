@@ -18,6 +18,8 @@ pub enum Answer {
     Changed,
     /// Nothing new.
     Unchanged,
+    /// Something moved, and only the whole state tells what.
+    Moved,
     /// Nothing, and why.
     Failed(String),
 }
@@ -67,6 +69,8 @@ pub(super) struct Track {
     active_at: Option<Timestamp>,
     /// The listing says that something happened since it was read.
     moved: bool,
+    /// News say that only the whole state tells what happened.
+    moved_on: bool,
     asked_at: Option<Timestamp>,
     /// When its whole state was last asked for.
     whole_at: Option<Timestamp>,
@@ -88,6 +92,7 @@ impl Track {
             listed_at: now,
             active_at: None,
             moved: false,
+            moved_on: false,
             asked_at: None,
             whole_at: None,
             read_at: None,
@@ -142,7 +147,9 @@ impl Track {
             (self.failures, self.read_at) = (0, Some(asked_at));
         }
         if whole {
-            self.whole_at = Some(asked_at);
+            (self.whole_at, self.moved_on) = (Some(asked_at), false);
+        } else {
+            self.moved_on |= answer == Answer::Moved;
         }
         self.woken_at = self.woken_at.filter(|at| *at > asked_at);
         self.moved = false;
@@ -209,17 +216,15 @@ impl Track {
                 Some((at, now.duration_since(at).as_secs_f64()))
             }
             _ if self.is_told() => None,
-            Reading::Whole if batched => {
-                // News come first: a glance at everything, and only then everything of each.
-                self.asked_at?;
-                Some(match self.whole_at {
-                    None => (self.listed_at, UNREAD + now.duration_since(self.listed_at).as_secs_f64()),
-                    Some(at) => {
-                        let every = pace::whole(every, plan);
-                        (after(at, every), lateness(at, every, now))
-                    }
-                })
-            }
+            Reading::News if self.asked_at.is_none() => None,
+            Reading::Whole if batched => Some(match self.whole_at {
+                None => (self.listed_at, UNREAD + now.duration_since(self.listed_at).as_secs_f64()),
+                Some(at) => {
+                    let gap = GAP.min(plan.every);
+                    let every = if self.moved_on { gap } else { pace::whole(every, plan) };
+                    (after(at, every), lateness(at, every, now))
+                }
+            }),
             Reading::News | Reading::Whole => Some(match self.asked_at {
                 None => (self.listed_at, UNREAD + now.duration_since(self.listed_at).as_secs_f64()),
                 Some(at) => (after(at, every), lateness(at, every, now)),

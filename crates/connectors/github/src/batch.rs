@@ -14,7 +14,7 @@
 //! | a run of a shown branch's newest commit that is not known, has ended or was started over | read by REST |
 //! | a push to any branch, for a while: runs come a moment after it | read by REST |
 //! | a known run goes on elsewhere: another branch, an older commit | read by REST |
-//! | more check suites than are asked for, a repository that it does not tell of | read by REST |
+//! | more check suites than are asked for, and not the newest ones; a repository that it does not tell of | read by REST |
 //!
 //! Reading by REST is conditional, and a 304 is free: what goes on elsewhere costs a request only when it moves.
 //!
@@ -24,13 +24,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use connector::graphql::{Answer, Dialect};
 use connector::http::Budget;
 use connector::wire::{lenient_string, lenient_time, lenient_u64};
 use connector::{Extent, Heads, HeadsAsk};
-use domain::{Completeness, Pipeline, Project, RunId, Status, Timestamp};
+use domain::{Completeness, Pipeline, RunId, Status, Timestamp};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -45,19 +44,16 @@ pub(crate) const DIALECT: Dialect =
 pub(crate) const WORTH_A_QUESTION: usize = 4;
 /// What GitHub counts points in.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// Check suites of one commit that are asked for. Ten workflows with three attempts by schedule are within.
+/// Check suites of one commit that are asked for, the last of them: a nightly run adds one each night.
 const SUITES: usize = 30;
 /// Further branches of one repository that are asked for: each costs as much as a repository.
 const MAX_BRANCHES: usize = 5;
 /// How long after a push a repository is read by REST as well: its runs come into being after it.
 const SETTLES_WITHIN: SignedDuration = SignedDuration::from_mins(3);
 
-/// Whether a question about many may do for this one: something is known that it can be compared with.
+/// Whether a question about many may do for this one.
 pub(crate) fn fits(ask: &HeadsAsk) -> bool {
-    !ask.full
-        && ask.branches.len() <= MAX_BRANCHES
-        && (ask.known_head.is_some() || !ask.known.is_empty())
-        && owner_and_name(ask.project.key.id.as_str()).is_some()
+    !ask.full && ask.branches.len() <= MAX_BRANCHES && owner_and_name(ask.project.key.id.as_str()).is_some()
 }
 
 /// The question about these. Names are of GitHub's own alphabet; branches are written as JSON strings, which GraphQL's are
@@ -76,8 +72,8 @@ pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
     let _ = write!(
         query,
         "}}\nfragment R on Repository {{ pushedAt defaultBranchRef {{ name ...B }} }}\n\
-         fragment B on Ref {{ target {{ oid ... on Commit {{ checkSuites(first: {SUITES}) {{ totalCount nodes {{ \
-         status conclusion workflowRun {{ databaseId updatedAt }} }} }} }} }} }}\n"
+         fragment B on Ref {{ target {{ oid ... on Commit {{ checkSuites(last: {SUITES}) {{ totalCount nodes {{ \
+         status conclusion workflowRun {{ resourcePath updatedAt }} }} }} }} }} }}\n"
     );
     (query, Value::Object(Map::new()))
 }
@@ -156,8 +152,9 @@ struct Suite {
 
 #[derive(Debug, Deserialize)]
 struct Run {
-    #[serde(default, rename = "databaseId", deserialize_with = "lenient_u64")]
-    id: Option<u64>,
+    /// `/owner/repository/actions/runs/ID`: the `databaseId` is a number of 32 bits, and the ids of runs are not.
+    #[serde(default, rename = "resourcePath", deserialize_with = "lenient_string")]
+    path: Option<String>,
     #[serde(default, rename = "updatedAt", deserialize_with = "lenient_time")]
     updated_at: Option<Timestamp>,
 }
@@ -192,41 +189,23 @@ impl Told {
     }
 }
 
-/// What follows from a row.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Nothing is to be read: these runs moved, if any.
-    News(Heads),
-    /// REST has to tell.
-    Read(Box<HeadsAsk>),
-}
-
-/// Compares a row with what is known.
-pub(crate) fn judge(ask: HeadsAsk, row: &Row, anonymous: bool, now: Timestamp) -> Verdict {
+/// Compares a row with what is known. What it does not tell of, or not enough, is to be read.
+pub(crate) fn judge(ask: &HeadsAsk, row: Option<&Row>, anonymous: bool, now: Timestamp) -> Heads {
+    let moved_on = |last_activity_at| Heads { extent: Extent::Moved, last_activity_at, ..Heads::default() };
+    let Some(row) = row else { return moved_on(None) };
     let pushed = row.pushed_at > ask.project.last_activity_at;
     let settling = row.pushed_at.is_some_and(|at| now.duration_since(at) < SETTLES_WITHIN);
     let (told, known) = (row.head.as_ref(), ask.known_head.as_ref().map(|(branch, _)| branch));
     let told_sha = told.and_then(|head| head.target.as_ref()?.oid.as_deref());
     let same_head = told.and_then(|head| head.name.as_deref()) == known.map(|head| head.name.as_str())
         && told_sha == known.and_then(|head| head.sha.as_deref());
-    let news = (!pushed && !settling && same_head).then(|| moved(&ask, row)).flatten();
+    let news = (!pushed && !settling && same_head).then(|| moved(ask, row)).flatten();
     match news {
-        Some(pipelines) if !lacks_details(&ask, anonymous) => {
-            Verdict::News(Heads { extent: Extent::News, pipelines, ..Heads::default() })
+        Some(pipelines) if !lacks_details(ask, anonymous) => {
+            Heads { extent: Extent::News, pipelines, ..Heads::default() }
         }
-        _ => Verdict::Read(Box::new(informed(ask, row, same_head))),
+        _ => moved_on(row.pushed_at.filter(|_| pushed)),
     }
-}
-
-/// The same question, knowing when the repository was pushed to and whether its default branch is where it was.
-fn informed(mut ask: HeadsAsk, row: &Row, same_head: bool) -> HeadsAsk {
-    if row.pushed_at > ask.project.last_activity_at {
-        ask.project = Arc::new(Project { last_activity_at: row.pushed_at, ..Project::clone(&ask.project) });
-    }
-    if !same_head {
-        ask.known_head = None;
-    }
-    ask
 }
 
 /// The known runs that are in another state now; `None` when there is more than that.
@@ -241,15 +220,12 @@ fn moved(ask: &HeadsAsk, row: &Row) -> Option<Vec<Pipeline>> {
     });
     for (head, branch) in default.into_iter().chain(others) {
         let Some(suites) = head.target.as_ref().and_then(|commit| commit.suites.as_ref()) else { continue };
-        if suites.total.unwrap_or(u64::MAX) > suites.nodes.len() as u64 {
-            return None;
-        }
         // Further back than what is known of the branch is of no concern.
         let oldest = ask.known.iter().filter(|run| run.branch.as_deref() == Some(branch));
         let oldest = oldest.filter_map(|run| run.id.as_str().parse::<u64>().ok()).min();
         for suite in suites.nodes.iter().flatten() {
             let Some(run) = &suite.run else { continue };
-            let number = run.id?;
+            let number: u64 = run.path.as_deref()?.rsplit('/').next()?.parse().ok()?;
             let id = RunId::from(number);
             if !seen.insert(id.clone()) {
                 continue;
@@ -259,6 +235,13 @@ fn moved(ask: &HeadsAsk, row: &Row) -> Option<Vec<Pipeline>> {
                 None if oldest.is_some_and(|oldest| number < oldest) => {}
                 None => return None,
             }
+        }
+        // In which order they come is not said: what is not among the last has to be older than what is known.
+        let all = suites.total.is_some_and(|total| total <= suites.nodes.len() as u64);
+        let sha = head.target.as_ref().and_then(|commit| commit.oid.as_deref());
+        let mut of_commit = ask.known.iter().filter(|run| run.sha.as_deref() == sha);
+        if !all && of_commit.next().is_none_or(|newest| !seen.contains(&newest.id)) {
+            return None;
         }
     }
     let shown = |run: &Pipeline| {

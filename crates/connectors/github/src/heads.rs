@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use jiff::SignedDuration;
 
-use crate::batch::{self, Told, Verdict};
+use crate::batch::{self, Told};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
@@ -38,41 +38,28 @@ pub(crate) fn branch_heads<'a>(
         Some(_) => asks.into_iter().partition(batch::fits),
         None => (Vec::new(), asks),
     };
-    let of_many = match batch {
-        Some(batch) if many.len() >= batch::WORTH_A_QUESTION => {
-            let answers = batch.ask_all(many, batch::question);
-            let dealt = answers.flat_map(move |(asks, answer)| {
-                if let Some((cost, budget)) = answer.as_ref().and_then(|a: &Answer<Told>| a.data.price()) {
-                    batch.paid(cost, budget);
-                }
-                stream::iter(Told::dealt(asks, answer))
-            });
-            dealt.boxed()
-        }
-        _ => stream::iter(many.into_iter().map(|ask| (ask, None))).boxed(),
-    };
-    stream::iter(each.into_iter().map(|ask| (ask, None)))
-        .chain(of_many)
-        .map(move |(ask, row)| {
+    let (many, each) =
+        if many.len() < batch::WORTH_A_QUESTION { (Vec::new(), [each, many].concat()) } else { (many, each) };
+    let read = stream::iter(each)
+        .map(move |ask| {
             Box::pin(async move {
-                let key = ask.project.key.clone();
-                (key, told_or_read(github, ask, row).await)
+                let heads = heads(github, &ask).await;
+                (ask.project.key.clone(), heads)
             })
         })
-        .buffer_unordered(PROJECTS_AT_ONCE)
-        .boxed()
-}
-
-/// What a question about many told, or what REST does where that is not enough.
-async fn told_or_read(github: &GitHub, ask: HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
-    let Some(row) = row else { return heads(github, &ask).await };
-    match batch::judge(ask, &row, github.anonymous, github.clock.now()) {
-        Verdict::News(heads) => Ok(heads),
-        Verdict::Read(ask) => {
-            let heads = heads(github, &ask).await?;
-            Ok(Heads { last_activity_at: ask.project.last_activity_at, ..heads })
+        .buffer_unordered(PROJECTS_AT_ONCE);
+    let Some(batch) = batch.filter(|_| !many.is_empty()) else { return read.boxed() };
+    let told = batch.ask_all(many, batch::question).flat_map(move |(asks, answer)| {
+        if let Some((cost, budget)) = answer.as_ref().and_then(|a: &Answer<Told>| a.data.price()) {
+            batch.paid(cost, budget);
         }
-    }
+        let judged = |(ask, row): (HeadsAsk, Option<batch::Row>)| {
+            let heads = batch::judge(&ask, row.as_ref(), github.anonymous, github.clock.now());
+            (ask.project.key.clone(), Ok(heads))
+        };
+        stream::iter(Told::dealt(asks, answer).into_iter().map(judged).collect::<Vec<_>>())
+    });
+    read.chain(told).boxed()
 }
 
 /// The branches that are shown whatever their age.

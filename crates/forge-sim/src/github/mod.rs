@@ -1,8 +1,10 @@
-//! GitHub's REST API, as far as a dashboard reads it, under `/` or `/api/v3`.
+//! GitHub's REST API, as far as a dashboard reads it, under `/` or `/api/v3`; GraphQL (`graphql`), and Apps (`app`).
 //!
 //! Facts: GitHub's own OpenAPI description (`tests/schemas/github.json` is cut from it) and, for headers and errors, recorded
 //! answers and the documentation.
 
+mod app;
+mod graphql;
 mod json;
 mod paging;
 mod repo_json;
@@ -14,8 +16,11 @@ use serde_json::json;
 
 use crate::access::{Access, Caller, Meter, Power, Reading, Token};
 use crate::face::{Face, FaceSettings};
+use crate::graphql::Schema;
 use crate::http::{Reply, Request, avatar, digest};
 use crate::world::{FaceId, JOBS_PER_RUN, LineKind, Project, Style, World};
+
+pub use app::{APP_ID, APP_KEY, APP_KEY_PKCS8, Installation};
 
 /// GitHub.
 pub const FACE: FaceId = FaceId("github");
@@ -24,6 +29,7 @@ pub(crate) const FIRST_RUN: u64 = 9_000_000_000;
 /// … and job ids above that.
 pub(crate) const FIRST_JOB: u64 = 30_000_000_000;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 const VERSIONS: &[&str] = &["2022-11-28", "2026-03-10"];
 const DOCS: &str = "https://docs.github.com/rest";
 
@@ -33,6 +39,12 @@ pub struct Github {
     access: Access,
     known: Meter,
     anonymous: Meter,
+    points: Meter,
+    requests_a_minute: Meter,
+    questions_a_minute: Meter,
+    app: app::App,
+    /// None: a server without GraphQL.
+    schema: Option<Schema>,
     store_url: String,
     store_key: u64,
 }
@@ -46,6 +58,11 @@ impl Github {
             access: settings.access.clone(),
             known: Meter::new(limits.github_hourly, HOUR),
             anonymous: Meter::new(limits.github_anonymous_hourly, HOUR),
+            points: Meter::new(limits.github_points_hourly, HOUR),
+            requests_a_minute: Meter::new(limits.github_per_minute, MINUTE),
+            questions_a_minute: Meter::new(limits.github_questions_per_minute, MINUTE),
+            app: app::App::new(settings.installations.clone()),
+            schema: settings.graphql.then(graphql::schema),
             store_url: settings.store_url.clone(),
             store_key: settings.store_key,
         }
@@ -90,7 +107,26 @@ impl Face for Github {
             Some(rest) => ("/api/v3", rest),
             None => ("", request.path.as_str()),
         };
-        let caller = self.access.caller(Self::token(request).as_deref());
+        let token = Self::token(request);
+        let installed = token.as_deref().and_then(|token| self.app.caller(token, request.now));
+        let integration = installed.is_some();
+        let caller = installed.map_or_else(|| self.access.caller(token.as_deref()), Caller::Known);
+        let parts = Request::segments(rest);
+        if parts.first().is_some_and(|first| first == "app") {
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            let reply = self.app.answer(request, &parts, token.as_deref());
+            return headed(reply, request, &Caller::Anonymous, None, &version);
+        }
+        let asks = matches!(request.path.as_str(), "/graphql" | "/api/graphql") && self.schema.is_some();
+        let minute = if asks { &self.questions_a_minute } else { &self.requests_a_minute };
+        // What is free otherwise is not here; a refused one does not make it longer.
+        if minute.count(caller.key(), request.now, 0).is_some_and(|reading| reading.is_exhausted()) {
+            return headed(too_fast(), request, &caller, None, &version);
+        }
+        minute.count(caller.key(), request.now, 1);
+        if asks {
+            return self.question(world, request, &caller, &version);
+        }
         let (meter, is_known) = match &caller {
             Caller::Known(_) => (&self.known, true),
             _ => (&self.anonymous, false),
@@ -116,11 +152,13 @@ impl Face for Github {
                     html: request.origin.clone(),
                     request,
                     caller: &caller,
+                    integration,
                     reading,
+                    points: self.points.count(caller.key(), request.now, 0),
                     store_url: &self.store_url,
                     store_key: self.store_key,
                 };
-                call.answer(world, &Request::segments(rest))
+                call.answer(world, &parts)
             }
         };
         let reply = tagged(request, &caller, reply);
@@ -129,6 +167,53 @@ impl Face for Github {
         let reading = meter.count(caller.key(), request.now, u32::from(!is_free));
         headed(reply, request, &caller, reading, &version)
     }
+}
+
+impl Github {
+    /// A question to GraphQL, which is paid in points of its own.
+    fn question(&self, world: &World, request: &Request, caller: &Caller, version: &str) -> Reply {
+        const TEMPLATE: &str = "POST /graphql";
+        let ok = |body: &serde_json::Value| Reply::json(TEMPLATE, StatusCode::OK, body);
+        let reply = match (&self.schema, caller) {
+            (_, Caller::Known(Token { power: Power::Full | Power::Read, .. }))
+                if request.method != Method::POST =>
+            {
+                error(StatusCode::NOT_FOUND, "Not Found", "")
+            }
+            (Some(schema), Caller::Known(Token { power: Power::Full | Power::Read, .. })) => {
+                let spent = self.points.count(caller.key(), request.now, 0).filter(|r| r.is_exhausted());
+                if let Some(reading) = spent {
+                    let message = "API rate limit exceeded.";
+                    let body = json!({ "errors": [{ "type": "RATE_LIMITED", "message": message }] });
+                    return headed_as("graphql", ok(&body), request, caller, Some(reading), version);
+                }
+                match graphql::read(schema, &request.body) {
+                    Ok(priced) => {
+                        let points = u32::try_from(priced.points).unwrap_or(u32::MAX);
+                        let reading = self.points.count(caller.key(), request.now, points);
+                        let body = graphql::reply(schema, world, &priced, caller, reading, &request.origin);
+                        return headed_as("graphql", ok(&body), request, caller, reading, version);
+                    }
+                    Err(body) => ok(&body),
+                }
+            }
+            (_, Caller::Known(Token { power: Power::None, .. })) => {
+                error(StatusCode::FORBIDDEN, "Resource not accessible by personal access token", "/graphql")
+            }
+            (_, Caller::Anonymous) => {
+                error(StatusCode::FORBIDDEN, "API rate limit exceeded for 127.0.0.1.", "/graphql")
+            }
+            _ => error(StatusCode::UNAUTHORIZED, "Bad credentials", "/graphql"),
+        };
+        headed(reply, request, caller, None, version)
+    }
+}
+
+/// The secondary limit.
+fn too_fast() -> Reply {
+    let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+    error(StatusCode::FORBIDDEN, message, "/using-the-rest-api/rate-limits-for-the-rest-api")
+        .with("retry-after", "60")
 }
 
 /// `{"message", "documentation_url", "status"}`.
@@ -190,6 +275,17 @@ fn headed(
     reading: Option<Reading>,
     version: &str,
 ) -> Reply {
+    headed_as("core", reply, request, caller, reading, version)
+}
+
+fn headed_as(
+    resource: &str,
+    reply: Reply,
+    request: &Request,
+    caller: &Caller,
+    reading: Option<Reading>,
+    version: &str,
+) -> Reply {
     let mut reply = reply
         .with("x-github-request-id", request_id(request))
         .with("x-github-media-type", "github.v3; format=json")
@@ -206,7 +302,7 @@ fn headed(
             .with("x-ratelimit-remaining", reading.remaining().to_string())
             .with("x-ratelimit-used", reading.used.to_string())
             .with("x-ratelimit-reset", reading.reset.as_second().to_string())
-            .with("x-ratelimit-resource", "core");
+            .with("x-ratelimit-resource", resource);
     }
     reply
 }

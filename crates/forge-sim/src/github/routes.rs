@@ -23,7 +23,11 @@ pub(super) struct Call<'a> {
     pub(super) html: String,
     pub(super) request: &'a Request,
     pub(super) caller: &'a Caller,
+    /// Whether it is an App that asks, not a person.
+    pub(super) integration: bool,
     pub(super) reading: Option<Reading>,
+    /// What is left for GraphQL.
+    pub(super) points: Option<Reading>,
     pub(super) store_url: &'a str,
     pub(super) store_key: u64,
 }
@@ -44,6 +48,17 @@ impl Call<'_> {
     pub(super) fn answer(&self, world: &mut World, parts: &[String]) -> Reply {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match (&self.request.method, parts.as_slice()) {
+            (_, ["user", ..]) if self.integration => {
+                error(StatusCode::FORBIDDEN, "Resource not accessible by integration", "/users/users")
+            }
+            (&Method::GET, ["installation", "repositories"]) if self.integration => {
+                let rows: Vec<&Project> = world.projects_of(FACE).filter(|p| p.member).collect();
+                page(self.request, &rows, |p| self.json().repo(p, true)).counted(
+                    "GET /installation/repositories",
+                    "repositories",
+                    rows.len(),
+                )
+            }
             (&Method::GET, ["user"]) => match self.caller.person() {
                 Some(person) => ok("GET /user", &self.json().current_user(person)),
                 None => error(
@@ -94,11 +109,18 @@ impl Call<'_> {
         let core = json!({
             "limit": reading.limit, "used": reading.used, "remaining": reading.remaining(), "reset": reading.reset.as_second(),
         });
+        let of = |reading: Reading| {
+            json!({
+                "limit": reading.limit, "used": reading.used, "remaining": reading.remaining(),
+                "reset": reading.reset.as_second(),
+            })
+        };
+        let points = self.points.map(of);
         let other = |limit: u32| json!({"limit": limit, "used": 0, "remaining": limit, "reset": reading.reset.as_second()});
         ok(
             "GET /rate_limit",
             &json!({
-                "resources": { "core": core, "search": other(30), "graphql": other(5_000), "code_search": other(10) },
+                "resources": { "core": core, "search": other(30), "graphql": points.unwrap_or_else(|| other(5_000)), "code_search": other(10) },
                 "rate": core,
             }),
         )

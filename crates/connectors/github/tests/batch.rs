@@ -1,0 +1,335 @@
+//! What moved in many repositories, by GraphQL, against a simulated GitHub that prices it as published.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connector::{Connector, Extent, Heads, HeadsAsk};
+use domain::{Clock, ManualClock, Project, ProjectKey, RunId, Status, Timestamp};
+use forge_sim::world::Shape;
+use forge_sim::{Effect, Fault, RunStatus, Sim, SimBuilder, World, github::FACE};
+use futures::StreamExt;
+use jiff::SignedDuration;
+
+const FIRST_RUN: u64 = 9_000_000_000;
+const ENDPOINT: &str = "POST /graphql";
+
+/// A source, and what is known of each repository, as the board keeps it.
+struct Forge {
+    sim: Sim,
+    clock: Arc<ManualClock>,
+    sim_clock: Arc<forge_sim::ManualClock>,
+    github: Arc<dyn Connector>,
+    known: BTreeMap<ProjectKey, (Project, Heads, Timestamp)>,
+}
+
+impl Forge {
+    async fn start(projects: usize) -> Self {
+        Self::with(projects, |builder| builder).await
+    }
+
+    /// Everything was read in full, twice, so that nothing is left to be learnt; and pushes are long ago.
+    async fn with(projects: usize, set: impl FnOnce(SimBuilder) -> SimBuilder) -> Self {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let sim_clock = Arc::new(forge_sim::ManualClock::new(now));
+        let builder = Sim::builder().seed(11).projects(projects).faces([FACE]).running(0);
+        let builder = builder.clock(Arc::clone(&sim_clock) as Arc<dyn forge_sim::Clock>);
+        let sim = set(builder).start().await.unwrap();
+        let clock = Arc::new(ManualClock::at(now));
+        let mut settings = support::settings(&format!("{}/api/v3/", sim.github_url()));
+        settings.token = Some(config::Secret::new(sim.token(), config::SecretFrom::Settings));
+        let github = support::source(&settings, Arc::clone(&clock) as Arc<dyn Clock>);
+        let mut forge = Self { sim, clock, sim_clock, github, known: BTreeMap::new() };
+        forge.pass(SignedDuration::from_mins(10));
+        let mut page = None;
+        loop {
+            let answer = forge.github.projects(page).await.unwrap();
+            let read = answer.items.into_iter().filter(|p| !p.archived && p.default_branch.is_some());
+            for project in read {
+                forge.known.insert(project.key.clone(), (project, Heads::default(), now));
+            }
+            page = answer.next;
+            if page.is_none() {
+                break;
+            }
+        }
+        forge.ask(true).await;
+        // What one reading leaves over.
+        for _ in 0..3 {
+            forge.sim.requests().clear();
+            forge.ask(false).await;
+        }
+        forge.sim.requests().clear();
+        forge
+    }
+
+    fn pass(&self, time: SignedDuration) {
+        self.clock.advance(time);
+        let now = self.sim_clock.advance(time);
+        self.sim.world().with(|w| w.advance_to(now));
+    }
+
+    fn asks(&self, full: bool) -> Vec<HeadsAsk> {
+        let ask = |(project, heads, at): &(Project, Heads, Timestamp)| HeadsAsk {
+            known: heads.pipelines.iter().cloned().map(Arc::new).collect(),
+            known_head: heads.default_branch.clone().map(|b| (b, project.last_activity_at)),
+            known_workflows: heads.workflows.clone().map(|w| (w, *at)),
+            full,
+            ..support::ask(project)
+        };
+        self.known.values().map(ask).collect()
+    }
+
+    /// Asks about all, and then for the whole of what moved, as the schedule does.
+    async fn ask(&mut self, full: bool) -> BTreeMap<ProjectKey, Heads> {
+        let mut out = self.take(self.asks(full)).await;
+        assert_eq!(out.len(), self.known.len(), "one answer to each question");
+        let moved = |key: &ProjectKey| out.get(key).is_some_and(|h| h.extent == Extent::Moved);
+        let again = self.asks(true).into_iter().filter(|ask| moved(&ask.project.key)).collect();
+        out.extend(self.take(again).await);
+        out
+    }
+
+    /// Asks, and takes the answers over as the board does.
+    async fn take(&mut self, asks: Vec<HeadsAsk>) -> BTreeMap<ProjectKey, Heads> {
+        let now = self.clock.now();
+        let answers: Vec<_> = self.github.branch_heads(asks).collect().await;
+        let mut out = BTreeMap::new();
+        for (key, heads) in answers {
+            let heads = heads.unwrap();
+            let (project, known, at) = self.known.get_mut(&key).unwrap();
+            if heads.last_activity_at.is_some() {
+                project.last_activity_at = heads.last_activity_at;
+            }
+            if heads.default_branch.is_some() {
+                known.default_branch.clone_from(&heads.default_branch);
+            }
+            if heads.workflows.is_some() {
+                known.workflows.clone_from(&heads.workflows);
+                *at = now;
+            }
+            match heads.extent {
+                Extent::Moved => known.default_branch = None,
+                Extent::Whole => known.pipelines.clone_from(&heads.pipelines),
+                Extent::News => {
+                    for run in &heads.pipelines {
+                        *known.pipelines.iter_mut().find(|k| k.id == run.id).unwrap() = run.clone();
+                    }
+                }
+            }
+            out.insert(key, heads);
+        }
+        out
+    }
+
+    /// A green repository: its world id, key and default branch.
+    fn green(&self, nth: usize) -> (forge_sim::ProjectId, ProjectKey, Arc<str>) {
+        self.sim.world().with(|w| {
+            let mut green = w.projects_of(FACE).filter(|p| p.member && p.shape == Shape::Green);
+            let project = green.nth(nth).unwrap();
+            let key = self.known.keys().find(|k| k.id.as_str() == project.full_path()).unwrap();
+            (project.id, key.clone(), project.default_branch.clone().unwrap())
+        })
+    }
+
+    /// Requests by method since the last look: questions, those that were paid, and those that were free.
+    fn spent(&self) -> (usize, usize, usize) {
+        let all = self.sim.requests().all();
+        self.sim.requests().clear();
+        let questions = all.iter().filter(|r| r.template == ENDPOINT).count();
+        let free = all.iter().filter(|r| r.status == 304).count();
+        (questions, all.len() - questions - free, free)
+    }
+
+    fn points_left(&self) -> u64 {
+        self.github.batching().unwrap().budget.unwrap().remaining
+    }
+}
+
+#[tokio::test]
+async fn nothing_moved_costs_a_point_for_a_hundred_repositories() {
+    let mut forge = Forge::start(106).await;
+    let repositories = forge.known.len();
+    assert!((101..=106).contains(&repositories), "{repositories}");
+    let before = forge.points_left();
+    let answers = forge.ask(false).await;
+    assert!(answers.values().all(|h| h.extent == Extent::News && h.pipelines.is_empty()), "nothing moved");
+    assert_eq!(forge.spent(), (2, 0, 0), "two questions and not one request");
+    assert_eq!(before - forge.points_left(), 2);
+    let batching = forge.github.batching().unwrap();
+    assert_eq!((batching.per_request, batching.cost), (100, 1));
+    // The budget of requests is another one.
+    assert_ne!(forge.github.budget().unwrap().remaining, forge.points_left());
+}
+
+#[tokio::test]
+async fn what_moved_costs_requests_and_nothing_else_does() {
+    let mut forge = Forge::start(36).await;
+    let moved: Vec<_> = (0..5).map(|nth| forge.green(nth)).collect();
+    let runs: Vec<u64> = forge.sim.world().with(|w| {
+        let start = |(id, _, main): &(_, _, Arc<str>)| {
+            w.push_commit(*id, main, World::person("lee"), "Move").unwrap();
+            w.start_pipeline(*id, main, 0, false).unwrap()
+        };
+        moved.iter().map(start).collect()
+    });
+    let answers = forge.ask(false).await;
+    for ((_, key, _), run) in moved.iter().zip(&runs) {
+        let heads = &answers[key];
+        let id = RunId::from(FIRST_RUN + run);
+        assert!(heads.pipelines.iter().any(|r| r.id == id && r.status.is_active()), "{key}");
+        assert_eq!(heads.extent, Extent::Whole);
+    }
+    let news = answers.values().filter(|h| h.extent == Extent::News).count();
+    assert_eq!(news, answers.len() - 5);
+    // Runs and branch of each that was pushed to.
+    let (questions, paid, _) = forge.spent();
+    assert_eq!((questions, paid), (1, 10));
+
+    // While they run: one question, and nothing that has to be paid in requests.
+    forge.pass(SignedDuration::from_mins(4));
+    forge.ask(false).await;
+    forge.spent();
+    forge.sim.world().with(|w| {
+        for ((id, ..), run) in moved.iter().zip(&runs) {
+            if w.get(*id).unwrap().pipeline(*run).unwrap().status.is_active() {
+                w.finish_pipeline(*id, *run, RunStatus::Failed).unwrap();
+            }
+        }
+    });
+    let answers = forge.ask(false).await;
+    for ((id, key, _), run) in moved.iter().zip(&runs) {
+        let (red, shown) = forge.sim.world().with(|w| {
+            let run = w.get(*id).unwrap().pipeline(*run).unwrap();
+            (
+                run.status,
+                forge.known[key].1.pipelines.iter().find(|r| r.id == RunId::from(FIRST_RUN + run.id)),
+            )
+        });
+        let shown = shown.unwrap();
+        assert_eq!(shown.status == Status::Failed, red == RunStatus::Failed, "{key} {shown:?}");
+        assert!(shown.finished_at.is_some(), "{key}");
+        let _ = &answers;
+    }
+    let (questions, paid, _) = forge.spent();
+    assert!(questions == 1 && paid <= 15, "{questions} questions, {paid} requests");
+}
+
+#[tokio::test]
+async fn a_run_that_only_goes_on_is_told_without_a_request() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, main) = forge.green(0);
+    let run = forge.sim.world().with(|w| w.start_pipeline(id, &main, 0, false).unwrap());
+    let run_id = RunId::from(FIRST_RUN + run);
+    let status = |forge: &Forge| {
+        let runs = &forge.known[&key].1.pipelines;
+        runs.iter().find(|r| r.id == run_id).map(|r| r.status)
+    };
+    forge.ask(false).await;
+    assert_eq!(status(&forge), Some(Status::Queued), "a run without a push, on the newest commit");
+    forge.spent();
+    forge.pass(SignedDuration::from_secs(45));
+    let now = forge.sim.world().with(|w| w.get(id).unwrap().pipeline(run).unwrap().status);
+    assert_eq!(now, RunStatus::Running, "the world has moved it on");
+    let answers = forge.ask(false).await;
+    assert_eq!(status(&forge), Some(Status::Running));
+    assert_eq!(answers[&key].extent, Extent::News);
+    assert_eq!(forge.spent(), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn runs_elsewhere_are_watched_by_requests_that_are_free() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, main) = forge.green(1);
+    let run = forge.sim.world().with(|w| {
+        let sha = w.push_commit(id, "side", World::person("lee"), "Aside");
+        sha.or_else(|_| w.push_commit(id, &main, World::person("lee"), "Straight")).unwrap();
+        let branch = if w.get(id).unwrap().branch("side").is_some() { "side" } else { &main };
+        w.start_pipeline(id, branch, 0, true).unwrap()
+    });
+    let run_id = RunId::from(FIRST_RUN + run);
+    let status = |forge: &Forge| {
+        let runs = &forge.known[&key].1.pipelines;
+        runs.iter().find(|r| r.id == run_id).map(|r| r.status)
+    };
+    forge.ask(false).await;
+    assert!(status(&forge).unwrap().is_active(), "a push to any branch is seen");
+    // Long after the push it is watched because it goes on.
+    forge.sim.world().with(|w| w.push_commit(id, &main, World::person("lee"), "Later").map(drop).unwrap());
+    forge.ask(false).await;
+    forge.pass(SignedDuration::from_secs(5));
+    forge.ask(false).await;
+    forge.spent();
+    forge.ask(false).await;
+    let (questions, paid, free) = forge.spent();
+    assert_eq!((questions, paid), (1, 0), "nothing moved");
+    assert!(free >= 1, "and yet it was looked at");
+    forge.sim.world().with(|w| w.finish_pipeline(id, run, RunStatus::Success).unwrap());
+    forge.ask(false).await;
+    assert!(status(&forge).unwrap().is_green());
+}
+
+#[tokio::test]
+async fn what_is_started_over_is_found() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, main) = forge.green(2);
+    let run = forge.sim.world().with(|w| {
+        let run = w.start_pipeline(id, &main, 0, false).unwrap();
+        w.finish_pipeline(id, run, RunStatus::Failed).unwrap();
+        run
+    });
+    forge.ask(false).await;
+    forge.pass(SignedDuration::from_secs(30));
+    forge.sim.world().with(|w| w.retry(id, run).unwrap());
+    forge.ask(false).await;
+    let shown = &forge.known[&key].1.pipelines;
+    let again = shown.iter().find(|r| r.id == RunId::from(FIRST_RUN + run)).unwrap();
+    assert_eq!((again.attempt, again.finished_at), (Some(2), None));
+}
+
+#[tokio::test]
+async fn without_graphql_rest_is_asked_and_that_is_remembered() {
+    let mut forge = Forge::with(16, SimBuilder::without_graphql).await;
+    let posts = |forge: &Forge| forge.sim.requests().all().iter().filter(|r| r.method == "POST").count();
+    assert!(forge.github.batching().is_none(), "it was asked once, and that is remembered");
+    let answers = forge.ask(false).await;
+    assert!(answers.values().all(|h| h.extent == Extent::Whole));
+    assert_eq!(posts(&forge), 0);
+    forge.pass(SignedDuration::from_mins(61));
+    assert!(forge.github.batching().is_some(), "a server may have been brought up to date");
+    forge.ask(false).await;
+    assert_eq!(posts(&forge), 1, "one question is enough");
+    forge.ask(false).await;
+    assert_eq!(posts(&forge), 1);
+}
+
+#[tokio::test]
+async fn a_question_that_is_too_large_is_halved() {
+    let mut forge = Forge::start(36).await;
+    forge.ask(false).await;
+    forge.spent();
+    let repositories = forge.known.len();
+    forge.sim.faults().add(Fault::on("*graphql", Effect::Status(502)).face(FACE).times(1));
+    let answers = forge.ask(false).await;
+    assert!(answers.values().all(|h| h.extent == Extent::News), "all are told");
+    let questions = forge.spent().0;
+    assert_eq!(questions, 2, "the one that failed has another template");
+    assert_eq!(forge.github.batching().unwrap().per_request, repositories.min(100) / 2);
+}
+
+#[tokio::test]
+async fn one_that_is_gone_spoils_no_other() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, _) = forge.green(3);
+    forge.sim.world().with(|w| w.delete_project(id).unwrap());
+    let answers: Vec<_> = forge.github.branch_heads(forge.asks(false)).collect().await;
+    for (of, heads) in answers {
+        let extent = if of == key { Extent::Moved } else { Extent::News };
+        assert_eq!(heads.unwrap().extent, extent, "{of}");
+    }
+    let of_it = forge.asks(true).into_iter().filter(|ask| ask.project.key == key).collect();
+    let (_, heads) = forge.github.branch_heads(of_it).next().await.unwrap();
+    assert!(matches!(heads, Err(connector::Error::NotFound(_))), "{heads:?}");
+}

@@ -1,0 +1,181 @@
+//! GitHub's GraphQL: the world's repositories by the published schema, at the published price.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::FIRST_RUN;
+use super::json::{event, node, status};
+use crate::access::{Caller, Reading};
+use crate::face::seconds;
+use crate::graphql::{Args, Got, Node, Question, Schema, answer, points};
+use crate::world::{Branch, Commit, Pipeline, Project, Shape, World};
+
+/// What is published, cut.
+const SCHEMA: &str = include_str!("schema.graphql");
+
+/// The schema.
+pub(super) fn schema() -> Schema {
+    Schema::parse(SCHEMA)
+}
+
+/// What a question costs; none where it is refused without being answered.
+pub(super) struct Priced {
+    question: Question,
+    pub(super) points: u64,
+    nodes: u64,
+}
+
+/// Reads and prices a question.
+///
+/// # Errors
+/// The body of GitHub's refusal.
+pub(super) fn read(schema: &Schema, body: &[u8]) -> Result<Priced, Value> {
+    let question = Question::read(schema, body).map_err(|errors| json!({ "errors": errors }))?;
+    let (points, nodes) = points(schema, &question).map_err(|error| json!({ "errors": [error] }))?;
+    Ok(Priced { question, points, nodes })
+}
+
+/// Answers it. `reading` is what is left after it was paid.
+pub(super) fn reply(
+    schema: &Schema,
+    world: &World,
+    priced: &Priced,
+    caller: &Caller,
+    reading: Option<Reading>,
+    html: &str,
+) -> Value {
+    let Priced { question, points, nodes } = priced;
+    let (points, nodes) = (*points, *nodes);
+    let root = Node::new("", move |field, args| match field {
+        "rateLimit" => Got::node(reading.map(|reading| rate_limit(reading, points, nodes))),
+        "repository" => repository_of(world, caller, args, html),
+        _ => Got::Leaf(Value::Null),
+    });
+    answer(schema, question, &root)
+}
+
+fn rate_limit<'a>(reading: Reading, points: u64, nodes: u64) -> Node<'a> {
+    Node::new("RateLimit", move |field, _| {
+        Got::Leaf(match field {
+            "cost" => json!(points),
+            "limit" => json!(reading.limit),
+            "nodeCount" => json!(nodes),
+            "remaining" => json!(reading.remaining()),
+            "used" => json!(reading.used),
+            "resetAt" => json!(seconds(reading.reset)),
+            _ => Value::Null,
+        })
+    })
+}
+
+fn repository_of<'a>(world: &'a World, caller: &Caller, args: &Args, html: &'a str) -> Got<'a> {
+    let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default();
+    let path = format!("{}/{}", text("owner"), text("name"));
+    let found = world.find(super::FACE, &path).or_else(|| world.find_former(super::FACE, &path));
+    match found.filter(|project| caller.sees(project)) {
+        Some(project) => Got::One(repository(project, html)),
+        None => {
+            Got::Missing("NOT_FOUND", format!("Could not resolve to a Repository with the name '{path}'."))
+        }
+    }
+}
+
+fn repository<'a>(project: &'a Project, html: &'a str) -> Node<'a> {
+    Node::new("Repository", move |field, args| match field {
+        "id" => Got::Leaf(json!(node("R", project.native_id))),
+        "databaseId" => Got::Leaf(json!(project.native_id)),
+        "name" => Got::Leaf(json!(project.path)),
+        "nameWithOwner" => Got::Leaf(json!(project.full_path())),
+        "description" => Got::Leaf(json!(project.description)),
+        "url" => Got::Leaf(json!(format!("{html}/{}", project.full_path()))),
+        "isArchived" => Got::Leaf(json!(project.archived)),
+        "isEmpty" => Got::Leaf(json!(project.default_branch.is_none())),
+        "isPrivate" => Got::Leaf(json!(project.visibility != crate::world::Visibility::Public)),
+        "pushedAt" => Got::Leaf(json!(seconds(project.pushed_at))),
+        "updatedAt" => Got::Leaf(json!(seconds(project.updated_at))),
+        "createdAt" => Got::Leaf(json!(seconds(project.created_at))),
+        "defaultBranchRef" => {
+            let branch = project.default_branch.as_deref().and_then(|name| project.branch(name));
+            Got::node(branch.map(|branch| reference(project, branch)))
+        }
+        "ref" => {
+            let name = args.get("qualifiedName").and_then(Value::as_str).unwrap_or_default();
+            let name = name.strip_prefix("refs/heads/").unwrap_or(name);
+            Got::node(project.branch(name).map(|branch| reference(project, branch)))
+        }
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+fn reference<'a>(project: &'a Project, branch: &'a Branch) -> Node<'a> {
+    Node::new("Ref", move |field, _| match field {
+        "name" => Got::Leaf(json!(branch.name)),
+        "prefix" => Got::Leaf(json!("refs/heads/")),
+        "target" => Got::node(project.commit(&branch.head).map(|commit| of_commit(project, commit))),
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+fn of_commit<'a>(project: &'a Project, commit: &'a Commit) -> Node<'a> {
+    Node::new("Commit", move |field, args| match field {
+        "oid" => Got::Leaf(json!(commit.sha)),
+        "abbreviatedOid" => Got::Leaf(json!(commit.sha[..7])),
+        "message" | "messageHeadline" => Got::Leaf(json!(commit.title)),
+        "committedDate" | "authoredDate" => Got::Leaf(json!(seconds(commit.at))),
+        "checkSuites" => {
+            let off = project.shape == Shape::CiDisabled;
+            let of_commit = project.pipelines().iter().filter(|run| !off && run.sha == commit.sha);
+            let suites: Vec<&Pipeline> = of_commit.collect();
+            Got::One(connection(project, suites, args))
+        }
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+/// Actions makes a check suite for each run; the oldest comes first.
+fn connection<'a>(project: &'a Project, suites: Vec<&'a Pipeline>, args: &Args) -> Node<'a> {
+    let size = |name: &str| args.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    let total = suites.len();
+    let page: Vec<&Pipeline> = match (size("first"), size("last")) {
+        (Some(first), _) => suites.into_iter().take(first).collect(),
+        (None, last) => suites.into_iter().skip(total.saturating_sub(last.unwrap_or(0))).collect(),
+    };
+    Node::new("CheckSuiteConnection", move |field, _| match field {
+        "totalCount" => Got::Leaf(json!(total)),
+        "nodes" => Got::Many(page.iter().map(|run| suite(project, run)).collect()),
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+fn upper(word: &str) -> Value {
+    json!(word.to_uppercase())
+}
+
+fn suite<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
+    let at = |at: Timestamp| json!(seconds(at));
+    Node::new("CheckSuite", move |field, _| match field {
+        "databaseId" => Got::Leaf(json!(20_000_000_000 + run.id)),
+        "status" => Got::Leaf(upper(status(run.status).0)),
+        "conclusion" => Got::Leaf(status(run.status).1.map_or(Value::Null, upper)),
+        "createdAt" => Got::Leaf(at(run.created_at)),
+        "updatedAt" => Got::Leaf(at(run.updated_at)),
+        "branch" => Got::node(project.branch(&run.branch).map(|branch| reference(project, branch))),
+        "workflowRun" => Got::One(workflow_run(project, run)),
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+fn workflow_run<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
+    let path = format!("/{}/actions/runs/{}", project.full_path(), FIRST_RUN + run.id);
+    Node::new("WorkflowRun", move |field, _| {
+        Got::Leaf(match field {
+            "databaseId" => json!(FIRST_RUN + run.id),
+            "resourcePath" => json!(path),
+            "runNumber" => json!(run.workflow_number),
+            "event" => json!(event(run)),
+            "createdAt" => json!(seconds(run.created_at)),
+            "updatedAt" => json!(seconds(run.updated_at)),
+            _ => Value::Null,
+        })
+    })
+}
