@@ -7,9 +7,12 @@
 
 pub mod archive;
 pub mod board;
+mod cli;
 pub mod details;
 pub mod due;
+mod health;
 pub mod hub;
+mod listen;
 pub mod metrics;
 mod platforms;
 pub mod query;
@@ -22,5 +25,8 @@ pub mod watched;
 pub mod webhooks;
 pub mod work;
 
+pub use cli::{Args, Command};
+pub use health::{HealthError, check as check_health};
+pub use listen::{ListenError, listen};
 pub use platforms::{PLATFORMS, platform};
 pub use serve::{Aggregator, SetUpError, endpoint, init};

@@ -5,7 +5,9 @@
 
 mod explain;
 mod kit;
+mod lifecycle;
 mod recorded;
+mod restarts;
 mod single_process;
 mod two_daemons;
 mod webhooks;
