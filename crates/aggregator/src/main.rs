@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use config::{Inputs, Role};
 use domain::SystemClock;
 use lifecycle::Lifecycle;
@@ -18,11 +18,19 @@ use lifecycle::Lifecycle;
 struct Args {
     /// Configuration file. Without it: ./config.yaml, ./config/config.yaml,
     /// $XDG_CONFIG_HOME/ci-dashboard/config.yaml, /etc/ci-dashboard/config.yaml, whichever is there first
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Where to listen: unix:/path or tcp://host:port (loopback only)
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings the schema of `database.url` up to this version, and ends. Starting does the same
+    Migrate,
 }
 
 #[tokio::main]
@@ -51,6 +59,11 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     aggregator::init(settings).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(Command::Migrate) = args.command {
+        let engine = aggregator::archive::migrate(&settings.database).await?;
+        println!("The database is up to date ({engine}).");
+        return Ok(ExitCode::SUCCESS);
     }
     let life = Lifecycle::new();
     let aggregator = aggregator::Aggregator::new(settings, Arc::new(SystemClock), &life.tasks())?;

@@ -2,6 +2,7 @@
 
 mod demo;
 mod explain;
+mod secrets;
 mod single;
 
 use std::path::PathBuf;
@@ -52,6 +53,12 @@ enum Command {
     CheckConfig(ConfigArgs),
     /// Tell why a project has its colour, when it was last asked, and when it is due next and why then; asks what runs
     Explain(explain::ExplainArgs),
+    /// Make a hash of a password, for a line name:hash of auth.users_file
+    ///
+    /// Asks twice on a terminal; else reads the password from standard input, one line or the same line twice.
+    HashPassword,
+    /// Make a token for a script, and the line of auth.tokens_file that lets it in
+    CreateToken(secrets::TokenArgs),
 }
 
 #[tokio::main]
@@ -61,6 +68,8 @@ async fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(args).await,
         Some(Command::CheckConfig(args)) => check(args),
         Some(Command::Explain(args)) => explain::run(args).await,
+        Some(Command::HashPassword) => secrets::hash_password(),
+        Some(Command::CreateToken(args)) => secrets::create_token(&args),
         None => run(cli.run).await,
     };
     match outcome {

@@ -59,6 +59,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
     }
     aggregator.start(endpoint.listen().await?, &tasks);
     let address = web::serve(settings.into(), &endpoint, clock, listener, &tasks)?;
-    let url = format!("http://{address}{}", settings.server.base_path.trim_end_matches('/'));
+    let scheme = settings.server.scheme();
+    let url = format!("{scheme}://{address}{}", settings.server.base_path.trim_end_matches('/'));
     Ok(Running { life, hub, url })
 }

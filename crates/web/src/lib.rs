@@ -6,12 +6,14 @@
 //! [`serve`] starts it all, in `ci-dashboard-web` as in the single process. From the outside in: `server` takes
 //! connections, `gate` checks and dresses every request, `router` leads to `html` and `json`, which ask the `aggregator`
 //! through `kept`, the answers that were last rendered; [`pages`] draws; `events` tells browsers what changed; `webhooks`
-//! passes on what platforms send.
+//! passes on what platforms send; `auth` knows who may look, `metrics` what happened.
 
 mod aggregator;
 mod app;
 mod asks;
 pub mod assets;
+mod auth;
+mod client;
 mod events;
 mod failure;
 mod gate;
@@ -19,11 +21,15 @@ mod health;
 mod html;
 mod json;
 mod kept;
+mod metrics;
 pub mod pages;
 mod params;
+mod request_id;
 mod respond;
 mod router;
 mod server;
+mod sign_in;
+mod tls;
 mod webhooks;
 
 use std::io;
@@ -38,6 +44,11 @@ use tokio::net::TcpListener;
 
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
+use crate::auth::{Doorman, FileProblem};
+use crate::server::Entry;
+use crate::tls::Tls;
+
+pub use crate::auth::{NewToken, create_token, hash_password};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -90,6 +101,9 @@ pub enum StartError {
     /// The settings ask for what this build cannot do; going on without would open what was meant to be closed.
     #[error("{0} is set, which this version cannot do yet")]
     Unsupported(&'static str),
+    /// A file that the settings name cannot be used: which, and why.
+    #[error("{0}")]
+    File(String),
     /// The endpoint makes no client.
     #[error("cannot connect to the aggregator: {0}")]
     Endpoint(String),
@@ -99,7 +113,13 @@ impl StartError {
     /// Whether the settings are to blame: the exit code is 2 then, else 1.
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Unsupported(_))
+        matches!(self, Self::Unsupported(_) | Self::File(_))
+    }
+}
+
+impl From<FileProblem> for StartError {
+    fn from(problem: FileProblem) -> Self {
+        Self::File(problem.to_string())
     }
 }
 
@@ -130,7 +150,7 @@ pub async fn listen(server: &config::Server) -> Result<TcpListener, StartError> 
 /// # Errors
 /// [`StartError`] when the settings ask for what cannot be had.
 pub fn serve(
-    settings: WebSettings,
+    mut settings: WebSettings,
     endpoint: &api::Endpoint,
     clock: Arc<dyn Clock>,
     listener: TcpListener,
@@ -138,8 +158,25 @@ pub fn serve(
 ) -> Result<SocketAddr, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let address = listener.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
+    // A socket that was passed to us may listen elsewhere than the settings say.
+    let reached = address.ip().to_string();
+    if settings.auth.is_open_on(&reached) && !settings.auth.is_open_on(&settings.server.host) {
+        tracing::warn!(
+            "{address} can be reached from other machines and auth.mode is none: whoever reaches it sees everything \
+             without signing in. Set auth.mode, or say that it is meant: auth.allow_anonymous: true"
+        );
+        settings.server.host = reached;
+    }
+    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
+    let trusted = settings.server.trusted_proxies.clone();
     let app = application(settings, endpoint, clock, tasks)?;
-    tasks.run("web server", server::serve(listener, app, tasks.clone()));
+    if let Some(tls) = tls.clone() {
+        let stop = tasks.stop_token();
+        tasks.run("certificate", async move {
+            stop.run_until_cancelled(tls.keep()).await;
+        });
+    }
+    tasks.run("web server", server::serve(listener, Entry { tls, trusted }, app, tasks.clone()));
     Ok(address)
 }
 
@@ -153,16 +190,16 @@ pub fn application(
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<axum::Router, StartError> {
-    if settings.server.tls.is_some() {
-        return Err(StartError::Unsupported("server.tls"));
+    if settings.auth.mode == config::AuthMode::Oidc {
+        return Err(StartError::Unsupported("auth.mode: oidc"));
     }
-    if settings.auth.mode != config::AuthMode::None {
-        return Err(StartError::Unsupported("auth.mode"));
-    }
+    let doorman = Doorman::new(&settings.auth, Arc::clone(&clock))?;
+    doorman.keep(tasks);
     let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
     let aggregator =
         Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), settings.ui.show_people);
-    let app = App::new(settings, aggregator.clone(), endpoint.to_string(), clock, tasks.stop_token());
+    let app =
+        App::new(settings, aggregator.clone(), doorman, endpoint.to_string(), clock, tasks.stop_token());
     app.kept.pin(html::overview_key());
     let stop = tasks.stop_token();
     tasks.run("link to the aggregator", async move {

@@ -15,7 +15,7 @@ const EXIT_CONFIGURATION: u8 = 2;
 
 /// The web daemon of CI Dashboard: pages, JSON API and live events.
 ///
-/// It gets everything from the aggregator and holds no token. It may be started before the aggregator and finds it again by
+/// It gets everything from the aggregator and holds no platform's token. It may be started before the aggregator and finds it again by
 /// itself whenever that was away.
 #[derive(Debug, Parser)]
 #[command(name = "ci-dashboard-web", version = lifecycle::VERSION, after_help = AFTER_HELP)]
@@ -116,7 +116,8 @@ async fn run(settings: &Settings) -> ExitCode {
     match started.await {
         Ok(address) => {
             let base = settings.server.base_path.trim_end_matches('/');
-            tracing::info!(%endpoint, commit = web::COMMIT, "listening on http://{address}{base}/");
+            let scheme = settings.server.scheme();
+            tracing::info!(%endpoint, commit = web::COMMIT, "listening on {scheme}://{address}{base}/");
             life.until_stopped().await.exit_code()
         }
         Err(error) => {

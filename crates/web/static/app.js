@@ -357,9 +357,12 @@ async function refresh({ now = false } = {}) {
     const body = await response.text();
     if (mine.signal.aborted) return;
     if (response.status >= 500) throw new Error(`status ${response.status}`);
+    const next = new DOMParser().parseFromString(body, "text/html");
+    // The session is over: what came is the way in, which is another kind of page.
+    if (!$("#top", next)) return location.assign(response.url);
     if (response.redirected) history.replaceState(history.state, "", response.url);
     connected();
-    settle(new DOMParser().parseFromString(body, "text/html"), now);
+    settle(next, now);
   } catch (error) {
     if (error.name !== "AbortError") cut();
   } finally {

@@ -11,6 +11,8 @@
 
 #[path = "screens/details.rs"]
 mod details;
+#[path = "screens/door.rs"]
+mod door;
 #[path = "screens/kit.rs"]
 mod kit;
 #[path = "screens/lists.rs"]
@@ -28,6 +30,7 @@ static ALL: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     all.extend(details::all());
     all.extend(lists::all());
     all.extend(sources::all());
+    all.extend(door::all());
     all
 });
 

@@ -5,6 +5,7 @@ use connector::Connector;
 use domain::{Branch, Pipeline, ProjectKey, Rollup, stats};
 
 use super::schedule::budget;
+use crate::archive::Standing;
 use crate::board::{Entry, Shown};
 use crate::sources::{Owner, Source, State};
 use crate::webhooks::Health;
@@ -24,6 +25,20 @@ pub fn pipeline_with_estimate(entry: &Entry, run: &Pipeline) -> v1::Pipeline {
         wire.expected_duration = expected.map(api::duration);
     }
     wire
+}
+
+/// How history is.
+#[must_use]
+pub fn history(standing: &Standing) -> v1::History {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    v1::History {
+        state: standing.condition.as_str().to_owned(),
+        engine: standing.engine.clone(),
+        error: standing.error.clone(),
+        failing_since: standing.since.map(api::timestamp),
+        waiting: count(standing.waiting),
+        behind: count(standing.behind),
+    }
 }
 
 /// A branch of this project by name, with its newest commit as far as it is known: from the branch itself, else from

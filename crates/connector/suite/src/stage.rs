@@ -137,14 +137,18 @@ impl Stage {
             HeadsAsk { told, full, ..self.ask(project, known) }
         });
         let asks: Vec<_> = asks.collect();
-        let mut answers: BTreeMap<_, _> = self.source.branch_heads(asks.clone()).collect().await;
-        assert_eq!(answers.len(), by_key.len(), "one answer to each question");
-        // What moved in a way that only the whole tells is asked for again.
-        let moved = |ask: &HeadsAsk| matches!(&answers[&ask.project.key], Ok(h) if h.extent == Extent::Moved);
-        let again = asks.into_iter().filter(moved);
-        let again: Vec<_> = again.map(|ask| HeadsAsk { full: true, known_head: None, ..ask }).collect();
+        let mut answers: Vec<_> = self.source.branch_heads(asks.clone()).collect().await;
+        // What moved is asked for as a whole, by its schedule.
+        let (moved, told): (Vec<_>, Vec<_>) = answers
+            .into_iter()
+            .partition(|(_, heads)| heads.as_ref().is_ok_and(|h| h.extent == Extent::Moved));
+        let moved: BTreeSet<ProjectKey> = moved.into_iter().map(|(key, _)| key).collect();
+        let again = asks.into_iter().filter(|ask| moved.contains(&ask.project.key));
+        let again = again.map(|ask| HeadsAsk { full: true, known_head: None, ..ask }).collect();
+        answers = told;
         answers.extend(self.source.branch_heads(again).collect::<Vec<_>>().await);
         *self.read_at.lock().expect("no panic before") = Some(self.now());
+        assert_eq!(answers.len(), by_key.len(), "one answer to each question");
         answers
             .into_iter()
             .map(|(key, heads)| {

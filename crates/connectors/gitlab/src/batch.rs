@@ -9,9 +9,11 @@
 //! | --- | --- |
 //! | nothing else than is known | nothing is asked |
 //! | a known pipeline goes on in another state, or has passed without warnings | told at once |
-//! | a new one, one that failed, passed with warnings or was canceled | read by REST, for author, message and reason |
-//! | more changes than fit on the page, a project that it does not tell of | read by REST |
+//! | a new one, one that failed, passed with warnings or was canceled | to be read by REST, for author, message and reason |
+//! | more changes than fit on the page, a project that it does not tell of | to be read by REST |
 //! | other activity in the project (which GitLab writes down once an hour) | its default branch is read |
+//!
+//! What is to be read is said by [`Extent::Moved`]; the schedule decides when, and reads the whole.
 //!
 //! What it cannot see: commits without a pipeline until that activity is written down, and what was deleted. That is found
 //! when the whole state is read, now and then ([`connector::HeadsAsk::full`]). Servers whose lists of pipelines know no
@@ -158,7 +160,7 @@ pub(crate) enum Verdict {
     /// These pipelines moved, if any. With the activity that is new, if any: the default branch may have moved.
     News { pipelines: Vec<Pipeline>, activity: Option<Timestamp> },
     /// REST has to tell.
-    Read,
+    Read { activity: Option<Timestamp> },
 }
 
 /// Compares a row with what is known.
@@ -166,14 +168,19 @@ pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
     let news = if row.pipelines.page.more || lacks_details(ask) { None } else { moved(ask, row) };
     match news {
         Some(pipelines) => {
-            let activity = row.last_activity_at.filter(|at| Some(*at) > ask.project.last_activity_at);
+            let activity = newer(ask, row);
             // A branch that could not be read is asked for again.
             let headless = ask.project.default_branch.is_some() && ask.known_head.is_none();
             let activity = activity.or(ask.project.last_activity_at.filter(|_| headless));
             Verdict::News { pipelines, activity }
         }
-        None => Verdict::Read,
+        None => Verdict::Read { activity: newer(ask, row) },
     }
+}
+
+/// The project's last activity, where that is news.
+fn newer(ask: &HeadsAsk, row: &Row) -> Option<Timestamp> {
+    row.last_activity_at.filter(|at| Some(*at) > ask.project.last_activity_at)
 }
 
 /// The known pipelines that are in another state now; `None` when there is more than that.
@@ -235,6 +242,11 @@ fn lacks_details(ask: &HeadsAsk) -> bool {
 /// News as the contract has them.
 pub(crate) fn heads(pipelines: Vec<Pipeline>, activity: Option<Timestamp>) -> Heads {
     Heads { extent: Extent::News, pipelines, last_activity_at: activity, ..Heads::default() }
+}
+
+/// That the whole is to be read.
+pub(crate) fn moved_on(activity: Option<Timestamp>) -> Heads {
+    Heads { extent: Extent::Moved, last_activity_at: activity, ..Heads::default() }
 }
 
 /// The same question, of a project that was active then.

@@ -421,7 +421,9 @@ pub(super) async fn sources(State(app): State<App>, headers: HeaderMap, raw: Raw
             _ => Ordering::Equal,
         });
         let loading = a.sources.iter().any(|s| s.state() == v1::SourceState::Loading);
-        let list = page_of(&sources, &query, a.version, loading, |source| Source::from(*source));
+        let mut list = page_of(&sources, &query, a.version, loading, |source| Source::from(*source));
+        let history = a.history.as_ref().and_then(|h| h.error.as_deref());
+        list.problems.extend(history.map(|error| format!("History is not written: {error}")));
         // Budgets move without a version.
         material(a.version, Reuse::Briefly, a.encoded_len(), &list)
     })

@@ -5,6 +5,7 @@ mod handlers;
 mod items;
 mod openapi;
 mod routes;
+mod session;
 mod sources;
 
 pub(crate) use explain::Explanation;

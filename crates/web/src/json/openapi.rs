@@ -330,12 +330,22 @@ const SCHEMAS: &[(&str, &[Field])] = &[
         ],
     ),
     (
+        "Session",
+        &[
+            ("name", Text, NULL, "of the user, token:NAME of a script; null: nobody has signed in"),
+            ("groups", Texts, SET, "of the user"),
+            ("by", Word(&["session", "password", "token", "proxy"]), NULL, "what was shown"),
+            ("expires_at", Time, NULL, "of a session that is not used until then, or of a token"),
+        ],
+    ),
+    (
         "Problem",
         &[
             ("type", Text, SET, "RFC 9457"),
             ("title", Text, SET, ""),
             ("status", Whole, SET, "the HTTP status"),
             ("detail", Text, SET, ""),
+            ("request_id", Text, SET, "by which the logs know the request"),
         ],
     ),
 ];
@@ -367,7 +377,12 @@ pub(crate) fn document(base: &str) -> Value {
                     "content": { "application/problem+json": { "schema": reference("Problem") } },
                 },
             },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "password": { "type": "http", "scheme": "basic" },
+            },
         },
+        "security": [{ "token": [] }, { "password": [] }, {}],
     })
 }
 

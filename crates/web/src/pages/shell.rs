@@ -2,7 +2,7 @@
 
 use super::headline::Favicon;
 use super::parts::{Icon, When};
-use super::{Ctx, ListQuery, Live, format};
+use super::{Ctx, Door, ListQuery, Live, format};
 
 /// The frame of a page; `templates/base.html` writes it.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(super) struct Shell<'a> {
     /// What alters the page beside the board: `both`, `work`, `figures` (which change all the time); empty for the board
     /// alone.
     pub(super) feeds: &'static str,
+    pub(super) door: Door,
 }
 
 /// A page of the bar on top.
@@ -119,6 +120,7 @@ impl<'a> Shell<'a> {
             running: None,
             pages: page_links(ctx),
             feeds: "",
+            door: ctx.door,
         }
     }
 

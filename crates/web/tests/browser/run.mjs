@@ -111,7 +111,7 @@ await each(await pages(), (name) => test(`${name}: axe finds nothing, nothing is
   await accessible(page);
 })));
 
-const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues", "sources", "sources-down", "sources-odd"];
+const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues", "sources", "sources-down", "sources-odd", "sign-in", "sign-in-again", "sign-in-insecure", "refused", "overview-signed-in", "overview-wide-open"];
 await each([...inTheDark.map((name) => [name, "dark", 1280]), ...inTheDark.map((name) => [name, "light", 390])], ([name, colorScheme, width]) =>
   test(`${name}, ${colorScheme}, ${width} px: axe finds nothing`, () => withPage({ ...still, colorScheme, viewport: { width, height: 900 } }, async (page) => {
     await page.clock.setFixedTime(NOW);
@@ -322,6 +322,42 @@ await test("without JavaScript lists are filtered by links and one form", () => 
   await page.locator("#q").fill("fees");
   await page.locator("#q").press("Enter");
   assert.equal(new URL(page.url()).search, "?q=fees&mine=1&sort=status");
+}));
+
+await test("one signs in with the keyboard alone, and without JavaScript", () => withPage({ javaScriptEnabled: false }, async (page) => {
+  server.show("sign-in");
+  await page.goto(`${server.url}/sign-in?next=/x`);
+  assert.equal(await page.locator("*:focus").getAttribute("id"), "user");
+  await page.keyboard.type("ada");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("correct horse");
+  const [sent] = await Promise.all([page.waitForRequest((r) => r.method() === "POST"), page.keyboard.press("Enter")]);
+  assert.equal(new URL(sent.url()).pathname, "/sign-in");
+  assert.equal(sent.postData(), "user=ada&password=correct+horse&next=%2Fprojects%2Fgitlab-main%2F123%3Fbranch%3Da%2520b");
+  server.show("sign-in-again");
+  await page.goto(`${server.url}/sign-in`);
+  assert.equal(await page.locator("*:focus").getAttribute("id"), "password", "the name is kept: the password is what is typed anew");
+  assert.equal(await page.locator("#user").inputValue(), "ada");
+}));
+
+await test("a page whose session is over leads to the form", () => withPage({}, async (page) => {
+  await at(page, "overview-signed-in");
+  const form = await text("sign-in");
+  server.answer((url) => { if (url.pathname === "/sign-in") return form; throw Object.assign(new Error(), { redirect: "/sign-in?next=/" }); });
+  server.send("board", { version: "3.18", changes: [] }, "3.18");
+  await page.waitForURL(/\/sign-in\?next=\/$/, { timeout: SLOW });
+  await page.waitForSelector("#password", { timeout: SLOW });
+}));
+
+await test("one can sign out, on a phone from the menu", () => withPage({ viewport: { width: 390, height: 800 }, hasTouch: true }, async (page) => {
+  await at(page, "overview-signed-in");
+  assert.equal(await page.locator("#sign-out button").isVisible(), false);
+  await page.locator("#menu-button").click();
+  const [sent] = await Promise.all([page.waitForRequest((r) => r.method() === "POST"), page.locator("#sign-out button").click()]);
+  assert.equal(new URL(sent.url()).pathname, "/sign-out");
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.goto(`${server.url}/as/overview-signed-in`);
+  assert.equal(await page.locator("#sign-out button").isVisible(), true);
 }));
 
 await test("when the server is away the page says from when it is, and recovers by itself", () => withPage({}, async (page) => {

@@ -495,6 +495,7 @@ async fn the_description_fits_the_answers() {
         "/merge-requests",
         "/issues",
         "/me",
+        "/session",
         "/pipelines",
         "/branches",
         "/sources",

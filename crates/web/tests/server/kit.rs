@@ -98,11 +98,29 @@ pub(crate) struct Aggregator {
     calls: Mutex<BTreeMap<&'static str, usize>>,
     asked: Mutex<Vec<String>>,
     ingested: Mutex<Vec<v1::IngestWebhookRequest>>,
+    /// The ids of the requests that projects were listed for.
+    request_ids: Mutex<Vec<String>>,
     words: broadcast::Sender<v1::WatchResponse>,
     up: Mutex<Option<CancellationToken>>,
 }
 
 impl Aggregator {
+    /// One that is away until it is [`Self::back`], and where it is.
+    pub(crate) fn start(script: Script, tasks: &Tasks) -> (Arc<Self>, Endpoint) {
+        let aggregator = Arc::new(Self {
+            script: Mutex::new(script),
+            calls: Mutex::default(),
+            asked: Mutex::default(),
+            ingested: Mutex::default(),
+            request_ids: Mutex::default(),
+            words: broadcast::Sender::new(1024),
+            up: Mutex::new(None),
+        });
+        let endpoint = Endpoint::InProcess(InProcess::default());
+        run(tasks, &aggregator, endpoint.clone());
+        (aggregator, endpoint)
+    }
+
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap()
     }
@@ -120,6 +138,11 @@ impl Aggregator {
     /// The webhooks that came, and none of them any more.
     pub(crate) fn ingested(&self) -> Vec<v1::IngestWebhookRequest> {
         std::mem::take(&mut self.ingested.lock().unwrap())
+    }
+
+    /// The ids of the requests that projects were listed for.
+    pub(crate) fn request_ids(&self) -> Vec<String> {
+        self.request_ids.lock().unwrap().clone()
     }
 
     /// A new version that changed these projects.
@@ -231,6 +254,9 @@ impl DashboardService for Service {
         &self,
         request: Ask<v1::ListProjectsRequest>,
     ) -> Result<Answer<v1::ListProjectsResponse>, Status> {
+        if let Some(id) = request.metadata().get("x-request-id") {
+            self.0.request_ids.lock().unwrap().push(id.to_str().unwrap().to_owned());
+        }
         let request = request.into_inner();
         self.0.count("list_projects", &request).await?;
         let version = self.0.version();
@@ -541,13 +567,17 @@ impl Reply {
 
 /// Settings as `yaml` says, as the web daemon reads them.
 pub(crate) fn settings(yaml: &str) -> WebSettings {
-    let dir = tempfile::tempdir().unwrap();
+    settings_in(&tempfile::tempdir().unwrap(), yaml)
+}
+
+/// The same with the files of `dir`, which is home as well.
+pub(crate) fn settings_in(dir: &tempfile::TempDir, yaml: &str) -> WebSettings {
     let file = dir.path().join("config.yaml");
     std::fs::write(&file, yaml).unwrap();
     let inputs = config::Inputs {
         role: config::Role::Web,
         file: Some(file),
-        env: config::Environment::from_iter([("HOME", "/nonexistent")]),
+        env: config::Environment::from_iter([("HOME", dir.path().to_str().unwrap())]),
         overrides: config::Overrides::default(),
         cwd: dir.path().to_owned(),
         platforms: config::Platforms::known(),
@@ -578,17 +608,8 @@ impl World {
     pub(crate) fn unconnected(yaml: &str, script: Script) -> Self {
         let life = Lifecycle::new();
         let tasks = life.tasks();
-        let aggregator = Arc::new(Aggregator {
-            script: Mutex::new(script),
-            calls: Mutex::default(),
-            asked: Mutex::default(),
-            ingested: Mutex::default(),
-            words: broadcast::Sender::new(1024),
-            up: Mutex::new(None),
-        });
-        let endpoint = Endpoint::InProcess(InProcess::default());
+        let (aggregator, endpoint) = Aggregator::start(script, &tasks);
         let clock = Arc::new(ManualClock::at(at(NOW)));
-        run(&tasks, &aggregator, endpoint.clone());
         let router = web::application(settings(yaml), &endpoint, Arc::clone(&clock) as _, &tasks).unwrap();
         Self { aggregator, clock, router, life }
     }
