@@ -41,7 +41,7 @@ fn check(explain: impl Fn(&[&str]) -> Ended, web: Web) {
     assert!(json["schedule"]["asked_at"].is_string() && json["reasons"][0]["decided"] == true, "{json}");
 
     // A part of a name is none, but tells what is near.
-    let mut part = name.clone();
+    let mut part = name;
     part.pop();
     let near = explain(&[&part]);
     assert_eq!(near.code, Some(1), "{near:?}");
