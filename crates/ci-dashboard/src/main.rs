@@ -1,6 +1,7 @@
 //! Everything in one process, for a laptop; the demo; and a check of the configuration.
 
 mod demo;
+mod doctor;
 mod manual;
 mod single;
 
@@ -53,6 +54,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the effective settings, secrets masked; or every mistake, and exit with 2
     CheckConfig(ConfigArgs),
+    /// Look at configuration, sources, tokens, sockets and clocks, and say what to do; exit with 1 if something is broken
+    Doctor(ConfigArgs),
     /// Print what makes a shell complete commands and flags
     Completions {
         /// Of this shell
@@ -72,6 +75,7 @@ async fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Demo(args)) => demo::run(args).await,
         Some(Command::CheckConfig(args)) => check(args),
+        Some(Command::Doctor(args)) => doctor::run(args).await,
         Some(Command::Completions { shell }) => {
             manual::completions(shell);
             Ok(ExitCode::SUCCESS)

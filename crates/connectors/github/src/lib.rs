@@ -24,6 +24,7 @@ mod lists;
 mod log;
 mod runs;
 mod status;
+mod token;
 mod webhook;
 mod wire;
 
