@@ -12,7 +12,7 @@ use domain::{
 use futures::stream::BoxStream;
 
 use crate::http::{Budget, Traffic};
-use crate::{Actions, CurrentUser, Issues, MergeRequests, Result, Webhooks};
+use crate::{Actions, CurrentUser, Issues, MergeRequests, Result, TokenCheck, Webhooks};
 
 /// What a platform calls things, singular, lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,6 +281,11 @@ pub trait Connector: Debug + Send + Sync {
 
     /// Whose token it is, where the platform tells.
     fn current_user(&self) -> Option<&dyn CurrentUser> {
+        None
+    }
+
+    /// What the token is allowed and how long it lasts, where the platform tells.
+    fn token_check(&self) -> Option<&dyn TokenCheck> {
         None
     }
 

@@ -148,6 +148,29 @@ pub trait CurrentUser: Send + Sync {
     async fn current_user(&self) -> Result<Option<Person>>;
 }
 
+/// What a platform tells about a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// What it is allowed, in the platform's words; empty where that is not told.
+    pub scopes: Vec<String>,
+    /// Those of `scopes` with which something can be altered: more than a dashboard needs.
+    pub writes: Vec<String>,
+    /// When it stops to work; `None`: never, or not told. Where the platform tells a day, its beginning.
+    pub expires_at: Option<Timestamp>,
+    /// What the platform's clock says.
+    pub platform_time: Option<Timestamp>,
+}
+
+/// A platform that tells what a token is allowed and how long it lasts.
+#[async_trait]
+pub trait TokenCheck: Send + Sync {
+    /// About the source's token, at the price of one request at most.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unauthorized`] when it is not (or no longer) valid.
+    async fn token_facts(&self) -> Result<TokenFacts>;
+}
+
 /// A platform on which runs can be started over and stopped. Both take effect later: the run is to be read again.
 #[async_trait]
 pub trait Actions: Send + Sync {

@@ -23,6 +23,6 @@ pub use contract::{
 pub use error::{Error, Result};
 pub use extended::{
     Actions, CurrentUser, Delivery, Event, Issue, Issues, MergeRequest, MergeRequestState, MergeRequests,
-    News, Refused, Webhooks,
+    News, Refused, TokenCheck, TokenFacts, Webhooks,
 };
 pub use registry::{Build, BuildError, Platform, Registry};

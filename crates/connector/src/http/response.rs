@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::text;
+use domain::{Timestamp, text};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
@@ -101,6 +101,13 @@ impl Response {
             )));
         }
         Ok(Some(url))
+    }
+
+    /// What the platform's clock said.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        let date = self.header(http::header::DATE.as_str())?;
+        jiff::fmt::rfc2822::parse(date).ok().map(|zoned| zoned.timestamp())
     }
 
     /// A header as text.

@@ -10,7 +10,7 @@ use connector::wire::Rows;
 use connector::{
     Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues,
     MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result,
-    Webhooks,
+    TokenCheck, Webhooks,
 };
 use domain::{
     Branch, Clock, JobId, Log, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
@@ -277,6 +277,11 @@ impl Connector for GitHub {
 
     fn current_user(&self) -> Option<&dyn CurrentUser> {
         Some(self)
+    }
+
+    fn token_check(&self) -> Option<&dyn TokenCheck> {
+        // What an App may is not told this way.
+        if self.anonymous || self.app.is_some() { None } else { Some(self) }
     }
 
     fn actions(&self) -> Option<&dyn Actions> {

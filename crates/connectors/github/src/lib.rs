@@ -25,6 +25,7 @@ mod lists;
 mod log;
 mod runs;
 mod status;
+mod token;
 mod webhook;
 mod wire;
 

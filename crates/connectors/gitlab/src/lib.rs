@@ -18,6 +18,7 @@ mod log;
 mod paging;
 mod source;
 mod status;
+mod token;
 mod webhook;
 mod wire;
 

@@ -9,7 +9,7 @@ use connector::http::{Auth, Budget, BudgetHeaders, Client, ClientSettings, Diale
 use connector::{
     Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
     MergeRequest, MergeRequestState, MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery,
-    Pipelines, ProjectPage, Result, Webhooks,
+    Pipelines, ProjectPage, Result, TokenCheck, Webhooks,
 };
 use domain::{
     Branch, Clock, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId,
@@ -238,6 +238,10 @@ impl Connector for GitLab {
 
     fn current_user(&self) -> Option<&dyn CurrentUser> {
         Some(self)
+    }
+
+    fn token_check(&self) -> Option<&dyn TokenCheck> {
+        if self.anonymous { None } else { Some(self) }
     }
 
     fn actions(&self) -> Option<&dyn Actions> {
