@@ -463,7 +463,7 @@ mod tests {
         let stop = CancellationToken::new();
         let app = parting(Router::new().route("/", get("hello")), stop.clone());
         let (mut client, server) = duplex(4096);
-        let served = serve_connection(server, app, CancellationToken::new());
+        let served = serve_connection(server, from_here(app), CancellationToken::new());
         let ask = async {
             let mut answer = [0; 4096];
             client.write_all(GET).await.unwrap();
