@@ -141,9 +141,9 @@ impl House {
         let mut listening = settings.server.clone();
         (listening.host, listening.port) = ("127.0.0.1".to_owned(), 0);
         settings.server.port = 0;
-        let listener = web::listen(&listening).await.unwrap();
-        let address = web::serve(settings, &endpoint, Arc::clone(&clock) as _, listener, &tasks).unwrap();
-        Self { aggregator, clock, address, dir, life }
+        let listener = web::listen(&listening, None).await.unwrap();
+        let server = web::serve(settings, &endpoint, Arc::clone(&clock) as _, listener, &tasks).unwrap();
+        Self { aggregator, clock, address: server.address(), dir, life }
     }
 
     /// Writes a file of the house anew, as an editor does.
