@@ -86,7 +86,8 @@ async fn what_is_counted_apart_stops_nothing_else() {
     let post = || client.post(ENDPOINT, server.url("/api/graphql"), Post::empty().paid_from(POINTS));
     post().await.unwrap();
     let reset_at = Some(now() + SignedDuration::from_mins(10));
-    assert_eq!(client.budget_of(POINTS), Some(Budget { limit: 50, remaining: 0, reset_at }));
+    let window = Some(SignedDuration::from_hours(1));
+    assert_eq!(client.budget_of(POINTS), Some(Budget { limit: 50, remaining: 0, reset_at, window }));
     assert_eq!(client.budget(), None);
     assert_eq!(post().await.unwrap_err(), Error::RateLimited { until: reset_at });
     client.get(ENDPOINT, server.url("/api/x")).await.unwrap();
@@ -94,7 +95,7 @@ async fn what_is_counted_apart_stops_nothing_else() {
     assert_eq!(server.seen().len(), 2, "what is spent is not asked for");
     client.learn(
         POINTS,
-        Budget { limit: 50, remaining: 9, reset_at: Some(now() + SignedDuration::from_mins(20)) },
+        Budget { limit: 50, remaining: 9, reset_at: Some(now() + SignedDuration::from_mins(20)), window },
     );
     post().await.unwrap();
 }

@@ -239,7 +239,7 @@ fn draw(ctx: &Ctx<'_>, sources: Vec<v1::Source>) -> String {
         ..ctx.clone()
     };
     let version = Some(v1::Version { epoch: 3, sequence: 17 });
-    pages::sources(&ctx, WEBHOOKS, &v1::ListSourcesResponse { sources, version }).unwrap()
+    pages::sources(&ctx, WEBHOOKS, &v1::ListSourcesResponse { sources, version, history: None }).unwrap()
 }
 
 pub(crate) fn all() -> Vec<(&'static str, String)> {
