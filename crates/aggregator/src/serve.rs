@@ -181,6 +181,8 @@ impl Aggregator {
                 tracing::error!(%error, "the gRPC server failed");
             }
         });
+        let plans = self.plans.iter().map(|(connector, plan)| (connector.source().clone(), plan.clone()));
+        self.archive.start(&self.hub, &self.connectors, plans.collect(), tasks);
         for (connector, _) in self.plans {
             if Keeper::is_of_use(connector.as_ref()) {
                 let keeper = Keeper {
@@ -190,9 +192,13 @@ impl Aggregator {
                     attention: Arc::clone(&self.attention),
                     every: self.every,
                 };
-                let stopping = tasks.clone();
+                let (stopping, archive) = (tasks.clone(), Arc::clone(&self.archive));
+                let keep = async move {
+                    archive.warmed().await;
+                    keeper.run().await;
+                };
                 tasks.run("merge requests and issues", async move {
-                    tokio::select! { () = keeper.run() => {} () = stopping.stopping() => {} }
+                    tokio::select! { () = keep => {} () = stopping.stopping() => {} }
                 });
             }
         }
