@@ -5,9 +5,12 @@
 //! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
 
 pub mod board;
+mod cli;
 pub mod details;
 pub mod due;
+mod health;
 pub mod hub;
+mod listen;
 pub mod metrics;
 mod platforms;
 pub mod query;
@@ -20,5 +23,8 @@ pub mod watched;
 pub mod webhooks;
 pub mod work;
 
+pub use cli::Args;
+pub use health::{HealthError, check as check_health};
+pub use listen::{ListenError, listen};
 pub use platforms::{PLATFORMS, platform};
 pub use serve::{Aggregator, SetUpError, endpoint, init};

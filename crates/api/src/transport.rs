@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+#[cfg(unix)]
+use lifecycle::sys::{Passed, UnixSocket};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -122,7 +124,7 @@ impl Endpoint {
         let failed = |source| ListenError::Io { at: self.to_string(), source };
         match self {
             #[cfg(unix)]
-            Self::Unix(path) => match lifecycle::sys::UnixSocket::bind(path).await {
+            Self::Unix(path) => match UnixSocket::bind(path, UnixSocket::OWNER_AND_GROUP).await {
                 Ok(socket) => Ok(Listener::Unix(socket)),
                 Err(lifecycle::sys::BindError::InUse { pid }) => {
                     Err(ListenError::InUse { path: path.clone(), pid })
@@ -164,6 +166,10 @@ pub enum ListenError {
         /// The address.
         at: String,
     },
+    /// What the service manager passed is of no use.
+    #[cfg(unix)]
+    #[error(transparent)]
+    Passed(#[from] lifecycle::sys::PassedError),
     /// The system says no.
     #[error("cannot listen on {at}: {source}")]
     Io {
@@ -179,7 +185,7 @@ pub enum ListenError {
 pub enum Listener {
     /// A Unix socket; its file goes when this is dropped.
     #[cfg(unix)]
-    Unix(lifecycle::sys::UnixSocket),
+    Unix(UnixSocket),
     /// TCP.
     Tcp(TcpListener),
     /// This process.
@@ -187,10 +193,53 @@ pub enum Listener {
 }
 
 impl Listener {
+    /// The socket that the process was started with (`LISTEN_FDS`), if there is one: it wins over all settings.
+    ///
+    /// # Errors
+    /// [`ListenError`] when it cannot be used.
+    pub fn passed() -> Result<Option<Self>, ListenError> {
+        #[cfg(not(unix))]
+        return Ok(None);
+        #[cfg(unix)]
+        match lifecycle::sys::passed()? {
+            None => Ok(None),
+            Some(Passed::Unix(listener)) => {
+                let failed = |source| ListenError::Io { at: "the passed socket".to_owned(), source };
+                UnixSocket::passed(listener).map(|socket| Some(Self::Unix(socket))).map_err(failed)
+            }
+            Some(Passed::Tcp(listener)) => {
+                let failed = |source| ListenError::Io { at: "the passed socket".to_owned(), source };
+                let address = listener.local_addr().map_err(failed)?;
+                if !address.ip().is_loopback() {
+                    return Err(ListenError::NotLoopback { at: address.to_string() });
+                }
+                listener.set_nonblocking(true).map_err(failed)?;
+                Ok(Some(Self::Tcp(TcpListener::from_std(listener).map_err(failed)?)))
+            }
+        }
+    }
+
     /// The connections, as tonic's server takes them.
     #[must_use]
     pub fn incoming(self) -> Incoming {
         Incoming { listener: self, pause: None }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(unix)]
+            Self::Unix(socket) => match socket.path() {
+                Some(path) => write!(f, "unix:{}", path.display()),
+                None => f.write_str("a Unix socket without a name"),
+            },
+            Self::Tcp(tcp) => match tcp.local_addr() {
+                Ok(address) => write!(f, "tcp://{address}"),
+                Err(_) => f.write_str("TCP"),
+            },
+            Self::Pipe(_) => f.write_str("in-process"),
+        }
     }
 }
 

@@ -106,8 +106,9 @@ async fn main() {
     let hub = Arc::clone(aggregator.hub());
     let endpoint = api::Endpoint::InProcess(api::InProcess::default());
     aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
-    let listener = web::listen(&settings.server).await.unwrap();
-    let port = web::serve((&settings).into(), &endpoint, clock, listener, &life.tasks()).unwrap().port();
+    let listener = web::listen(&settings.server, None).await.unwrap();
+    let port =
+        web::serve((&settings).into(), &endpoint, clock, listener, &life.tasks()).unwrap().address().port();
     while !hub.read(|p| p.sources.values().all(|s| s.last_success_at.is_some())) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

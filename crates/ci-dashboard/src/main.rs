@@ -1,6 +1,7 @@
 //! Everything in one process, for a laptop; the demo; and a check of the configuration.
 
 mod demo;
+mod manual;
 mod secrets;
 mod single;
 
@@ -34,6 +35,9 @@ struct RunArgs {
     /// Port to listen on [default: 8080]
     #[arg(long, value_name = "N")]
     port: Option<u16>,
+    /// Ask the process that runs with these settings whether it is well; exit with 0 if it is, else with 1
+    #[arg(long)]
+    health: bool,
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +60,17 @@ enum Command {
     HashPassword,
     /// Make a token for a script, and the line of auth.tokens_file that lets it in
     CreateToken(secrets::TokenArgs),
+    /// Print what makes a shell complete commands and flags
+    Completions {
+        /// Of this shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages and completions of all three programs, as packages install them
+    #[command(hide = true)]
+    Manual {
+        /// Folder to write to
+        folder: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -66,6 +81,11 @@ async fn main() -> ExitCode {
         Some(Command::CheckConfig(args)) => check(args),
         Some(Command::HashPassword) => secrets::hash_password(),
         Some(Command::CreateToken(args)) => secrets::create_token(&args),
+        Some(Command::Completions { shell }) => {
+            manual::completions(shell);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Manual { folder }) => manual::write(&folder).map(|()| ExitCode::SUCCESS),
         None => run(cli.run).await,
     };
     match outcome {
@@ -93,6 +113,10 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
+    if args.health {
+        web::check_health(&loaded.settings.server).map_err(anyhow::Error::msg)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     aggregator::init(&loaded.settings).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

@@ -50,7 +50,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
     let clock = Arc::new(SystemClock);
     let life = Lifecycle::new();
     let tasks = life.tasks();
-    let listener = web::listen(&settings.server).await?;
+    let door = web::listen(&settings.server, None).await?;
     let endpoint = api::Endpoint::InProcess(api::InProcess::default());
     let aggregator = Aggregator::new(settings, Arc::clone(&clock) as _, &tasks)?;
     let hub = Arc::clone(aggregator.hub());
@@ -58,8 +58,8 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
         aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &tasks);
     }
     aggregator.start(endpoint.listen().await?, &tasks);
-    let address = web::serve(settings.into(), &endpoint, clock, listener, &tasks)?;
-    let scheme = settings.server.scheme();
-    let url = format!("{scheme}://{address}{}", settings.server.base_path.trim_end_matches('/'));
+    let server = web::serve(settings.into(), &endpoint, clock, door, &tasks)?;
+    let base = settings.server.base_path.trim_end_matches('/');
+    let url = format!("{}://{}{base}", settings.server.scheme(), server.address());
     Ok(Running { life, hub, url })
 }

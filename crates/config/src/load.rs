@@ -72,6 +72,12 @@ impl Machine {
 }
 
 impl Inputs {
+    /// The folder in which sockets of this user's daemons are: `$RUNTIME_DIRECTORY`, `/run/ci-dashboard` for root or where
+    /// that is writable, `$XDG_RUNTIME_DIR/ci-dashboard`. `None` where there is none of these.
+    pub fn runtime_dir(&self) -> Option<PathBuf> {
+        paths::runtime_dir(&self.env, &self.machine)
+    }
+
     /// Environment, working directory and machine of this process; every known platform; no flags.
     ///
     /// # Errors

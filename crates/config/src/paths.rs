@@ -30,13 +30,21 @@ pub(crate) fn candidates(env: &Environment, cwd: &Path, machine: &Machine) -> Ve
     found
 }
 
-pub(crate) fn default_socket(env: &Environment, machine: &Machine) -> Address {
-    let system = Path::new(RUN_DIR).join(SOCKET);
-    if machine.is_root || machine.run_dir_writable {
-        return Address::Unix(system);
+/// Folder for sockets; `None` when the system has none for this user.
+pub(crate) fn runtime_dir(env: &Environment, machine: &Machine) -> Option<PathBuf> {
+    // What a service manager made for this service, perhaps several, separated by colons.
+    if let Some(first) = env.get("RUNTIME_DIRECTORY").and_then(|list| list.split(':').next()) {
+        return Some(PathBuf::from(first));
     }
-    let own = folder(env, "XDG_RUNTIME_DIR").map(|folder| folder.join("ci-dashboard").join(SOCKET));
-    Address::Unix(own.unwrap_or(system))
+    if machine.is_root || machine.run_dir_writable {
+        return Some(PathBuf::from(RUN_DIR));
+    }
+    folder(env, "XDG_RUNTIME_DIR").map(|folder| folder.join("ci-dashboard"))
+}
+
+pub(crate) fn default_socket(env: &Environment, machine: &Machine) -> Address {
+    let folder = runtime_dir(env, machine).unwrap_or_else(|| PathBuf::from(RUN_DIR));
+    Address::Unix(folder.join(SOCKET))
 }
 
 pub(crate) fn default_sqlite(env: &Environment) -> Option<PathBuf> {

@@ -1,11 +1,16 @@
 //! Every task of a process, from its start to its orderly end.
 
+use std::fmt::Display;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::notify::Notifier;
+use crate::sys::{Signal, Signals};
 
 /// Spawns tasks that the process waits for. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,6 +42,17 @@ impl Tasks {
         tokio::spawn(self.tracker.track_future(async move {
             tokio::select! { () = task => {} () = hard.cancelled() => {} }
         }));
+    }
+
+    /// A part of the process that may end before it does: [`Tasks::request_stop`] of the part stops the part alone.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { soft: self.soft.child_token(), ..self.clone() }
+    }
+
+    /// Asks the process to stop, as a signal does; of a part, that part.
+    pub fn request_stop(&self) {
+        self.soft.cancel();
     }
 
     /// Done once the process is asked to stop: finish what is in flight, take nothing new.
@@ -127,28 +143,62 @@ impl Lifecycle {
         self.tasks.clone()
     }
 
-    /// Waits for SIGTERM, SIGINT or Ctrl-C, or a crash, then ends all tasks within [`Self::DRAIN`]. A second signal ends
-    /// them at once.
+    /// Everything is set up: tells the service manager so, then waits for SIGTERM, SIGINT or Ctrl-C, or a crash, and ends all
+    /// tasks within [`Self::DRAIN`]. A second signal ends them at once. At SIGHUP nothing is read again.
     pub async fn until_stopped(self) -> Stopped {
-        let signals = match crate::sys::Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::error!(%error, "cannot listen for signals");
-                return Stopped::Crashed("signals");
-            }
-        };
-        self.until(signals).await
+        self.serve(async || Err("this process reads it at its start alone")).await
     }
 
-    async fn until(mut self, mut signals: crate::sys::Signals) -> Stopped {
-        let crashed = tokio::select! {
-            () = signals.stop() => None,
-            name = self.crashed.recv() => name,
-            () = self.tasks.soft.cancelled() => None,
+    /// The same, with `reload` to read the configuration again at every SIGHUP. When that fails its error is logged, and the
+    /// process goes on as it was.
+    pub async fn serve<E: Display>(self, reload: impl AsyncFnMut() -> Result<(), E>) -> Stopped {
+        match Signals::new() {
+            Ok(signals) => self.until(signals, Notifier::from_env(), reload).await,
+            Err(error) => {
+                tracing::error!(%error, "cannot listen for signals");
+                Stopped::Crashed("signals")
+            }
+        }
+    }
+
+    async fn until<E: Display>(
+        mut self,
+        mut signals: Signals,
+        manager: Notifier,
+        mut reload: impl AsyncFnMut() -> Result<(), E>,
+    ) -> Stopped {
+        let manager = Arc::new(manager);
+        if let Some(every) = manager.heartbeat() {
+            let (alive, stop) = (Arc::clone(&manager), self.tasks.stop_token());
+            self.tasks.run("watchdog", async move {
+                stop.run_until_cancelled(keep_alive(&alive, every)).await;
+            });
+        }
+        manager.ready();
+        let crashed = loop {
+            tokio::select! {
+                signal = signals.next() => if signal == Signal::Stop { break None },
+                name = self.crashed.recv() => break name,
+                () = self.tasks.soft.cancelled() => break None,
+            }
+            manager.reloading();
+            let reloaded = tokio::select! {
+                reloaded = reload() => reloaded,
+                () = signals.stop() => break None,
+                name = self.crashed.recv() => break name,
+            };
+            match reloaded {
+                Ok(()) => tracing::info!("the configuration was read again"),
+                Err(error) => {
+                    tracing::error!(%error, "the new configuration is refused; the old one goes on")
+                }
+            }
+            manager.ready();
         };
         if let Some(task) = crashed {
             tracing::error!(task, "a task ended that should not have; stopping");
         }
+        manager.stopping();
         let drained = self.drain(signals.stop()).await;
         match (crashed, drained) {
             (Some(task), _) => Stopped::Crashed(task),
@@ -181,6 +231,16 @@ impl Lifecycle {
     }
 }
 
+/// Tells the service manager for as long as the runtime gets around to it.
+async fn keep_alive(manager: &Notifier, every: Duration) {
+    let mut beat = tokio::time::interval(every);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        manager.alive();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +264,21 @@ mod tests {
         });
         assert_eq!(life.stop().await, Stopped::Clean);
         was_done.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_part_ends_alone_and_with_the_whole() {
+        let life = Lifecycle::new();
+        let (first, second) = (life.tasks().part(), life.tasks().part());
+        for part in [&first, &second] {
+            let tasks = part.clone();
+            part.run("part", async move { tasks.stopping().await });
+        }
+        first.request_stop();
+        first.stopping().await;
+        assert!(!second.stop_token().is_cancelled() && !life.tasks().stop_token().is_cancelled());
+        assert_eq!(life.stop().await, Stopped::Clean);
+        assert!(second.stop_token().is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]

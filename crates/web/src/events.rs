@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `board` | version | `{version, at, changes: [{source, id, gone}], work: [{source, id}], sources, resync}` |
 //! | `link` | | `{connected, as_of}`: whether the aggregator is there, and from when the data is if not |
-//! | `bye` | | `{}`: the server stops, or the session is over; connect again |
+//! | `bye` | | `{}`: the server stops, or the session is over; connect again, when `retry` says |
 //!
 //! `work` is there only when merge requests or issues changed, and names their projects. A version that altered nothing
 //! else has no `changes` and neither `sources` nor `resync`.
@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ const COALESCE: Duration = Duration::from_millis(500);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY_MS: u32 = 2000;
+/// The same when the server stops: between these, so that not all come back at once.
+const RETURN_MS: (u64, u64) = (100, 1000);
 /// Changes named in one event; more are a resync.
 const MAX_CHANGES: usize = 500;
 
@@ -198,7 +201,8 @@ impl Feed {
                 biased;
                 () = self.stop.cancelled() => {
                     self.over = true;
-                    return Some(BYE.to_owned());
+                    // A successor listens already, or what holds the socket lets connections wait.
+                    return Some(format!("retry: {}\n{BYE}", return_after()));
                 }
                 () = &mut self.gone => {
                     self.over = true;
@@ -263,6 +267,11 @@ impl Feed {
         pending.projects.clear();
         pending.work = None;
     }
+}
+
+/// When to come back to a server that stops, in milliseconds. Needs to be uneven, not unpredictable.
+fn return_after() -> u64 {
+    RETURN_MS.0 + RandomState::new().hash_one(0_u8) % (RETURN_MS.1 - RETURN_MS.0)
 }
 
 fn link_frame(state: &LinkState) -> String {

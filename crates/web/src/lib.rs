@@ -13,6 +13,7 @@ mod app;
 mod asks;
 pub mod assets;
 mod auth;
+mod cli;
 mod client;
 mod events;
 mod failure;
@@ -21,6 +22,7 @@ mod health;
 mod html;
 mod json;
 mod kept;
+mod listen;
 mod metrics;
 pub mod pages;
 mod params;
@@ -29,6 +31,7 @@ mod respond;
 mod router;
 mod server;
 mod sign_in;
+mod switch;
 mod tls;
 mod webhooks;
 
@@ -39,12 +42,17 @@ use std::time::Duration;
 
 use domain::Clock;
 use lifecycle::Tasks;
-use tokio::net::TcpListener;
+
+pub use crate::cli::Args;
+pub use crate::health::check as check_health;
+pub use crate::listen::{Door, listen};
 
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
 use crate::auth::{Doorman, FileProblem};
+use crate::metrics::Metrics;
 use crate::server::Entry;
+use crate::switch::Switch;
 use crate::tls::Tls;
 
 pub use crate::auth::{NewToken, create_token, hash_password};
@@ -97,6 +105,21 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// What the service manager passed is of no use.
+    #[error("{0}")]
+    Passed(String),
+    /// Another web daemon has the port and did not hand it over.
+    #[error(
+        "port {port} on {host} is already in use: {why}; stop what listens there, or choose another with --port"
+    )]
+    TakeOver {
+        /// The host as configured.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Why not.
+        why: String,
+    },
     /// The settings ask for what this build cannot do; going on without would open what was meant to be closed.
     #[error("{0} is set, which this version cannot do yet")]
     Unsupported(&'static str),
@@ -122,35 +145,38 @@ impl From<FileProblem> for StartError {
     }
 }
 
-/// Listens on `server.host` and `server.port`.
-///
-/// # Errors
-/// [`StartError::InUse`], [`StartError::Listen`].
-pub async fn listen(server: &config::Server) -> Result<TcpListener, StartError> {
-    let (host, port) = (server.host.clone(), server.port);
-    TcpListener::bind((host.as_str(), port)).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::InUse { host, port },
-        _ => StartError::Listen { host, port, source },
-    })
-}
-
 /// Starts everything as `tasks` and returns; it ends with them. Connects to the aggregator by itself, now and whenever it
 /// has to.
-///
-/// Returns the address that is listened on (the port may have been the system's to choose).
 ///
 /// # Errors
 /// [`StartError`] when the settings ask for what cannot be had.
 pub fn serve(
-    mut settings: WebSettings,
+    settings: WebSettings,
     endpoint: &api::Endpoint,
     clock: Arc<dyn Clock>,
-    listener: TcpListener,
+    door: Door,
     tasks: &Tasks,
-) -> Result<SocketAddr, StartError> {
+) -> Result<Server, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
-    let address = listener.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
-    // A socket that was passed to us may listen elsewhere than the settings say.
+    let address = door.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
+    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
+    let entry = Entry { tls: tls.clone(), trusted: settings.server.trusted_proxies.clone() };
+    let (part, lasting) = (tasks.part(), Lasting::new()?);
+    let app = start(reached_at(settings, address), endpoint, Arc::clone(&clock), &lasting, &part)?;
+    if let Some(tls) = tls {
+        let stop = tasks.stop_token();
+        tasks.run("certificate", async move {
+            stop.run_until_cancelled(tls.keep()).await;
+        });
+    }
+    let current = Switch::new(router::router(&app));
+    tasks.run("web server", door.serve(app, current.router(), entry, tasks.clone()));
+    Ok(Server { address, current, lasting, part, tasks: tasks.clone(), clock })
+}
+
+/// The settings with the host that can really be reached: a socket that was passed to us may listen elsewhere than they
+/// say.
+fn reached_at(mut settings: WebSettings, address: SocketAddr) -> WebSettings {
     let reached = address.ip().to_string();
     if settings.auth.is_open_on(&reached) && !settings.auth.is_open_on(&settings.server.host) {
         tracing::warn!(
@@ -159,17 +185,65 @@ pub fn serve(
         );
         settings.server.host = reached;
     }
-    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
-    let trusted = settings.server.trusted_proxies.clone();
-    let app = application(settings, endpoint, clock, tasks)?;
-    if let Some(tls) = tls.clone() {
-        let stop = tasks.stop_token();
-        tasks.run("certificate", async move {
-            stop.run_until_cancelled(tls.keep()).await;
-        });
+    settings
+}
+
+/// What stays over a change of the settings.
+#[derive(Debug)]
+struct Lasting {
+    metrics: Arc<Metrics>,
+    memory: auth::Memory,
+}
+
+impl Lasting {
+    fn new() -> Result<Self, FileProblem> {
+        Ok(Self { metrics: Arc::default(), memory: auth::Memory::new()? })
     }
-    tasks.run("web server", server::serve(listener, Entry { tls, trusted }, app, tasks.clone()));
-    Ok(address)
+}
+
+/// A running web server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    current: Switch,
+    lasting: Lasting,
+    part: Tasks,
+    tasks: Tasks,
+    clock: Arc<dyn Clock>,
+}
+
+impl Server {
+    /// What is listened on (the port may have been the system's to choose).
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Goes on with other settings, on the same socket: requests are answered by them from the moment on at which there is
+    /// something to show. What is in flight is finished with the old ones; live streams end with a word and come back.
+    ///
+    /// # Errors
+    /// [`StartError`] when the settings ask for what cannot be had; the old ones stay in force then.
+    pub async fn reload(
+        &mut self,
+        settings: WebSettings,
+        endpoint: &api::Endpoint,
+    ) -> Result<(), StartError> {
+        let part = self.tasks.part();
+        let settings = reached_at(settings, self.address);
+        let started = start(settings, endpoint, Arc::clone(&self.clock), &self.lasting, &part);
+        let app = match started {
+            Ok(app) => app,
+            Err(error) => {
+                part.request_stop();
+                return Err(error);
+            }
+        };
+        html::warm_overview(&app).await;
+        self.current.set(router::router(&app));
+        std::mem::replace(&mut self.part, part).request_stop();
+        Ok(())
+    }
 }
 
 /// The same without the listener: requests go in at the router. For tests, and for whoever has connections of their own.
@@ -182,14 +256,26 @@ pub fn application(
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<axum::Router, StartError> {
+    start(settings, endpoint, clock, &Lasting::new()?, tasks).map(|app| router::router(&app))
+}
+
+/// Starts all but the server.
+fn start(
+    settings: WebSettings,
+    endpoint: &api::Endpoint,
+    clock: Arc<dyn Clock>,
+    lasting: &Lasting,
+    tasks: &Tasks,
+) -> Result<App, StartError> {
     if settings.auth.mode == config::AuthMode::Oidc {
         return Err(StartError::Unsupported("auth.mode: oidc"));
     }
-    let doorman = Doorman::new(&settings.auth, Arc::clone(&clock))?;
-    doorman.keep(tasks);
+    let doorman = Doorman::new(&settings.auth, lasting.memory.clone(), Arc::clone(&clock))?;
     let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
+    doorman.keep(tasks);
+    let metrics = Arc::clone(&lasting.metrics);
     let aggregator =
-        Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), settings.ui.show_people);
+        Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), metrics, settings.ui.show_people);
     let app =
         App::new(settings, aggregator.clone(), doorman, endpoint.to_string(), clock, tasks.stop_token());
     app.kept.pin(html::overview_key());
@@ -201,7 +287,7 @@ pub fn application(
     tasks.run("overview at hand", async move {
         stop.run_until_cancelled(keep_warm(warm)).await;
     });
-    Ok(router::router(&app))
+    Ok(app)
 }
 
 /// Asks for the overview after every connect, and while the board changes.

@@ -1,59 +1,46 @@
 //! `ci-dashboard-web`: the pages and the API, in a process of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use config::{Inputs, Overrides, Role, Settings};
+use config::{Inputs, Loaded, Overrides, Role, Settings};
 use domain::SystemClock;
 use lifecycle::Lifecycle;
-use web::{StartError, WebSettings};
+use web::{Args, Server, StartError, WebSettings};
 
 /// Bad usage or configuration.
 const EXIT_CONFIGURATION: u8 = 2;
 
-/// The web daemon of CI Dashboard: pages, JSON API and live events.
-///
-/// It gets everything from the aggregator and holds no platform's token. It may be started before the aggregator and finds it again by
-/// itself whenever that was away.
-#[derive(Debug, Parser)]
-#[command(name = "ci-dashboard-web", version = lifecycle::VERSION, after_help = AFTER_HELP)]
-struct Args {
-    /// Configuration file
-    ///
-    /// Without it: ./config.yaml, ./config/config.yaml, $XDG_CONFIG_HOME/ci-dashboard/config.yaml,
-    /// /etc/ci-dashboard/config.yaml; without any of these the defaults.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Where the aggregator is: unix:/path, /path, tcp://host:port or http://host:port
-    ///
-    /// Without it: aggregator.address, else where aggregator.listen says.
-    #[arg(long, value_name = "ADDR")]
-    aggregator: Option<String>,
-
-    /// Address or host name to listen on (default 127.0.0.1)
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-
-    /// Port to listen on (default 8080; 0 takes a free one)
-    #[arg(long, value_name = "PORT")]
-    port: Option<u16>,
-}
-
-const AFTER_HELP: &str = "\
-Of the configuration it reads the sections server, ui, auth, logging and aggregator. Flags win over the environment \
-(HOST, PORT, AGGREGATOR_URL, LOG_LEVEL, LOG_FORMAT, CI_DASHBOARD__SECTION__KEY), which wins over the file.
-
-Exit codes: 0 stopped as asked, 2 bad usage or configuration, 1 anything else.";
-
 fn main() -> ExitCode {
     let args = Args::parse();
-    let settings = match load(args) {
-        Ok(settings) => settings,
-        Err(code) => return code,
+    let (loaded, runtime_dir) = match load(&args) {
+        Ok(loaded) => loaded,
+        Err(Refused::System(why)) => {
+            eprintln!("{why}");
+            return ExitCode::FAILURE;
+        }
+        Err(Refused::Settings(why)) => {
+            eprintln!("{why}");
+            return ExitCode::from(EXIT_CONFIGURATION);
+        }
     };
+    if args.health {
+        return health(&loaded.settings.server);
+    }
+    let logging = &loaded.settings.logging;
+    let format = match logging.format {
+        config::LogFormat::Json => lifecycle::LogFormat::Json,
+        config::LogFormat::Pretty => lifecycle::LogFormat::Pretty,
+    };
+    if let Err(error) = lifecycle::init_logging(logging.level.as_str(), format) {
+        eprintln!("{error}");
+        return ExitCode::from(EXIT_CONFIGURATION);
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -61,64 +48,60 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(run(&settings))
+    runtime.block_on(run(&args, loaded.settings, runtime_dir.as_deref()))
 }
 
-fn load(args: Args) -> Result<Settings, ExitCode> {
-    let mut inputs = Inputs::from_process(Role::Web, args.config).map_err(|error| {
-        eprintln!("cannot tell the working directory: {error}");
-        ExitCode::FAILURE
-    })?;
-    inputs.overrides = Overrides { host: args.host, port: args.port, address: args.aggregator, listen: None };
-    let loaded = config::load(&inputs).map_err(|problems| {
-        for problem in &problems {
-            eprintln!("{problem}");
+fn health(server: &config::Server) -> ExitCode {
+    match web::check_health(server) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("ci-dashboard-web: {why}");
+            ExitCode::FAILURE
         }
-        ExitCode::from(EXIT_CONFIGURATION)
-    })?;
-    let logging = &loaded.settings.logging;
-    let format = match logging.format {
-        config::LogFormat::Json => lifecycle::LogFormat::Json,
-        config::LogFormat::Pretty => lifecycle::LogFormat::Pretty,
-    };
-    if let Err(error) = lifecycle::init_logging(level(logging.level), format) {
-        eprintln!("{error}");
-        return Err(ExitCode::from(EXIT_CONFIGURATION));
-    }
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(loaded.settings)
-}
-
-const fn level(level: config::LogLevel) -> &'static str {
-    use config::LogLevel::{Debug, Error, Info, Off, Trace, Warn};
-    match level {
-        Off => "off",
-        Error => "error",
-        Warn => "warn",
-        Info => "info",
-        Debug => "debug",
-        Trace => "trace",
     }
 }
 
-async fn run(settings: &Settings) -> ExitCode {
-    let life = Lifecycle::new();
-    let endpoint = match settings.aggregator.address.clone() {
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("cannot tell the working directory: {0}")]
+    System(std::io::Error),
+    #[error("{0}")]
+    Settings(config::Problems),
+}
+
+/// The settings, and the folder for control sockets.
+fn load(args: &Args) -> Result<(Loaded, Option<PathBuf>), Refused> {
+    let mut inputs = Inputs::from_process(Role::Web, args.config.clone()).map_err(Refused::System)?;
+    let Args { host, port, aggregator, .. } = args.clone();
+    inputs.overrides = Overrides { host, port, address: aggregator, listen: None };
+    let loaded = config::load(&inputs).map_err(Refused::Settings)?;
+    Ok((loaded, inputs.runtime_dir()))
+}
+
+fn endpoint(settings: &Settings) -> api::Endpoint {
+    match settings.aggregator.address.clone() {
         config::Address::Unix(path) => api::Endpoint::Unix(path),
         config::Address::Tcp { host, port } => api::Endpoint::Tcp(host, port),
-    };
+    }
+}
+
+async fn run(args: &Args, settings: Settings, runtime_dir: Option<&Path>) -> ExitCode {
+    let life = Lifecycle::new();
+    let endpoint = endpoint(&settings);
     let started = async {
-        let listener = web::listen(&settings.server).await?;
-        web::serve(WebSettings::from(settings), &endpoint, Arc::new(SystemClock), listener, &life.tasks())
+        let door = web::listen(&settings.server, runtime_dir).await?;
+        web::serve(WebSettings::from(&settings), &endpoint, Arc::new(SystemClock), door, &life.tasks())
     };
     match started.await {
-        Ok(address) => {
+        Ok(mut server) => {
             let base = settings.server.base_path.trim_end_matches('/');
             let scheme = settings.server.scheme();
+            let address = server.address();
             tracing::info!(%endpoint, commit = web::COMMIT, "listening on {scheme}://{address}{base}/");
-            life.until_stopped().await.exit_code()
+            let mut settings = settings;
+            let reload = async || reload(args, &mut settings, &mut server).await;
+            life.serve(reload).await.exit_code()
         }
         Err(error) => {
             eprintln!("{error}");
@@ -126,6 +109,25 @@ async fn run(settings: &Settings) -> ExitCode {
             exit_code(&error)
         }
     }
+}
+
+/// Reads the configuration again and goes on with it.
+async fn reload(args: &Args, present: &mut Settings, server: &mut Server) -> Result<(), String> {
+    let (loaded, _) = load(args).map_err(|refused| refused.to_string())?;
+    let next = loaded.settings;
+    server.reload(WebSettings::from(&next), &endpoint(&next)).await.map_err(|error| error.to_string())?;
+    lifecycle::set_log_level(next.logging.level.as_str())?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let fixed = |s: &Settings| (s.server.host.clone(), s.server.port, s.server.tls.clone(), s.logging.format);
+    if fixed(&next) != fixed(present) {
+        tracing::warn!(
+            "server.host, server.port, server.tls and logging.format stay as they were until a restart"
+        );
+    }
+    *present = next;
+    Ok(())
 }
 
 fn exit_code(error: &StartError) -> ExitCode {

@@ -12,7 +12,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::State;
+use axum::middleware::map_response_with_state;
+use axum::response::Response;
 use config::Cidr;
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -100,6 +104,7 @@ impl Drop for Share {
 /// and lets every connection finish what is in flight.
 pub(crate) async fn serve(listener: TcpListener, entry: Entry, app: Router, tasks: Tasks) {
     let drain = CancellationToken::new();
+    let app = parting(app, tasks.stop_token());
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let shares = Shares::default();
     let start = |stream: TcpStream, from: SocketAddr, permit| {
@@ -155,6 +160,18 @@ pub(crate) async fn serve(listener: TcpListener, entry: Entry, app: Router, task
     drain.cancel();
 }
 
+/// Once the process stops, answers say that their connection closes: who keeps connections then opens another one,
+/// instead of asking on one that closes at that moment.
+fn parting(app: Router, stop: CancellationToken) -> Router {
+    let close = async |State(stop): State<CancellationToken>, mut response: Response| {
+        if stop.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    };
+    app.layer(map_response_with_state(stop, close))
+}
+
 /// A connection that waits to be accepted.
 async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     poll_fn(|cx| match listener.poll_accept(cx) {
@@ -177,7 +194,7 @@ struct FromPeer {
 }
 
 impl hyper::service::Service<http::Request<Incoming>> for FromPeer {
-    type Response = axum::response::Response;
+    type Response = Response;
     type Error = Infallible;
     type Future = TowerToHyperServiceFuture<Router, http::Request<Incoming>>;
 
@@ -439,6 +456,26 @@ mod tests {
         let entry = Entry { tls: None, trusted: vec!["10.0.0.0/8".parse().unwrap()] };
         assert!(entry.is_bounded(one) && !entry.is_bounded("10.1.2.3".parse().unwrap()));
         assert!(!entry.is_bounded("::ffff:127.0.0.1".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn who_keeps_a_connection_is_told_that_it_closes() {
+        let stop = CancellationToken::new();
+        let app = parting(Router::new().route("/", get("hello")), stop.clone());
+        let (mut client, server) = duplex(4096);
+        let served = serve_connection(server, from_here(app), CancellationToken::new());
+        let ask = async {
+            let mut answer = [0; 4096];
+            client.write_all(GET).await.unwrap();
+            let n = client.read(&mut answer).await.unwrap();
+            assert!(!String::from_utf8_lossy(&answer[..n]).contains("close"));
+            stop.cancel();
+            client.write_all(GET).await.unwrap();
+            let mut last = String::new();
+            client.read_to_string(&mut last).await.unwrap();
+            assert!(last.contains("connection: close\r\n") && last.ends_with("hello"), "{last}");
+        };
+        tokio::join!(served, ask);
     }
 
     #[tokio::test]

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -117,17 +118,39 @@ impl Place {
         let mut command = Command::new(binary(name));
         command.args(args).current_dir(self.dir.path()).env_clear();
         command.env("HOME", self.dir.path()).env("XDG_RUNTIME_DIR", self.dir.path());
+        command.env("RUNTIME_DIRECTORY", self.dir.path());
         command.env("XDG_CONFIG_HOME", self.path("none")).env("LOG_LEVEL", "info");
         command
     }
 
     /// Starts a binary; its output goes to files.
     pub(crate) fn start(&self, name: &str, args: &[&str]) -> Running {
+        self.start_with_env(name, args, &[])
+    }
+
+    /// The same with further variables.
+    pub(crate) fn start_with_env(&self, name: &str, args: &[&str], env: &[(&str, &str)]) -> Running {
+        let mut command = self.command(name, args);
+        command.stdin(Stdio::null()).envs(env.iter().copied());
+        self.spawn(name, command)
+    }
+
+    /// Starts a binary with a listening socket, as systemd passes one: as its file descriptor 3, with the variables that
+    /// say so. A shell does the last step, since only there the process id is known.
+    pub(crate) fn start_with_socket(&self, name: &str, args: &[&str], socket: BorrowedFd<'_>) -> Running {
+        let daemon = self.command(name, args);
+        let script = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@""#;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).arg(daemon.get_program()).args(daemon.get_args());
+        command.env_clear().envs(daemon.get_envs().filter_map(|(k, v)| Some((k, v?))));
+        command.current_dir(self.dir.path()).stdin(socket.try_clone_to_owned().unwrap());
+        self.spawn(name, command)
+    }
+
+    fn spawn(&self, name: &str, mut command: Command) -> Running {
         static COUNT: AtomicU16 = AtomicU16::new(0);
         let stem = self.path(&format!("{name}.{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         let (out, err) = (stem.with_added_extension("out"), stem.with_added_extension("err"));
-        let mut command = self.command(name, args);
-        command.stdin(std::process::Stdio::null());
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
         Running { child: command.spawn().unwrap(), name: name.to_owned(), out, err }
     }
@@ -336,7 +359,13 @@ impl Web {
 
     /// The live events as they come.
     pub(crate) fn events(self) -> Result<Events, String> {
-        let stream = self.send("/api/v1/events/stream", &[]).map_err(|e| e.to_string())?;
+        self.events_after("")
+    }
+
+    /// The live events, for a client that comes back and knows the event `last`.
+    pub(crate) fn events_after(self, last: &str) -> Result<Events, String> {
+        let head: &[(&str, &str)] = if last.is_empty() { &[] } else { &[("Last-Event-ID", last)] };
+        let stream = self.send("/api/v1/events/stream", head).map_err(|e| e.to_string())?;
         Ok(Events { stream })
     }
 }

@@ -4,7 +4,9 @@
 #![cfg(unix)]
 
 mod kit;
+mod lifecycle;
 mod recorded;
+mod restarts;
 mod single_process;
 mod two_daemons;
 mod webhooks;

@@ -11,37 +11,37 @@ use serde_json::Value;
 
 use crate::kit::{Forge, Place, Running, Web, eventually, free_port};
 
-const AGGREGATOR: &str = "ci-dashboard-aggregator";
-const WEB: &str = "ci-dashboard-web";
+pub(crate) const AGGREGATOR: &str = "ci-dashboard-aggregator";
+pub(crate) const WEB: &str = "ci-dashboard-web";
 /// What the simulated GitHub adds to the world's ids of runs.
 const GITHUB_FIRST_RUN: u64 = 9_000_000_000;
 
 /// Two daemons and what they share.
-struct House {
-    forge: Forge,
-    place: Place,
-    config: String,
-    socket: PathBuf,
-    web: Web,
+pub(crate) struct House {
+    pub(crate) forge: Forge,
+    pub(crate) place: Place,
+    pub(crate) config: String,
+    pub(crate) socket: PathBuf,
+    pub(crate) web: Web,
 }
 
 impl House {
-    fn new(projects: usize) -> Self {
+    pub(crate) fn new(projects: usize) -> Self {
         let (forge, place) = (Forge::start(projects), Place::new());
         let config = place.config(&forge.config()).display().to_string();
         let socket = place.path("a.sock");
         Self { forge, place, config, socket, web: Web { port: free_port() } }
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("unix:{}", self.socket.display())
     }
 
-    fn start_aggregator(&self) -> Running {
+    pub(crate) fn start_aggregator(&self) -> Running {
         self.place.start(AGGREGATOR, &["--config", &self.config, "--listen", &self.address()])
     }
 
-    fn start_web(&self) -> Running {
+    pub(crate) fn start_web(&self) -> Running {
         let port = self.web.port.to_string();
         let args = ["--config", &self.config, "--aggregator", &self.address(), "--port", &port];
         self.place.start(WEB, &args)
@@ -49,7 +49,7 @@ impl House {
 
     /// Until the rows are the simulated world, neither more nor less.
     #[track_caller]
-    fn until_rows_are_the_world(&self) {
+    pub(crate) fn until_rows_are_the_world(&self) {
         eventually("the rows are the simulated world", || {
             let rows = self.web.items("/api/v1/projects")?;
             let difference = self.forge.sim.world().with(|world| differences(world, &rows));

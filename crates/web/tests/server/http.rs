@@ -181,9 +181,9 @@ async fn what_this_build_cannot_do_does_not_start() {
 #[tokio::test]
 async fn a_port_in_use_is_one_sentence() {
     let mut server = kit::settings("server: { port: 0 }").server;
-    let first = web::listen(&server).await.unwrap();
+    let first = web::listen(&server, None).await.unwrap();
     server.port = first.local_addr().unwrap().port();
-    let error = web::listen(&server).await.unwrap_err();
+    let error = web::listen(&server, None).await.unwrap_err();
     assert!(!error.is_configuration());
     assert_eq!(
         error.to_string(),

@@ -1,0 +1,28 @@
+//! The command line of `ci-dashboard-aggregator`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Asks the CI platforms, keeps their state, and answers the web daemon over gRPC.
+///
+/// Settings come from defaults, then the file, then the environment, then flags. The exit code is 0 after a clean stop,
+/// 2 for bad usage or configuration, 1 for anything else.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "ci-dashboard-aggregator", version = lifecycle::VERSION)]
+pub struct Args {
+    /// Configuration file. Without it: ./config.yaml, ./config/config.yaml,
+    /// $XDG_CONFIG_HOME/ci-dashboard/config.yaml, /etc/ci-dashboard/config.yaml, whichever is there first
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to listen: unix:/path or tcp://host:port (loopback only)
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Take the Unix socket over from the aggregator that listens there now: it finishes what is in flight and ends, and
+    /// whoever connects meanwhile waits instead of being refused
+    #[arg(long)]
+    pub take_over: bool,
+    /// Ask the aggregator that runs with these settings whether it is well; exit with 0 if it is, else with 1
+    #[arg(long)]
+    pub health: bool,
+}
