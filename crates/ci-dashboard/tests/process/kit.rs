@@ -157,7 +157,7 @@ impl Place {
 
     /// The same with this on its standard input.
     pub(crate) fn run_with(&self, name: &str, args: &[&str], input: &str) -> Ended {
-        let piped = std::process::Stdio::piped;
+        let piped = Stdio::piped;
         let mut command = self.command(name, args);
         let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
         // It may not read all of it.
