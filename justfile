@@ -31,10 +31,10 @@ lint:
 fmt:
     cargo fmt --all
 
-# How the board grows, in ratios.
-bench:
-    cargo bench --locked -p aggregator --bench board
-
 # How the board and the overview grow with the number of projects.
 bench:
     cargo bench --locked -p aggregator --bench board
+
+# How fresh the board is and what that costs, in virtual time: `just bench-fresh github`
+bench-fresh *FILTER:
+    cargo bench --locked -p aggregator --bench fresh -- {{FILTER}}

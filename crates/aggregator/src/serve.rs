@@ -116,8 +116,33 @@ impl Aggregator {
         Metrics::new(Arc::clone(&self.hub), Arc::clone(&self.connectors), Arc::clone(&self.schedules))
     }
 
+    /// What keeps each source up to date, for those who keep time themselves ([`Refresher::turn`]); [`Aggregator::start`] runs
+    /// them as tasks.
+    #[must_use]
+    pub fn refreshers(&self) -> Vec<Refresher> {
+        let pace = schedule::Plan { every: schedule::signed(self.every) };
+        let refresher = |(connector, plan): &(Arc<dyn Connector>, Plan)| {
+            let schedule = self.schedules.begin(connector.source(), pace);
+            Refresher::new(Arc::clone(&self.hub), Arc::clone(connector), plan.clone(), schedule)
+        };
+        self.plans.iter().map(refresher).collect()
+    }
+
+    /// Its door for webhooks.
+    #[must_use]
+    pub const fn webhooks(&self) -> &Arc<Webhooks> {
+        &self.webhooks
+    }
+
+    /// When what is asked.
+    #[must_use]
+    pub const fn schedules(&self) -> &Arc<Schedules> {
+        &self.schedules
+    }
+
     /// Starts to refresh and to answer, each as a task of the process.
     pub fn start(self, listener: api::Listener, tasks: &Tasks) {
+        let refreshers = self.refreshers();
         let (health, health_service) = tonic_health::server::health_reporter();
         let service = Service {
             hub: Arc::clone(&self.hub),
@@ -151,11 +176,11 @@ impl Aggregator {
                 tracing::error!(%error, "the gRPC server failed");
             }
         });
-        for (connector, plan) in self.plans {
+        for (connector, _) in self.plans {
             if Keeper::is_of_use(connector.as_ref()) {
                 let keeper = Keeper {
                     hub: Arc::clone(&self.hub),
-                    connector: Arc::clone(&connector),
+                    connector,
                     watched: Arc::clone(&self.watched),
                     attention: Arc::clone(&self.attention),
                     every: self.every,
@@ -165,9 +190,8 @@ impl Aggregator {
                     tokio::select! { () = keeper.run() => {} () = stopping.stopping() => {} }
                 });
             }
-            let pace = schedule::Plan { every: schedule::signed(self.every) };
-            let schedule = self.schedules.begin(connector.source(), pace);
-            let refresher = Refresher::new(Arc::clone(&self.hub), connector, plan, schedule);
+        }
+        for refresher in refreshers {
             let stopping = tasks.clone();
             tasks.run("refresh", async move {
                 tokio::select! { () = refresher.run() => {} () = stopping.stopping() => {} }

@@ -78,6 +78,7 @@ pub struct SimBuilder {
     pace: Pace,
     broken: Option<usize>,
     running: Option<usize>,
+    asleep: f64,
     driven: bool,
     gitea: gitea::Api,
     installations: Vec<github::Installation>,
@@ -169,6 +170,13 @@ impl SimBuilder {
         self
     }
 
+    /// This share of the lively projects, 0 to 1, sleeps: nothing has happened in them for days. Default 0.
+    #[must_use]
+    pub fn asleep(mut self, share: f64) -> Self {
+        self.asleep = share.clamp(0.0, 1.0);
+        self
+    }
+
     /// The demo's pace, moved by a task of the simulation. (Requests move the world as well.)
     #[must_use]
     pub fn demo(mut self) -> Self {
@@ -208,6 +216,7 @@ impl SimBuilder {
             pace,
             broken: self.broken,
             running: self.running,
+            asleep: self.asleep,
         }));
         let shared = Shared {
             world: world.clone(),
@@ -254,6 +263,7 @@ impl Sim {
             pace: Pace::STILL,
             broken: None,
             running: None,
+            asleep: 0.0,
             driven: false,
             gitea: gitea::Api::default(),
             installations: vec![github::Installation { id: 1, account: "acme".to_owned() }],

@@ -18,6 +18,7 @@ fn world(seed: u64, projects: usize, pace: Pace) -> World {
         pace,
         broken: None,
         running: None,
+        asleep: 0.0,
     })
 }
 

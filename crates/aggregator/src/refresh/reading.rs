@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 
 use super::{Refresher, known};
 use crate::board::{Observation, Seen};
-use crate::schedule::{Answer, Reading};
+use crate::schedule::{Answer, Known, Reading, Scheduler};
 
 impl Refresher {
     /// Reads these projects.
@@ -22,7 +22,9 @@ impl Refresher {
             ask
         });
         let asked_at = self.now();
-        let answered = self.ask(asks, asked_at, |s, id, known, answer| {
+        let answered = self.ask(asks, asked_at, |s, id, known, whole, answer| {
+            // News may be answered with everything.
+            let reading = if whole && reading == Reading::News { Reading::Whole } else { reading };
             s.read(id, known, reading, answer, asked_at);
         });
         let answered = answered.await?;
@@ -52,7 +54,9 @@ impl Refresher {
             ask.told = told.remove(&ask.project.key.id);
             ask
         });
-        self.ask(asks, asked_at, |s, id, known, answer| s.told(id, known, answer, asked_at)).await.map(drop)
+        self.ask(asks, asked_at, |s, id, known, _, answer| s.told(id, known, answer, asked_at))
+            .await
+            .map(drop)
     }
 
     fn key(&self, id: &NativeId) -> ProjectKey {
@@ -70,20 +74,21 @@ impl Refresher {
         })
     }
 
-    /// Asks, and puts each answer onto the board as it comes. Gives back who answered.
+    /// Asks, and puts each answer onto the board as it comes. Gives back who answered; `say` hears of
+    /// each whether that was the whole state.
     async fn ask(
         &self,
         asks: Vec<HeadsAsk>,
         asked_at: Timestamp,
-        say: impl Fn(&mut crate::schedule::Scheduler, &NativeId, crate::schedule::Known, Answer),
+        say: impl Fn(&mut Scheduler, &NativeId, Known, bool, Answer),
     ) -> Result<BTreeSet<NativeId>, Error> {
         let mut answered = BTreeSet::new();
         let mut states = self.connector.branch_heads(asks);
         while let Some((key, state)) = states.next().await {
-            let mut moved = false;
+            let (mut moved, mut whole) = (false, false);
             let (seen, failed) = match state {
                 Ok(heads) => {
-                    moved = heads.extent == Extent::Moved;
+                    (moved, whole) = (heads.extent == Extent::Moved, heads.extent == Extent::Whole);
                     (Seen::Heads(key.clone(), Box::new(heads)), None)
                 }
                 Err(error) if error.concerns_source() => return Err(error),
@@ -101,7 +106,7 @@ impl Refresher {
                 None => Answer::Unchanged,
             };
             if let Some(Some(known)) = self.hub.read(|p| p.board.get(&key).map(known)) {
-                self.schedule.with(|s| say(s, &key.id, known, answer));
+                self.schedule.with(|s| say(s, &key.id, known, whole, answer));
             }
             answered.insert(key.id);
             self.hub.source(self.source(), |s| {

@@ -346,7 +346,12 @@ impl Scheduler {
     }
 
     const fn clock(&self, now: Timestamp) -> track::Clock<'_> {
-        track::Clock { plan: &self.plan, batched: self.batching.is_some(), now }
+        track::Clock {
+            plan: &self.plan,
+            batched: self.batching.is_some(),
+            glances: matches!(self.batching, Some(b) if b.glances),
+            now,
+        }
     }
 
     /// What is to be read now in this way, as far as it can be paid; else when there may be something.

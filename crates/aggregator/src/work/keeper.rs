@@ -25,6 +25,9 @@ const AT_ONCE: usize = 4;
 const LISTS_PER_INTERVAL: u32 = 300;
 /// While somebody looks, so many times as many.
 const HASTE: u32 = 4;
+/// Lists take no more than this share of the rate limit.
+const SHARE_AT_REST: f64 = 0.08;
+const SHARE_LOOKED_AT: f64 = 0.4;
 /// Below this share of its rate limit a source's lists wait, at rest and while somebody looks: pipelines come first.
 const RESERVE_AT_REST: f64 = 0.5;
 const RESERVE_LOOKED_AT: f64 = 0.3;
@@ -117,7 +120,9 @@ impl Keeper {
         while let Some(read) = reads.next().await {
             read?;
         }
-        sleep(self.every / LISTS_PER_INTERVAL * n / if looked_at { HASTE } else { 1 }).await;
+        let interval = self.every / LISTS_PER_INTERVAL * n / if looked_at { HASTE } else { 1 };
+        sleep(interval.max(self.connector.budget().map_or(Duration::ZERO, |b| share_of(b, n, looked_at))))
+            .await;
         Ok(())
     }
 
@@ -239,6 +244,14 @@ async fn told<T: Item>(connector: &dyn Connector, project: &Project) -> Result<T
     let more = page.is_some() || items.len() > MAX_OF_PROJECT;
     items.truncate(MAX_OF_PROJECT);
     Ok(Told::Items { items, more, problem: None })
+}
+
+/// How long so many lists are a list's share of the rate limit.
+#[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
+fn share_of(budget: Budget, lists: u32, looked_at: bool) -> Duration {
+    let Some(window) = budget.window else { return Duration::ZERO };
+    let share = budget.limit as f64 * if looked_at { SHARE_LOOKED_AT } else { SHARE_AT_REST };
+    Duration::try_from_secs_f64(window.as_secs_f64() * f64::from(lists) / share.max(1.0)).unwrap_or_default()
 }
 
 /// When the rate limit is full again, if pipelines need for themselves what is left of it.

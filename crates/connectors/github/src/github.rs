@@ -5,20 +5,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
 use connector::graphql::GraphQl;
-use connector::http::{Auth, Budget, Client, ClientSettings, Traffic, auth_of};
+use connector::http::{Auth, Budget, Client, ClientSettings, Credentials, Traffic, auth_of};
 use connector::wire::Rows;
 use connector::{
     Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues,
-    MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result, Webhooks,
+    MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result,
+    Webhooks,
 };
 use domain::{
     Branch, Clock, JobId, Log, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
+    Timestamp,
 };
 use futures::stream::BoxStream;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::app::{self, AppTokens};
 use crate::base::{self, api_base, owner_and_name};
 use crate::dialect::DIALECT;
 use crate::{DESCRIPTOR, batch, heads, lists, runs};
@@ -36,6 +39,8 @@ pub(crate) struct GitHub {
     /// GraphQL, which needs a token.
     pub(crate) batch: Option<GraphQl>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Signs in, where an App does instead of a token.
+    pub(crate) app: Option<Arc<AppTokens>>,
     /// Without a token GitHub answers 60 requests an hour, and a 304 counts.
     pub(crate) anonymous: bool,
     pub(crate) organizations: Vec<String>,
@@ -54,31 +59,29 @@ impl GitHub {
         let fail = |why: String| BuildError { source_name: source.clone(), why };
         let url = settings.url.as_ref().ok_or_else(|| fail("no url".into()))?;
         let base = api_base(url).map_err(fail)?;
-        if settings.token.is_none() && settings.extra_text("app_id").is_some() {
-            return Err(fail("signing in as a GitHub App is not supported: give a token".into()));
-        }
         let proxy = settings
             .proxy
             .as_ref()
             .map(|p| Url::parse(p.expose()))
             .transpose()
             .map_err(|e| fail(format!("proxy: {e}")))?;
-        let auth = auth_of(settings.token.as_ref(), Auth::Bearer, &clock);
         let graphql = base::graphql(&base);
-        let client = Client::new(
-            ClientSettings {
-                source: source.clone(),
-                base,
-                auth,
-                dialect: DIALECT,
-                ca_file: settings.ca_file.clone(),
-                proxy,
-                insecure_skip_verify: settings.insecure_skip_verify,
-            },
-            Arc::clone(&clock),
-        )
-        .map_err(fail)?;
-        let anonymous = settings.token.is_none();
+        let connection = ClientSettings {
+            source: source.clone(),
+            base,
+            auth: Auth::Anonymous,
+            dialect: DIALECT,
+            ca_file: settings.ca_file.clone(),
+            proxy,
+            insecure_skip_verify: settings.insecure_skip_verify,
+        };
+        let app = app_of(settings, &connection, &clock).map_err(fail)?;
+        let auth = match &app {
+            Some(app) => Auth::Renewed(Arc::clone(app) as Arc<dyn Credentials>),
+            None => auth_of(settings.token.as_ref(), Auth::Bearer, &clock),
+        };
+        let client = Client::new(ClientSettings { auth, ..connection }, Arc::clone(&clock)).map_err(fail)?;
+        let anonymous = settings.token.is_none() && app.is_none();
         let batch =
             (!anonymous).then(|| GraphQl::new(client.clone(), graphql, batch::DIALECT, Arc::clone(&clock)));
         Ok(Arc::new(Self {
@@ -86,6 +89,7 @@ impl GitHub {
             client,
             batch,
             clock,
+            app,
             anonymous,
             organizations: settings.organizations.clone(),
             logs: settings.logs,
@@ -121,6 +125,29 @@ impl GitHub {
             tracing::warn!(source = %self.source, endpoint, broken, why, "rows of a list could not be read");
         }
     }
+}
+
+/// The App that signs in, where the settings name one.
+///
+/// # Errors
+/// In words, when they name it by half, or a token as well.
+fn app_of(
+    settings: &SourceSettings,
+    connection: &ClientSettings,
+    clock: &Arc<dyn Clock>,
+) -> std::result::Result<Option<Arc<AppTokens>>, String> {
+    let text = |key| settings.extra_text(key).map(str::trim).filter(|text| !text.is_empty());
+    let (app_id, private_key) = match (text("app_id"), settings.extra_secret("private_key")) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) if settings.token.is_some() => {
+            return Err("it has a token and a GitHub App: leave out token, or app_id and private_key".into());
+        }
+        (Some(app_id), Some(key)) => (app_id, key),
+        (Some(_), None) => return Err("app_id needs private_key_file: the App's key in PEM form".into()),
+        (None, Some(_)) => return Err("private_key_file needs app_id: the number of the App".into()),
+    };
+    let named = app::Settings { app_id, installation_id: text("installation_id"), private_key };
+    AppTokens::new(&named, connection.clone(), clock).map(Arc::new).map(Some)
 }
 
 /// The name under which a source is refused whose own is none. The configuration has checked that before.
@@ -175,7 +202,12 @@ impl Connector for GitHub {
     }
 
     fn traffic(&self) -> Traffic {
-        self.client.traffic()
+        let mut traffic = self.client.traffic();
+        if let Some(signing_in) = self.app.as_ref().map(|app| app.traffic()) {
+            traffic.last_hour += signing_in.last_hour;
+            traffic.endpoints.extend(signing_in.endpoints);
+        }
+        traffic
     }
 
     async fn projects(&self, page: Option<PageToken>) -> Result<ProjectPage> {
@@ -190,9 +222,18 @@ impl Connector for GitHub {
         lists::project_count(self).await
     }
 
+    async fn moved_since(&self, since: Timestamp) -> Result<Option<Moved>> {
+        lists::moved_since(self, since).await
+    }
+
     fn batching(&self) -> Option<Batching> {
         let batch = self.batch.as_ref().filter(|batch| batch.is_there())?;
-        Some(Batching { per_request: batch.size(), budget: batch.budget(), cost: batch.cost() })
+        Some(Batching {
+            per_request: batch.size(),
+            budget: batch.budget(),
+            cost: batch.cost(),
+            glances: true,
+        })
     }
 
     fn branch_heads<'a>(

@@ -1,6 +1,7 @@
 //! GitHub: github.com, GHE.com and GitHub Enterprise Server, over REST, and GraphQL for what moved.
 //!
-//! * `github`: a source and what its questions share; `base`: where its API is; `dialect`: its headers and errors.
+//! * `github`: a source and what its questions share; `base`: where its API is; `app`: signing in as an App; `dialect`: its
+//!   headers and errors.
 //! * `heads`: the state of a repository in as few requests as there are; `batch`: what moved in a hundred of them; `runs`: runs,
 //!   jobs and logs; `lists`: the rest.
 //! * `wire`: GitHub's JSON; `convert`, `status`, `details`, `log`: what it means.
@@ -11,12 +12,14 @@
 //! token. Without one GitHub allows 60 requests an hour: then only what runs list and branch tell is read.
 
 mod actions;
+mod app;
 mod base;
 mod batch;
 mod convert;
 mod details;
 mod dialect;
 mod github;
+mod glance;
 mod heads;
 mod lists;
 mod log;

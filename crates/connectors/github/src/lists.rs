@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use connector::http::Response;
 use connector::wire::Rows;
 use connector::{
-    CurrentUser, Error, Issue, Issues, MergeRequest, MergeRequests, Page, PageToken, ProjectPage, Result,
+    CurrentUser, Error, Issue, Issues, MergeRequest, MergeRequests, Moved, Page, PageToken, ProjectPage,
+    Result,
 };
-use domain::{Branch, Person, Project};
+use domain::{Branch, Person, Project, Timestamp};
 use url::Url;
 
 use crate::base::owner_and_name;
@@ -15,6 +16,7 @@ use crate::{convert, wire};
 
 const USER_REPOS: &str = "GET /user/repos";
 const ORG_REPOS: &str = "GET /orgs/:org/repos";
+const INSTALLATION_REPOS: &str = "GET /installation/repositories";
 const ALL_THAT_IS_MINE: (&str, &str) = ("affiliation", "owner,collaborator,organization_member");
 /// What moved last comes first, so that the pages that are read first matter most.
 const NEWEST_FIRST: [(&str, &str); 2] = [("sort", "pushed"), ("direction", "desc")];
@@ -61,13 +63,17 @@ async fn of_token(github: &GitHub) -> Result<Repositories> {
                 .into(),
         ));
     }
+    if github.app.is_some() {
+        let url = github.client.url(&["installation", "repositories"], &[("per_page", PER_PAGE)]);
+        return repositories(github, INSTALLATION_REPOS, url).await;
+    }
     let mut query = vec![ALL_THAT_IS_MINE, ("per_page", PER_PAGE)];
     query.extend(NEWEST_FIRST);
     match repositories(github, USER_REPOS, github.client.url(&["user", "repos"], &query)).await {
         // The token of an App's installation belongs to no user.
         Err(Error::Forbidden(why)) => {
             let url = github.client.url(&["installation", "repositories"], &[("per_page", PER_PAGE)]);
-            match repositories(github, "GET /installation/repositories", url).await {
+            match repositories(github, INSTALLATION_REPOS, url).await {
                 Err(Error::Forbidden(_) | Error::NotFound(_)) => Err(Error::Forbidden(why)),
                 answer => answer,
             }
@@ -90,6 +96,51 @@ async fn of_organization(github: &GitHub, org: &str) -> Result<Repositories> {
         }
         answer => answer,
     }
+}
+
+/// Pages of a listing that are read for what moved; beyond, all of it is to be listed.
+const MAX_MOVED_PAGES: usize = 3;
+
+/// What was pushed to since then, from the listing's first pages. The list of an installation has no order.
+pub(crate) async fn moved_since(github: &GitHub, since: Timestamp) -> Result<Option<Moved>> {
+    let orgs = &github.organizations;
+    if orgs.is_empty() && (github.anonymous || github.app.is_some()) {
+        return Ok(None);
+    }
+    let mut moved = Moved { complete: true, ..Moved::default() };
+    let mut query = if orgs.is_empty() { vec![ALL_THAT_IS_MINE] } else { Vec::new() };
+    query.push(("per_page", PER_PAGE));
+    query.extend(NEWEST_FIRST);
+    let first = |org: &String| github.client.url(&["orgs", org, "repos"], &query);
+    let lists: Vec<(&'static str, Url)> = match orgs.as_slice() {
+        [] => vec![(USER_REPOS, github.client.url(&["user", "repos"], &query))],
+        orgs => orgs.iter().map(|org| (ORG_REPOS, first(org))).collect(),
+    };
+    for (endpoint, url) in lists {
+        let mut next = Some(url);
+        for page in 0..=MAX_MOVED_PAGES {
+            let Some(url) = next.take() else { break };
+            if page == MAX_MOVED_PAGES {
+                moved.complete = false;
+                break;
+            }
+            let (rows, following) = match repositories(github, endpoint, url).await {
+                Ok(answer) => answer,
+                // A user's repositories, or an installation's token: those are listed in other ways.
+                Err(Error::NotFound(_) | Error::Forbidden(_)) => return Ok(None),
+                Err(e) => return Err(e),
+            };
+            let projects: Vec<Project> =
+                rows.into_iter().map(|row| convert::project(&github.source, row)).collect();
+            let recent = |project: &Project| project.last_activity_at.is_none_or(|at| at >= since);
+            if projects.iter().all(recent) {
+                next = following;
+            }
+            moved.items.extend(projects.into_iter().filter(recent));
+        }
+    }
+    moved.items.sort_by_key(|project| std::cmp::Reverse(project.last_activity_at));
+    Ok(Some(moved))
 }
 
 /// One page of repositories: a bare list, or the object that installations get.
@@ -117,6 +168,11 @@ pub(crate) async fn project_count(github: &GitHub) -> Result<Option<u64>> {
     let one = ("per_page", "1");
     let (endpoint, url) = match github.organizations.as_slice() {
         [] if github.anonymous => return Ok(None),
+        [] if github.app.is_some() => {
+            let url = github.client.url(&["installation", "repositories"], &[one]);
+            let response = github.client.get(INSTALLATION_REPOS, url).await?;
+            return Ok(response.json::<wire::InstallationRepositories>()?.total_count);
+        }
         [] => (USER_REPOS, github.client.url(&["user", "repos"], &[ALL_THAT_IS_MINE, one])),
         [org] => (ORG_REPOS, github.client.url(&["orgs", org, "repos"], &[one])),
         // More than one request.
@@ -195,7 +251,7 @@ impl Issues for GitHub {
 #[async_trait]
 impl CurrentUser for GitHub {
     async fn current_user(&self) -> Result<Option<Person>> {
-        if self.anonymous {
+        if self.anonymous || self.app.is_some() {
             return Ok(None);
         }
         match self.client.get("GET /user", self.client.url(&["user"], &[])).await {

@@ -45,6 +45,8 @@ pub(crate) struct Repository {
 /// `GET /installation/repositories`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct InstallationRepositories {
+    #[serde(default, deserialize_with = "lenient_u64")]
+    pub(crate) total_count: Option<u64>,
     pub(crate) repositories: Rows<Repository>,
 }
 

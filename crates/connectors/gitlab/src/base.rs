@@ -30,6 +30,14 @@ pub(crate) fn api_base(url: &Url) -> Result<Url, String> {
     Ok(base)
 }
 
+/// Where GraphQL is, beside the REST API.
+pub(crate) fn graphql(api: &Url) -> Url {
+    let mut url = api.clone();
+    let path = api.path().trim_end_matches('/');
+    url.set_path(&format!("{}/graphql", path.strip_suffix("/v4").unwrap_or(path)));
+    url
+}
+
 /// Whether a watched name could be a GitLab project: its number, or its full path, which always has a group.
 pub(crate) fn could_be_project(name: &str) -> bool {
     let name = name.trim().trim_matches('/');
@@ -53,7 +61,9 @@ mod tests {
             ("https://host/api", "https://host/api/v4"),
             ("http://127.0.0.1:9300?private_token=x#y", "http://127.0.0.1:9300/api/v4"),
         ] {
-            assert_eq!(api_base(&Url::parse(written).unwrap()).unwrap().as_str(), base, "{written}");
+            let api = api_base(&Url::parse(written).unwrap()).unwrap();
+            assert_eq!(api.as_str(), base, "{written}");
+            assert_eq!(graphql(&api).as_str(), base.replace("/v4", "/graphql"));
         }
         assert!(api_base(&Url::parse("https://gitlab.com/api/graphql").unwrap()).is_err());
         assert!(api_base(&Url::parse("ftp://gitlab.com").unwrap()).is_err());

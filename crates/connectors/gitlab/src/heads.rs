@@ -3,10 +3,13 @@
 
 use std::collections::HashSet;
 
+use connector::graphql::Answer;
 use connector::{Connector, Error, Heads, HeadsAsk, Result};
-use domain::{Branch, Pipeline, Problem, ProblemKind, Project, stats::STRIP_RUNS};
+use domain::{Branch, Pipeline, Problem, ProblemKind, Project, ProjectKey, stats::STRIP_RUNS};
 use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 
+use crate::batch::{self, Told, Verdict};
 use crate::paging::{Listed, PER_PAGE, PER_PAGE_TEXT};
 use crate::source::{GitLab, broken_rows};
 use crate::{convert, enrich, wire};
@@ -15,6 +18,60 @@ use crate::{convert, enrich, wire};
 const MAX_BRANCHES_ASKED: usize = 20;
 /// How many of those at once.
 const BRANCHES_AT_ONCE: usize = 4;
+
+/// How many projects are asked about at once. The client bounds the requests themselves.
+const PROJECTS_AT_ONCE: usize = 8;
+
+/// The stream that [`Connector::branch_heads`] wants.
+pub(crate) fn branch_heads<'a>(
+    gitlab: &'a GitLab,
+    asks: Vec<HeadsAsk>,
+) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
+    let (mut many, mut each): (Vec<_>, Vec<_>) = asks.into_iter().partition(batch::fits);
+    if !gitlab.batch.is_there() || many.len() < batch::WORTH_A_QUESTION {
+        each.append(&mut many);
+    }
+    // Those that were read last share a window.
+    many.sort_by_key(|ask| std::cmp::Reverse(ask.known_at));
+    let told = gitlab
+        .batch
+        .ask_all(many, batch::question)
+        .flat_map(|(asks, answer): (Vec<_>, Option<Answer<Told>>)| stream::iter(Told::dealt(asks, answer)));
+    stream::iter(each.into_iter().map(|ask| (ask, None)))
+        .chain(told)
+        .map(move |(ask, row)| {
+            Box::pin(async move {
+                let key = ask.project.key.clone();
+                (key, told_or_read(gitlab, ask, row).await)
+            })
+        })
+        .buffer_unordered(PROJECTS_AT_ONCE)
+        .boxed()
+}
+
+/// What a question about many told, or what REST does where that is not enough.
+async fn told_or_read(gitlab: &GitLab, ask: HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
+    let Some(row) = row else { return read(gitlab, &ask).await };
+    let informed = batch::informed(&ask, &row);
+    match batch::judge(&ask, &row) {
+        Verdict::News { pipelines, activity } => {
+            let mut heads = batch::heads(pipelines, activity);
+            if activity.is_some() {
+                match read_default(gitlab, &HeadsAsk { known_head: None, ..informed }).await {
+                    Ok(head) => heads.default_branch = head,
+                    Err(e) if e.concerns_source() => return Err(e),
+                    // It is asked for again, since the activity stays new.
+                    Err(_) => heads.last_activity_at = None,
+                }
+            }
+            Ok(heads)
+        }
+        Verdict::Read => {
+            let heads = read(gitlab, &informed).await?;
+            Ok(Heads { last_activity_at: informed.project.last_activity_at, ..heads })
+        }
+    }
+}
 
 /// Reads one project.
 ///
@@ -153,7 +210,7 @@ async fn older_runs(
     let asked: Vec<_> = lacking
         .map(|name| async move { (name, gitlab.newest(&ask.project, Some(name), limit).await) })
         .collect();
-    let answers: Vec<_> = futures::stream::iter(asked).buffered(BRANCHES_AT_ONCE).collect().await;
+    let answers: Vec<_> = stream::iter(asked).buffered(BRANCHES_AT_ONCE).collect().await;
     let (mut older, mut problems) = (Vec::new(), Vec::new());
     for (name, answer) in answers {
         match answer {

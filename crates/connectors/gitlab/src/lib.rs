@@ -1,4 +1,4 @@
-//! GitLab: SaaS, Self-Managed and Dedicated, through REST API v4.
+//! GitLab: SaaS, Self-Managed and Dedicated, through REST API v4, and GraphQL for what moved (`batch.rs`).
 //!
 //! * A project's key is its number, which survives renames and moves.
 //! * A pipeline's lane is its name (`workflow:name`) and its source, so that a push does not hide a red schedule.
@@ -7,6 +7,7 @@
 
 mod actions;
 mod base;
+mod batch;
 mod convert;
 mod details;
 mod enrich;

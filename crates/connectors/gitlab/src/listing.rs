@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use connector::{Error, PageToken, PipelineQuery, Pipelines, ProjectPage, Result};
-use domain::{Pipeline, Project};
+use connector::{Error, Moved, PageToken, PipelineQuery, Pipelines, ProjectPage, Result};
+use domain::{Pipeline, Project, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::paging::{Listed, PER_PAGE, PER_PAGE_TEXT, list, page_url};
@@ -15,6 +16,11 @@ const MAX_PIPELINE_PAGES: usize = 50;
 const PROJECTS: &str = "GET /projects";
 const GROUP_PROJECTS: &str = "GET /groups/:id/projects";
 const PIPELINES: &str = "GET /projects/:id/pipelines";
+
+/// GitLab writes down a project's last activity at most this often.
+const ACTIVITY_EVERY: SignedDuration = SignedDuration::from_hours(1);
+/// Pages of a listing that are read for what moved; beyond, all of it is to be listed.
+const MAX_MOVED_PAGES: usize = 3;
 
 /// Where in the listing of several groups one is.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -111,6 +117,49 @@ impl GitLab {
             }
         }
         Err(Error::NotFound(format!("groups that could not be read: {}", at.failed.join("; "))))
+    }
+
+    /// What was touched since then, from the listing by last activity.
+    pub(crate) async fn list_moved(&self, since: Timestamp) -> Result<Option<Moved>> {
+        if self.groups.is_empty() && self.anonymous {
+            return Ok(None);
+        }
+        let since = since.saturating_sub(ACTIVITY_EVERY).unwrap_or(since);
+        let order = [("order_by", "last_activity_at"), ("sort", "desc"), ("per_page", PER_PAGE_TEXT)];
+        let after = since.to_string();
+        let mut lists = Vec::new();
+        if self.groups.is_empty() {
+            let mut query = vec![("membership", "true"), ("last_activity_after", after.as_str())];
+            query.extend(order);
+            lists.push((PROJECTS, vec!["projects"], query));
+        }
+        for group in &self.groups {
+            let mut query = vec![("include_subgroups", "true"), ("with_shared", "false")];
+            query.extend(order);
+            lists.push((GROUP_PROJECTS, vec!["groups", group, "projects"], query));
+        }
+        let mut moved = Moved { complete: true, ..Moved::default() };
+        for (endpoint, segments, query) in lists {
+            let mut page: Option<String> = None;
+            for number in 0..=MAX_MOVED_PAGES {
+                if number == MAX_MOVED_PAGES {
+                    moved.complete = false;
+                    break;
+                }
+                let url = page_url(&self.client, &segments, &query, page.as_deref());
+                let listed: Listed<wire::Project> = list(&self.client, endpoint, url).await?;
+                let projects: Vec<_> =
+                    listed.items.iter().map(|row| convert::project(&self.name, row)).collect();
+                let recent = |project: &Project| project.last_activity_at.is_none_or(|at| at >= since);
+                page = listed.next.filter(|_| projects.iter().all(recent));
+                moved.items.extend(projects.into_iter().filter(recent));
+                if page.is_none() {
+                    break;
+                }
+            }
+        }
+        moved.items.sort_by_key(|project| std::cmp::Reverse(project.last_activity_at));
+        Ok(Some(moved))
     }
 
     /// From a header, which GitLab leaves out above 10,000 projects.

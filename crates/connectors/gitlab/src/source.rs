@@ -4,32 +4,31 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
-use connector::http::{Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Traffic};
+use connector::graphql::GraphQl;
+use connector::http::{Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Traffic, auth_of};
 use connector::{
-    Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
-    MergeRequest, MergeRequestState, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery,
+    Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
+    MergeRequest, MergeRequestState, MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery,
     Pipelines, ProjectPage, Result, Webhooks,
 };
 use domain::{
-    Branch, Clock, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, SourceName,
+    Branch, Clock, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId,
+    SourceName, Timestamp,
 };
-use futures::StreamExt;
 use futures::stream::BoxStream;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use url::Url;
 
 use crate::paging::{Listed, PER_PAGE, PER_PAGE_TEXT, list, page_url};
-use crate::{DESCRIPTOR, SCOPE, base, convert, heads, log, wire};
-
-/// How many projects are asked about at once. The client bounds the requests themselves.
-const PROJECTS_AT_ONCE: usize = 8;
+use crate::{DESCRIPTOR, SCOPE, base, batch, convert, heads, log, wire};
 
 /// One configured GitLab.
 #[derive(Debug)]
 pub(crate) struct GitLab {
     pub(crate) name: SourceName,
     pub(crate) client: Client,
+    pub(crate) batch: GraphQl,
     pub(crate) anonymous: bool,
     pub(crate) groups: Vec<String>,
     logs: LogAccess,
@@ -57,14 +56,14 @@ impl GitLab {
             }
             None => None,
         };
-        let auth = settings.token.as_ref().map_or(Auth::Anonymous, |token| Auth::Header {
-            name: "PRIVATE-TOKEN",
-            value: token.secret_string().clone(),
-        });
+        let header = |value| Auth::Header { name: "PRIVATE-TOKEN", value };
+        let auth = auth_of(settings.token.as_ref(), header, &clock);
+        let api = base::api_base(url).map_err(&fail)?;
+        let graphql = base::graphql(&api);
         let client = Client::new(
             ClientSettings {
                 source: name.clone(),
-                base: base::api_base(url).map_err(&fail)?,
+                base: api,
                 auth,
                 dialect: DIALECT,
                 ca_file: settings.ca_file.clone(),
@@ -78,9 +77,10 @@ impl GitLab {
             anonymous: settings.token.is_none(),
             groups: settings.groups.iter().map(|g| g.trim().trim_matches('/').to_owned()).collect(),
             logs: settings.logs,
-            clock,
             webhook_secret: settings.webhook_secret.as_ref().map(|s| s.secret_string().clone()),
             signing_token: settings.extra_secret("signing_token").map(|s| s.secret_string().clone()),
+            batch: GraphQl::new(client.clone(), graphql, batch::DIALECT, Arc::clone(&clock)),
+            clock,
             name,
             client,
         })
@@ -165,13 +165,17 @@ impl Connector for GitLab {
         self.count_projects().await
     }
 
+    async fn moved_since(&self, since: Timestamp) -> Result<Option<Moved>> {
+        self.list_moved(since).await
+    }
+
+    fn batching(&self) -> Option<Batching> {
+        let there = self.batch.is_there();
+        there.then(|| Batching { per_request: self.batch.size(), budget: None, cost: 1, glances: false })
+    }
+
     fn branch_heads<'a>(&'a self, asks: Vec<HeadsAsk>) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
-        let one = |ask: HeadsAsk| async move {
-            let heads = heads::read(self, &ask).await;
-            (ask.project.key.clone(), heads)
-        };
-        let all: Vec<_> = asks.into_iter().map(one).collect();
-        futures::stream::iter(all).buffer_unordered(PROJECTS_AT_ONCE).boxed()
+        heads::branch_heads(self, asks)
     }
 
     async fn pipelines(&self, project: &Project, query: &PipelineQuery) -> Result<Pipelines> {

@@ -17,7 +17,7 @@ pub(crate) fn or_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 }
 
 /// Seconds, with or without a fraction, as a number or as text; negative ones are zero.
-fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
     Ok(number.filter(|n: &f64| n.is_finite()).and_then(|n| Duration::try_from_secs_f64(n.max(0.0)).ok()))

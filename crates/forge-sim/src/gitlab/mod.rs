@@ -1,8 +1,9 @@
-//! GitLab's REST API v4, as far as a dashboard reads it, under any path prefix.
+//! GitLab's REST API v4, as far as a dashboard reads it, under any path prefix, and GraphQL (`graphql`).
 //!
 //! Facts: the shapes follow the JSON schemas of GitLab's own test suite (`tests/schemas/gitlab.json` describes them) and its
 //! API documentation; the order of the doors (token, limit, route, permission) is that of the real server.
 
+mod graphql;
 mod json;
 mod log;
 mod paging;
@@ -14,12 +15,14 @@ use serde_json::json;
 
 use crate::access::{Access, Caller, Meter, Power, Reading, Token};
 use crate::face::{Face, FaceSettings};
+use crate::graphql::Schema;
 use crate::http::{Reply, Request, avatar, digest};
 use crate::world::{FaceId, Style, World};
 
 /// GitLab.
 pub const FACE: FaceId = FaceId("gitlab");
 const API: &str = "/api/v4";
+const GRAPHQL: &str = "/api/graphql";
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 
 /// The face.
@@ -29,6 +32,8 @@ pub struct Gitlab {
     known: Meter,
     anonymous: Meter,
     single_project: Meter,
+    /// None: a server without GraphQL.
+    schema: Option<Schema>,
 }
 
 impl Gitlab {
@@ -41,6 +46,7 @@ impl Gitlab {
             known: Meter::new(limits.gitlab_per_minute, MINUTE),
             anonymous: Meter::new(limits.gitlab_anonymous_per_minute, MINUTE),
             single_project: Meter::new(limits.gitlab_project_per_minute, MINUTE),
+            schema: settings.graphql.then(graphql::schema),
         }
     }
 
@@ -67,8 +73,14 @@ impl Face for Gitlab {
     }
 
     fn answer(&self, world: &mut World, request: &Request) -> Reply {
-        let Some((prefix, rest)) = request.path.split_once(API) else {
-            return page(request);
+        let asks = self.schema.as_ref().filter(|_| request.path.ends_with(GRAPHQL));
+        let (prefix, rest) = match (request.path.split_once(API), asks) {
+            (Some(parts), _) => parts,
+            (None, Some(_)) => ("", ""),
+            (None, None) if request.method == Method::POST => {
+                return Reply::json("(no route)", StatusCode::NOT_FOUND, &json!({"error": "404 Not Found"}));
+            }
+            (None, None) => return page(request),
         };
         let token = Self::token(request);
         let caller = self.access.caller(token.as_deref());
@@ -84,6 +96,10 @@ impl Face for Gitlab {
         }
         let reading = meter.count(caller.key(), request.now, 1);
         let reply = match &caller {
+            Caller::Unknown | Caller::Known(Token { power: Power::Expired, .. }) if asks.is_some() => {
+                let body = json!({"errors": [{"message": "Invalid token"}]});
+                Reply::json("(error)", StatusCode::UNAUTHORIZED, &body)
+            }
             Caller::Unknown => error(StatusCode::UNAUTHORIZED, "401 Unauthorized"),
             Caller::Known(Token { power: Power::Expired, .. }) => oauth_error(
                 StatusCode::UNAUTHORIZED,
@@ -101,6 +117,10 @@ impl Face for Gitlab {
                     }),
                 )
             }
+            _ if request.method == Method::POST && asks.is_some() => match asks {
+                Some(schema) => graphql::reply(schema, world, request, &caller),
+                None => error(StatusCode::NOT_FOUND, "404 Not Found"),
+            },
             _ => {
                 let call = routes::Call {
                     base: format!("{}{prefix}", request.origin),

@@ -16,7 +16,7 @@ use graphql_parser::query::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use price::{complexity, points};
+pub(crate) use price::{Dear, complexity, points};
 pub(crate) use run::{Got, Node, answer};
 pub(crate) use schema::Schema;
 

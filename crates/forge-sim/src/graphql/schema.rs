@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn the_published_schemas_are_read() {
-        for (text, known) in [(include_str!("../github/schema.graphql"), "Repository")] {
+        let (github, gitlab) =
+            (include_str!("../github/schema.graphql"), include_str!("../gitlab/schema.graphql"));
+        for (text, known) in [(github, "Repository"), (gitlab, "Project")] {
             assert_eq!(parse_schema::<String>(text).err().map(|e| e.to_string()), None);
             assert!(Schema::parse(text).has(known));
         }

@@ -22,6 +22,11 @@ const MEDIAN_SECONDS: (f64, f64) = (60.0, 3_000.0);
 /// So many projects at most have a pipeline running at the start.
 const MAX_RUNNING_AT_START: usize = 64;
 
+/// Of its own, so that what it decides leaves the rest of a world as it is.
+fn rng_of_sleep(seed: u64) -> impl Rng {
+    rng(seed, 8)
+}
+
 impl World {
     /// Makes the world of `config`, at its start time.
     #[must_use]
@@ -41,7 +46,8 @@ impl World {
         for index in 0..count {
             let project = world.make(index);
             world.index(&project);
-            if project.shape.is_lively() && !project.workflows.is_empty() {
+            let awake = project.pushed_at > later(world.config.start, -DAY_MS) || world.config.asleep <= 0.0;
+            if project.shape.is_lively() && !project.workflows.is_empty() && awake {
                 world.lively.push(project.id);
             }
             world.projects.push(project);
@@ -122,7 +128,9 @@ impl World {
         if matches!(shape, Shape::NoCi | Shape::Empty) {
             flows.clear();
         }
+        let asleep = shape.is_lively() && rng_of_sleep(seed).random::<f64>() < config.asleep;
         let age = match shape {
+            _ if asleep => rng_of_sleep(mix(seed, 1)).random_range(2..60) * DAY_MS,
             Shape::Quiet => 200 * DAY_MS,
             Shape::Archived => 420 * DAY_MS,
             Shape::NoRuns | Shape::NoCi | Shape::CiDisabled => 12 * DAY_MS,

@@ -87,6 +87,9 @@ pub struct WorldConfig {
     pub broken: Option<usize>,
     /// So many pipelines run at the start, instead of about one project in nine.
     pub running: Option<usize>,
+    /// Of the lively projects, the share in which nothing has happened for 2 to 60 days, and to which nobody pushes by
+    /// themselves; 0 to 1.
+    pub asleep: f64,
 }
 
 /// Projects and time. See the module.

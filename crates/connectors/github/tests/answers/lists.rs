@@ -209,7 +209,7 @@ fn settings_that_make_no_source_say_why() {
     let mut app = support::settings("https://api.github.com");
     app.token = None;
     app.extra.insert("app_id", config::Extra::Text("7".into()));
-    assert!(build(&app).unwrap_err().why.contains("give a token"));
+    assert!(build(&app).unwrap_err().why.contains("private_key_file"));
     let none = config::SourceSettings { url: None, ..support::settings("https://api.github.com") };
     assert!(build(&none).is_err());
     let good = build(&support::settings("https://github.com")).unwrap();

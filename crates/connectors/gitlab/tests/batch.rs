@@ -1,0 +1,268 @@
+//! What moved in many projects, by GraphQL, against a simulated GitLab that counts complexity as published.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+#[expect(dead_code, reason = "many are asked about, not one")]
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connector::{Connector, Extent, Heads, HeadsAsk};
+use domain::{Completeness, Pipeline, Project, ProjectKey, RunId, Status, Timestamp};
+use forge_sim::gitlab::FACE;
+use forge_sim::world::Shape;
+use forge_sim::{Effect, Fault, Limits, ManualClock, RunStatus, Sim, SimBuilder, World};
+use futures::StreamExt;
+use jiff::SignedDuration;
+use support::{again, settings, source};
+
+const ENDPOINT: &str = "POST /api/graphql";
+
+/// A source, and what is known of each project, as the board keeps it.
+struct Forge {
+    sim: Sim,
+    clock: Arc<ManualClock>,
+    gitlab: Arc<dyn Connector>,
+    known: BTreeMap<ProjectKey, (Project, Heads)>,
+    /// When that was read.
+    read_at: Timestamp,
+}
+
+impl Forge {
+    async fn start(projects: usize) -> Self {
+        Self::with(projects, |builder| builder).await
+    }
+
+    /// Everything was read.
+    async fn with(projects: usize, set: impl FnOnce(SimBuilder) -> SimBuilder) -> Self {
+        let clock = Arc::new(ManualClock::new("2026-11-20T10:00:00Z".parse().unwrap()));
+        let limits = Limits { gitlab_per_minute: None, ..Limits::default() };
+        let builder = Sim::builder().projects(projects).faces([FACE]).limits(limits).running(0);
+        let sim = set(builder.clock(Arc::clone(&clock) as Arc<dyn forge_sim::Clock>)).start().await.unwrap();
+        let gitlab = source(&settings(&format!("{}/below/a/prefix/", sim.gitlab_url()), Some(sim.token())));
+        let read_at = forge_sim::Clock::now(&*clock);
+        let mut forge = Self { sim, clock, gitlab, known: BTreeMap::new(), read_at };
+        forge.pass(SignedDuration::from_hours(3));
+        let mut page = None;
+        loop {
+            let listed = forge.gitlab.projects(page).await.unwrap();
+            for project in listed.items.into_iter().filter(|p| !p.archived && !p.ci_disabled) {
+                forge.known.insert(project.key.clone(), (project, Heads::default()));
+            }
+            page = listed.next;
+            if page.is_none() {
+                break;
+            }
+        }
+        forge.ask(true).await;
+        // What details older pipelines have is of no concern here, and takes many readings.
+        for run in forge.known.values_mut().flat_map(|(_, heads)| &mut heads.pipelines) {
+            run.completeness = Completeness::Full;
+        }
+        forge.sim.requests().clear();
+        forge
+    }
+
+    fn pass(&self, time: SignedDuration) {
+        let now = self.clock.advance(time);
+        self.sim.world().with(|w| w.advance_to(now));
+    }
+
+    fn asks(&self, full: bool) -> Vec<HeadsAsk> {
+        let known = self.known.values();
+        let known_at = Some(self.read_at);
+        known.map(|(project, heads)| HeadsAsk { full, known_at, ..again(project, heads) }).collect()
+    }
+
+    /// Asks about all, and takes the answers over as the board does.
+    async fn ask(&mut self, full: bool) -> BTreeMap<ProjectKey, Heads> {
+        let answers: Vec<_> = self.gitlab.branch_heads(self.asks(full)).collect().await;
+        assert_eq!(answers.len(), self.known.len(), "one answer to each question");
+        self.read_at = forge_sim::Clock::now(&*self.clock);
+        let mut out = BTreeMap::new();
+        for (key, heads) in answers {
+            let heads = heads.unwrap();
+            let (project, known) = self.known.get_mut(&key).unwrap();
+            if heads.last_activity_at.is_some() {
+                project.last_activity_at = heads.last_activity_at;
+            }
+            if heads.default_branch.is_some() {
+                known.default_branch.clone_from(&heads.default_branch);
+            }
+            match heads.extent {
+                Extent::Moved => unreachable!("GitLab's limit lets it read at once"),
+                Extent::Whole => known.pipelines.clone_from(&heads.pipelines),
+                Extent::News => {
+                    for run in &heads.pipelines {
+                        *known.pipelines.iter_mut().find(|k| k.id == run.id).unwrap() = run.clone();
+                    }
+                }
+            }
+            out.insert(key, heads);
+        }
+        out
+    }
+
+    /// A green project: its world id, key and default branch.
+    fn green(&self, nth: usize) -> (forge_sim::ProjectId, ProjectKey, Arc<str>) {
+        self.sim.world().with(|w| {
+            let mut green = w.projects_of(FACE).filter(|p| p.member && p.shape == Shape::Green);
+            let project = green.nth(nth).unwrap();
+            let key = self.known.keys().find(|k| k.id.as_str() == project.native_id.to_string()).unwrap();
+            (project.id, key.clone(), project.default_branch.clone().unwrap())
+        })
+    }
+
+    fn run(&self, key: &ProjectKey, id: u64) -> Option<&Pipeline> {
+        self.known[key].1.pipelines.iter().find(|run| run.id == RunId::from(id))
+    }
+
+    /// Questions and other requests since the last look.
+    fn spent(&self) -> (usize, Vec<String>) {
+        let all = self.sim.requests().all();
+        self.sim.requests().clear();
+        let (questions, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|r| r.template == ENDPOINT);
+        (questions.len(), others.into_iter().map(|r| r.path).collect())
+    }
+}
+
+#[tokio::test]
+async fn nothing_moved_is_a_question_for_a_hundred_projects() {
+    let mut forge = Forge::start(108).await;
+    let projects = forge.known.len();
+    assert!((101..=108).contains(&projects), "{projects}");
+    let answers = forge.ask(false).await;
+    assert!(answers.values().all(|h| h.extent == Extent::News && h.pipelines.is_empty()), "nothing moved");
+    let (questions, others) = forge.spent();
+    assert_eq!((questions, others), (2, Vec::new()));
+    assert_eq!(forge.gitlab.batching().unwrap().per_request, 100, "and none was too complex");
+}
+
+#[tokio::test]
+async fn a_pipeline_is_followed_from_start_to_end() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, main) = forge.green(0);
+    let run = forge.sim.world().with(|w| {
+        w.push_commit(id, &main, World::person("lee"), "Move").unwrap();
+        w.start_pipeline(id, &main, 0, false).unwrap()
+    });
+    let answers = forge.ask(false).await;
+    assert_eq!(answers[&key].extent, Extent::Whole, "a new one is read");
+    assert!(forge.run(&key, run).unwrap().status.is_active());
+    assert_eq!(answers.values().filter(|h| h.extent == Extent::Whole).count(), 1);
+    let head = forge.known[&key].1.default_branch.clone().unwrap();
+    assert_eq!(head.message.as_deref().map(str::trim), Some("Move"));
+    forge.ask(false).await;
+    forge.spent();
+
+    // It goes on: told at once, for nothing but the question.
+    forge.pass(SignedDuration::from_secs(45));
+    let now = forge.sim.world().with(|w| w.get(id).unwrap().pipeline(run).unwrap().status);
+    assert_eq!(now, RunStatus::Running, "the world has moved it on");
+    forge.ask(false).await;
+    assert_eq!(forge.run(&key, run).unwrap().status, Status::Running);
+    let (questions, others) = forge.spent();
+    assert!(questions <= 2 && others.len() <= 1, "{questions} {others:?}");
+
+    // It passes: told as well.
+    forge.sim.world().with(|w| w.finish_pipeline(id, run, RunStatus::Success).unwrap());
+    let warned = forge.sim.world().with(|w| w.get(id).unwrap().pipeline(run).unwrap().warnings);
+    let answers = forge.ask(false).await;
+    let green = forge.run(&key, run).unwrap();
+    assert!(green.status.is_green() && green.finished_at.is_some(), "{green:?}");
+    assert_eq!(answers[&key].extent == Extent::Whole, warned);
+    assert!(green.duration.is_some() && green.message.is_some(), "{green:?}");
+
+    // It is started over and fails: read, for the reason.
+    forge.pass(SignedDuration::from_secs(90));
+    let second = forge.sim.world().with(|w| w.start_pipeline(id, &main, 0, false).unwrap());
+    forge.ask(false).await;
+    forge.pass(SignedDuration::from_secs(30));
+    forge.sim.world().with(|w| w.finish_pipeline(id, second, RunStatus::Failed).unwrap());
+    forge.ask(false).await;
+    let red = forge.run(&key, second).unwrap();
+    assert_eq!(red.status, Status::Failed);
+    assert!(red.failure.is_some(), "{red:?}");
+}
+
+#[tokio::test]
+async fn an_old_pipeline_that_is_started_over_is_found() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, _) = forge.green(1);
+    let failed = forge.sim.world().with(|w| {
+        let project = w.get(id).unwrap();
+        project.pipelines().iter().rev().find(|r| r.status == RunStatus::Failed).map(|r| r.id)
+    });
+    let run = failed.unwrap();
+    assert!(!forge.run(&key, run).unwrap().status.is_active());
+    forge.sim.world().with(|w| w.retry(id, run).unwrap());
+    forge.ask(false).await;
+    assert!(forge.run(&key, run).unwrap().status.is_active(), "by when it was updated, whatever its age");
+}
+
+#[tokio::test]
+async fn a_commit_without_a_pipeline_is_found_by_the_projects_activity() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, main) = forge.green(2);
+    forge.pass(SignedDuration::from_hours(2));
+    forge.ask(false).await;
+    forge.sim.world().with(|w| w.push_commit(id, &main, World::person("lee"), "Quietly").map(drop).unwrap());
+    forge.spent();
+    let answers = forge.ask(false).await;
+    assert_eq!(answers[&key].extent, Extent::News);
+    let head = forge.known[&key].1.default_branch.clone().unwrap();
+    assert_eq!(head.message.as_deref().map(str::trim), Some("Quietly"));
+    assert_eq!(forge.spent().1.len(), 1, "its branch, and nothing else");
+    assert!(forge.ask(false).await.values().all(|h| h.default_branch.is_none()));
+}
+
+#[tokio::test]
+async fn without_graphql_rest_is_asked_and_that_is_remembered() {
+    let mut forge = Forge::with(12, SimBuilder::without_graphql).await;
+    forge.ask(false).await;
+    let posts = forge.sim.requests().all().iter().filter(|r| r.method == "POST").count();
+    assert_eq!(posts, 1, "one question is enough");
+    assert!(forge.gitlab.batching().is_none());
+    forge.sim.requests().clear();
+    let answers = forge.ask(false).await;
+    assert!(answers.values().all(|h| h.extent == Extent::Whole));
+    assert!(forge.sim.requests().all().iter().all(|r| r.method == "GET"), "and not again");
+}
+
+#[tokio::test]
+async fn a_question_that_takes_too_long_is_halved_and_one_that_is_gone_spoils_no_other() {
+    let mut forge = Forge::start(16).await;
+    forge.ask(false).await;
+    let (id, gone, _) = forge.green(3);
+    forge.sim.faults().add(Fault::on("*graphql", Effect::Status(502)).face(FACE).times(1));
+    let answers = forge.ask(false).await;
+    assert!(answers.values().all(|h| h.extent == Extent::News), "all are told");
+    assert!(forge.gitlab.batching().unwrap().per_request < 16);
+    forge.sim.world().with(|w| w.delete_project(id).unwrap());
+    let answers: Vec<_> = forge.gitlab.branch_heads(forge.asks(false)).collect().await;
+    for (of, heads) in answers {
+        match heads {
+            Err(connector::Error::NotFound(_)) => assert_eq!(of, gone),
+            heads => assert_eq!(heads.unwrap().extent, Extent::News, "{of}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_listing_tells_what_moved() {
+    let forge = Forge::start(16).await;
+    let (id, key, main) = forge.green(4);
+    forge.pass(SignedDuration::from_hours(5));
+    let since = forge_sim::Clock::now(&*forge.clock);
+    forge.sim.world().with(|w| w.push_commit(id, &main, World::person("lee"), "Move").map(drop).unwrap());
+    forge.spent();
+    let moved = forge.gitlab.moved_since(since).await.unwrap().unwrap();
+    assert!(moved.complete);
+    assert_eq!(moved.items.first().map(|p| &p.key), Some(&key));
+    assert_eq!(forge.spent().1.len(), 1);
+}
