@@ -15,6 +15,7 @@ pub mod assets;
 mod auth;
 mod cli;
 mod client;
+mod entry;
 mod events;
 mod failure;
 mod gate;
@@ -50,8 +51,8 @@ pub use crate::listen::{Door, listen};
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
 use crate::auth::{Doorman, FileProblem};
+use crate::entry::Entry;
 use crate::metrics::Metrics;
-use crate::server::Entry;
 use crate::switch::Switch;
 use crate::tls::Tls;
 
