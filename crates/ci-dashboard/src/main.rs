@@ -1,11 +1,8 @@
 //! Everything in one process, for a laptop; the demo; and a check of the configuration.
 
 mod demo;
-<<<<<<< HEAD
-mod explain;
-=======
 mod doctor;
->>>>>>> system
+mod explain;
 mod manual;
 mod secrets;
 mod single;
@@ -59,7 +56,6 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the effective settings, secrets masked; or every mistake, and exit with 2
     CheckConfig(ConfigArgs),
-<<<<<<< HEAD
     /// Tell why a project has its colour, when it was last asked, and when it is due next and why then; asks what runs
     Explain(explain::ExplainArgs),
     /// Make a hash of a password, for a line name:hash of auth.users_file
@@ -68,10 +64,8 @@ enum Command {
     HashPassword,
     /// Make a token for a script, and the line of auth.tokens_file that lets it in
     CreateToken(secrets::TokenArgs),
-=======
     /// Look at configuration, sources, tokens, sockets and clocks, and say what to do; exit with 1 if something is broken
     Doctor(ConfigArgs),
->>>>>>> system
     /// Print what makes a shell complete commands and flags
     Completions {
         /// Of this shell
@@ -91,13 +85,10 @@ async fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Demo(args)) => demo::run(args).await,
         Some(Command::CheckConfig(args)) => check(args),
-<<<<<<< HEAD
         Some(Command::Explain(args)) => explain::run(args).await,
         Some(Command::HashPassword) => secrets::hash_password(),
         Some(Command::CreateToken(args)) => secrets::create_token(&args),
-=======
         Some(Command::Doctor(args)) => doctor::run(args).await,
->>>>>>> system
         Some(Command::Completions { shell }) => {
             manual::completions(shell);
             Ok(ExitCode::SUCCESS)

@@ -157,7 +157,7 @@ impl Place {
 
     /// The same with this on its standard input.
     pub(crate) fn run_with(&self, name: &str, args: &[&str], input: &str) -> Ended {
-        let piped = std::process::Stdio::piped;
+        let piped = Stdio::piped;
         let mut command = self.command(name, args);
         let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
         // It may not read all of it.
@@ -364,8 +364,7 @@ impl Web {
 
     /// The live events, for a client that comes back and knows the event `last`.
     pub(crate) fn events_after(self, last: &str) -> Result<Events, String> {
-        let head = [("Last-Event-ID", last)];
-        let head = if last.is_empty() { &[][..] } else { &head };
+        let head: &[(&str, &str)] = if last.is_empty() { &[] } else { &[("Last-Event-ID", last)] };
         let stream = self.send("/api/v1/events/stream", head).map_err(|e| e.to_string())?;
         Ok(Events { stream })
     }
