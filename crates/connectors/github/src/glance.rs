@@ -37,7 +37,7 @@ pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
         query,
         "}}\nfragment R on Repository {{ defaultBranchRef {{ name target {{ oid ... on Commit {{ message committedDate \
          author {{ name avatarUrl }} checkSuites(last: {SUITES}) {{ nodes {{ status conclusion branch {{ name }} \
-         workflowRun {{ databaseId runNumber event url createdAt updatedAt workflow {{ databaseId name }} }} }} }} }} }} }} }}\n"
+         workflowRun {{ resourcePath runNumber event url createdAt updatedAt workflow {{ databaseId name }} }} }} }} }} }} }} }}\n"
     );
     (query, Value::Object(Map::new()))
 }
@@ -105,8 +105,9 @@ struct Named {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Run {
-    #[serde(default, deserialize_with = "lenient_u64")]
-    database_id: Option<u64>,
+    /// Ends with the run's id: `databaseId` is too small a number for it.
+    #[serde(default, deserialize_with = "lenient_string")]
+    resource_path: Option<String>,
     #[serde(default, deserialize_with = "lenient_u64")]
     run_number: Option<u64>,
     #[serde(default, deserialize_with = "lenient_string")]
@@ -178,7 +179,7 @@ fn run(commit: &Commit, suite: &Suite, signature: Option<&wire::Signature>) -> O
     let branch = suite.branch.as_ref()?.name.clone()?;
     let here = Some(wire::RepositoryRef { id: Some(1), owner: None });
     Some(convert::run(&wire::Run {
-        id: run.database_id?,
+        id: run.resource_path.as_deref()?.rsplit('/').next()?.parse().ok()?,
         name: run.workflow.as_ref().and_then(|w| w.name.clone()),
         path: None,
         display_title: None,
