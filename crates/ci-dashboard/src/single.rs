@@ -59,7 +59,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
     }
     aggregator.start(endpoint.listen().await?, &tasks);
     let server = web::serve(settings.into(), &endpoint, clock, door, &tasks)?;
-    let (scheme, address) = (settings.server.scheme(), server.address());
-    let url = format!("{scheme}://{address}{}", settings.server.base_path.trim_end_matches('/'));
+    let base = settings.server.base_path.trim_end_matches('/');
+    let url = format!("{}://{}{base}", settings.server.scheme(), server.address());
     Ok(Running { life, hub, url })
 }

@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// The web daemon of CI Dashboard: pages, JSON API and live events.
 ///
-/// It gets everything from the aggregator and holds no token. It may be started before the aggregator and finds it again by
+/// It gets everything from the aggregator and holds no platform's token. It may be started before the aggregator and finds it again by
 /// itself whenever that was away. Started beside a running one of the same user it takes the port over from it, which then
 /// finishes what it has in flight and ends: no request fails.
 #[derive(Debug, Clone, Parser)]

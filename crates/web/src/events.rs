@@ -202,7 +202,7 @@ impl Feed {
                 () = self.stop.cancelled() => {
                     self.over = true;
                     // A successor listens already, or what holds the socket lets connections wait.
-                    return Some(format!("retry: {}\nevent: bye\ndata: {{}}\n\n", return_after()));
+                    return Some(format!("retry: {}\n{BYE}", return_after()));
                 }
                 () = &mut self.gone => {
                     self.over = true;

@@ -359,7 +359,7 @@ mod tests {
     use super::*;
     use crate::WebSettings;
     use crate::aggregator::Aggregator;
-    use crate::auth::Doorman;
+    use crate::auth::{Doorman, Memory};
 
     fn settings() -> WebSettings {
         let inputs = config::Inputs {
@@ -387,9 +387,9 @@ mod tests {
         let endpoint = api::Endpoint::InProcess(api::InProcess::default());
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
         let client = endpoint.client().unwrap();
-        let aggregator = Aggregator::new(client, endpoint.to_string(), clock.clone(), true);
+        let aggregator = Aggregator::new(client, endpoint.to_string(), clock.clone(), Arc::default(), true);
         let settings = settings();
-        let doorman = Doorman::new(&settings.auth, clock.clone()).unwrap();
+        let doorman = Doorman::new(&settings.auth, Memory::new().unwrap(), clock.clone()).unwrap();
         let stop = CancellationToken::new();
         let app = App::new(settings, aggregator, doorman, endpoint.to_string(), clock, stop);
         let inner = Router::new().route(path, get(handler));

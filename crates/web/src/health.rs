@@ -1,6 +1,6 @@
 //! `/api/health` and `/api/ready`, and who asks from within the container.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use serde_json::json;
 use crate::app::App;
 use crate::auth::Visitor;
 use crate::html::overview_key;
+use crate::tls::with_own_server;
 
-/// 200 while the process lives, with the aggregator's state in the body.
-/// Who is not let in hears no more than that.
+/// 200 while the process lives, with the aggregator's state in the body; who is not let in hears no more than that.
 pub(crate) async fn health(State(app): State<App>, visitor: Visitor) -> Response {
     let link = app.aggregator.state();
     if !visitor.is_let_in() {
@@ -49,6 +49,10 @@ fn plain(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, headers, body.to_string()).into_response()
 }
 
+/// What one asks through.
+trait Talk: Read + Write {}
+impl<T: Read + Write> Talk for T {}
+
 /// How long a daemon that is well takes to say so at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of its answer that are read.
@@ -68,14 +72,22 @@ pub fn check(server: &config::Server) -> Result<(), String> {
     let at = format!("{host}, port {}", server.port);
     let ask = || -> std::io::Result<String> {
         let address = (host, server.port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream: Box<dyn Talk> = match &server.tls {
+            None => Box::new(stream),
+            Some(files) => Box::new(with_own_server(stream, files).map_err(std::io::Error::other)?),
+        };
         // Under a name that it goes by.
         let named = server.allowed_hosts.first().cloned().unwrap_or_else(|| address.to_string());
         let path = format!("{}/api/health", server.base_path.trim_end_matches('/'));
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {named}\r\nConnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
-        stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
+        // TLS says so when an end is not announced; the answer tells itself whether it is whole.
+        match stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer) {
+            Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => return Err(error),
+            _ => {}
+        }
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     let answer = ask().map_err(|error| format!("nothing answers on {at}: {error}"))?;

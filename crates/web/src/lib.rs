@@ -15,6 +15,7 @@ pub mod assets;
 mod auth;
 mod cli;
 mod client;
+mod entry;
 mod events;
 mod failure;
 mod gate;
@@ -51,7 +52,8 @@ pub use crate::listen::{Door, listen};
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
 use crate::auth::{Doorman, FileProblem};
-use crate::server::Entry;
+use crate::entry::Entry;
+use crate::metrics::Metrics;
 use crate::switch::Switch;
 use crate::tls::Tls;
 
@@ -158,7 +160,7 @@ pub fn explanation(answer: &v1::ExplainProjectResponse) -> Option<serde_json::Va
 /// # Errors
 /// [`StartError`] when the settings ask for what cannot be had.
 pub fn serve(
-    mut settings: WebSettings,
+    settings: WebSettings,
     endpoint: &api::Endpoint,
     clock: Arc<dyn Clock>,
     door: Door,
@@ -166,7 +168,24 @@ pub fn serve(
 ) -> Result<Server, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let address = door.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
-    // A socket that was passed to us may listen elsewhere than the settings say.
+    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
+    let entry = Entry { tls: tls.clone(), trusted: settings.server.trusted_proxies.clone() };
+    let (part, lasting) = (tasks.part(), Lasting::new()?);
+    let app = start(reached_at(settings, address), endpoint, Arc::clone(&clock), &lasting, &part)?;
+    if let Some(tls) = tls {
+        let stop = tasks.stop_token();
+        tasks.run("certificate", async move {
+            stop.run_until_cancelled(tls.keep()).await;
+        });
+    }
+    let current = Switch::new(router::router(&app));
+    tasks.run("web server", door.serve(app, current.router(), entry, tasks.clone()));
+    Ok(Server { address, current, lasting, part, tasks: tasks.clone(), clock })
+}
+
+/// The settings with the host that can really be reached: a socket that was passed to us may listen elsewhere than they
+/// say.
+fn reached_at(mut settings: WebSettings, address: SocketAddr) -> WebSettings {
     let reached = address.ip().to_string();
     if settings.auth.is_open_on(&reached) && !settings.auth.is_open_on(&settings.server.host) {
         tracing::warn!(
@@ -175,19 +194,20 @@ pub fn serve(
         );
         settings.server.host = reached;
     }
-    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
-    let trusted = settings.server.trusted_proxies.clone();
-    let part = tasks.part();
-    let app = start(settings, endpoint, Arc::clone(&clock), &part)?;
-    if let Some(tls) = tls.clone() {
-        let stop = tasks.stop_token();
-        tasks.run("certificate", async move {
-            stop.run_until_cancelled(tls.keep()).await;
-        });
+    settings
+}
+
+/// What stays over a change of the settings.
+#[derive(Debug)]
+struct Lasting {
+    metrics: Arc<Metrics>,
+    memory: auth::Memory,
+}
+
+impl Lasting {
+    fn new() -> Result<Self, FileProblem> {
+        Ok(Self { metrics: Arc::default(), memory: auth::Memory::new()? })
     }
-    let current = Switch::new(router::router(&app));
-    tasks.run("web server", door.serve(app, current.router(), Entry { tls, trusted }, tasks.clone()));
-    Ok(Server { address, current, part, tasks: tasks.clone(), clock })
 }
 
 /// A running web server.
@@ -195,6 +215,7 @@ pub fn serve(
 pub struct Server {
     address: SocketAddr,
     current: Switch,
+    lasting: Lasting,
     part: Tasks,
     tasks: Tasks,
     clock: Arc<dyn Clock>,
@@ -218,7 +239,8 @@ impl Server {
         endpoint: &api::Endpoint,
     ) -> Result<(), StartError> {
         let part = self.tasks.part();
-        let started = start(settings, endpoint, Arc::clone(&self.clock), &part);
+        let settings = reached_at(settings, self.address);
+        let started = start(settings, endpoint, Arc::clone(&self.clock), &self.lasting, &part);
         let app = match started {
             Ok(app) => app,
             Err(error) => {
@@ -243,7 +265,7 @@ pub fn application(
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<axum::Router, StartError> {
-    start(settings, endpoint, clock, tasks).map(|app| router::router(&app))
+    start(settings, endpoint, clock, &Lasting::new()?, tasks).map(|app| router::router(&app))
 }
 
 /// Starts all but the server.
@@ -251,16 +273,18 @@ fn start(
     settings: WebSettings,
     endpoint: &api::Endpoint,
     clock: Arc<dyn Clock>,
+    lasting: &Lasting,
     tasks: &Tasks,
 ) -> Result<App, StartError> {
     if settings.auth.mode == config::AuthMode::Oidc {
         return Err(StartError::Unsupported("auth.mode: oidc"));
     }
-    let doorman = Doorman::new(&settings.auth, Arc::clone(&clock))?;
-    doorman.keep(tasks);
+    let doorman = Doorman::new(&settings.auth, lasting.memory.clone(), Arc::clone(&clock))?;
     let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
+    doorman.keep(tasks);
+    let metrics = Arc::clone(&lasting.metrics);
     let aggregator =
-        Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), settings.ui.show_people);
+        Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), metrics, settings.ui.show_people);
     let app =
         App::new(settings, aggregator.clone(), doorman, endpoint.to_string(), clock, tasks.stop_token());
     app.kept.pin(html::overview_key());

@@ -13,7 +13,7 @@ use lifecycle::sys::{self, Heir, Legacy, Passed, UnixSocket};
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::server::Entry;
+use crate::entry::Entry;
 use crate::{StartError, html, server};
 
 /// A socket that listens.

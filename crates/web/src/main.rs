@@ -96,7 +96,8 @@ async fn run(args: &Args, settings: Settings, runtime_dir: Option<&Path>) -> Exi
     match started.await {
         Ok(mut server) => {
             let base = settings.server.base_path.trim_end_matches('/');
-            let (scheme, address) = (settings.server.scheme(), server.address());
+            let scheme = settings.server.scheme();
+            let address = server.address();
             tracing::info!(%endpoint, commit = web::COMMIT, "listening on {scheme}://{address}{base}/");
             let mut settings = settings;
             let reload = async || reload(args, &mut settings, &mut server).await;
@@ -119,9 +120,11 @@ async fn reload(args: &Args, present: &mut Settings, server: &mut Server) -> Res
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let fixed = |s: &Settings| (s.server.host.clone(), s.server.port, s.logging.format);
+    let fixed = |s: &Settings| (s.server.host.clone(), s.server.port, s.server.tls.clone(), s.logging.format);
     if fixed(&next) != fixed(present) {
-        tracing::warn!("server.host, server.port and logging.format stay as they were until a restart");
+        tracing::warn!(
+            "server.host, server.port, server.tls and logging.format stay as they were until a restart"
+        );
     }
     *present = next;
     Ok(())

@@ -1,13 +1,11 @@
 //! From a listening socket to requests, within bounds, and to an orderly end.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +13,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use config::Cidr;
 use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -29,12 +26,11 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Peer;
-use crate::tls::{HTTP_2, Tls};
+use crate::entry::{Entry, Shares};
+use crate::tls::HTTP_2;
 
 /// Connections at once; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 4096;
-/// Of these from one address, unless it is this machine's or a trusted proxy's: nobody takes them all.
-const MAX_FROM_ONE_ADDRESS: usize = 1024;
 /// How long a client may take to send the head of a request, and to stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
@@ -49,56 +45,6 @@ pub(crate) const WRITE_STALL: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_millis(100);
 /// When the system is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How one gets in.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Entry {
-    pub(crate) tls: Option<Tls>,
-    /// Many people come through each of these.
-    pub(crate) trusted: Vec<Cidr>,
-}
-
-impl Entry {
-    /// Whether an address may have its share of connections only.
-    fn is_bounded(&self, from: IpAddr) -> bool {
-        !from.to_canonical().is_loopback() && !self.trusted.iter().any(|net| net.contains(from))
-    }
-}
-
-/// Open connections by address.
-#[derive(Debug, Clone, Default)]
-struct Shares(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-impl Shares {
-    /// A further connection from there, until it is dropped; nothing when there are too many.
-    fn take(&self, from: IpAddr) -> Option<Share> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(from).or_default();
-        if *count >= MAX_FROM_ONE_ADDRESS {
-            return None;
-        }
-        *count += 1;
-        Some(Share { of: self.clone(), from })
-    }
-}
-
-#[derive(Debug)]
-struct Share {
-    of: Shares,
-    from: IpAddr,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut open = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Slot::Occupied(mut count) = open.entry(self.from) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-}
 
 /// Accepts and serves connections until the process stops; then accepts what already waits, serves on for [`LINGER`],
 /// and lets every connection finish what is in flight.
@@ -441,21 +387,6 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
-    }
-
-    #[test]
-    fn one_address_has_its_share_of_connections() {
-        let shares = Shares::default();
-        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let mut taken: Vec<_> = (0..MAX_FROM_ONE_ADDRESS).map(|_| shares.take(one).unwrap()).collect();
-        assert!(shares.take(one).is_none() && shares.take(other).is_some());
-        taken.pop();
-        assert!(shares.take(one).is_some());
-        drop(taken);
-        assert!(shares.0.lock().unwrap().is_empty());
-        let entry = Entry { tls: None, trusted: vec!["10.0.0.0/8".parse().unwrap()] };
-        assert!(entry.is_bounded(one) && !entry.is_bounded("10.1.2.3".parse().unwrap()));
-        assert!(!entry.is_bounded("::ffff:127.0.0.1".parse().unwrap()));
     }
 
     #[tokio::test]

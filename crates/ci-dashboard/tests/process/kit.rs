@@ -364,8 +364,7 @@ impl Web {
 
     /// The live events, for a client that comes back and knows the event `last`.
     pub(crate) fn events_after(self, last: &str) -> Result<Events, String> {
-        let head = [("Last-Event-ID", last)];
-        let head = if last.is_empty() { &[][..] } else { &head };
+        let head: &[(&str, &str)] = if last.is_empty() { &[] } else { &[("Last-Event-ID", last)] };
         let stream = self.send("/api/v1/events/stream", head).map_err(|e| e.to_string())?;
         Ok(Events { stream })
     }

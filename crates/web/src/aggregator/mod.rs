@@ -74,9 +74,10 @@ impl Aggregator {
         client: api::Client,
         address: String,
         clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
         show_people: bool,
     ) -> Self {
-        Self { client, link: Arc::new(Link::new(address, clock)), metrics: Arc::default(), show_people }
+        Self { client, link: Arc::new(Link::new(address, clock)), metrics, show_people }
     }
 
     /// What is counted of the questions, and of all else.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Failures that are answered as what they are.
-const FREE: u32 = 5;
+pub(super) const FREE: u32 = 5;
 /// The time in which they are counted, from the first one on.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Users, and addresses, that are counted at once; beyond that the oldest count is dropped.

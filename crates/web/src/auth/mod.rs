@@ -99,10 +99,31 @@ struct Inner {
     users: Option<Watched<Users>>,
     tokens: Option<Watched<Tokens>>,
     keys: Option<Watched<KeyRing>>,
-    passwords: Passwords,
-    signed_out: watch::Sender<Vec<session::Id>>,
+    memory: Memory,
     ttl: SignedDuration,
     clock: Arc<dyn Clock>,
+}
+
+/// What the door remembers, over a change of the settings as well. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory(Arc<Remembered>);
+
+#[derive(Debug)]
+struct Remembered {
+    passwords: Passwords,
+    signed_out: watch::Sender<Vec<session::Id>>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Result<Self, FileProblem> {
+        let no_random = || FileProblem { key: "auth", what: "the system gives no random numbers".to_owned() };
+        let passwords = Passwords::new().ok_or_else(no_random)?;
+        Ok(Self(Arc::new(Remembered { passwords, signed_out: watch::Sender::default() })))
+    }
+
+    fn is_signed_out(&self, session: &Session) -> bool {
+        self.0.signed_out.borrow().contains(&session.id)
+    }
 }
 
 /// A cookie to send with the answer.
@@ -110,7 +131,11 @@ pub(crate) type SetCookie = HeaderValue;
 
 impl Doorman {
     /// Reads what the settings name. Nothing is opened where nobody signs in.
-    pub(crate) fn new(auth: &config::Auth, clock: Arc<dyn Clock>) -> Result<Self, FileProblem> {
+    pub(crate) fn new(
+        auth: &config::Auth,
+        memory: Memory,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, FileProblem> {
         let basic = auth.mode == AuthMode::Basic;
         let asks = auth.mode != AuthMode::None;
         let of = |key, text: &str| {
@@ -120,7 +145,6 @@ impl Doorman {
         let users = auth.users_file.clone().filter(|_| basic).map(Users::open).transpose()?;
         let tokens = auth.tokens_file.clone().filter(|_| asks).map(Tokens::open).transpose()?;
         let keys = auth.session_key_file.clone().filter(|_| basic).map(KeyRing::open).transpose()?;
-        let no_random = || FileProblem { key: "auth", what: "the system gives no random numbers".to_owned() };
         Ok(Self(Arc::new(Inner {
             mode: auth.mode,
             allow_anonymous: auth.allow_anonymous,
@@ -130,8 +154,7 @@ impl Doorman {
             users,
             tokens,
             keys,
-            passwords: Passwords::new().ok_or_else(no_random)?,
-            signed_out: watch::Sender::default(),
+            memory,
             ttl: SignedDuration::try_from(auth.session_ttl).unwrap_or(SignedDuration::MAX),
             clock,
         })))
@@ -255,7 +278,8 @@ impl Doorman {
             return Err(Refusal::Insecure);
         }
         let users = self.0.users.as_ref().ok_or(denied)?.get();
-        let checked = self.0.passwords.check(Arc::clone(&users), name, password, client.address).await;
+        let checked =
+            self.0.memory.0.passwords.check(Arc::clone(&users), name, password, client.address).await;
         checked.map_err(Refusal::Denied)?;
         let user = users.get(name).ok_or(denied)?;
         let by = By::Password { stamp: user.stamp };
@@ -267,7 +291,7 @@ impl Doorman {
         let session::Found { session, renew } = session::find(headers, client, &keys, now)?;
         let users = self.0.users.as_ref()?.get();
         let user = users.get(&session.user).filter(|user| user.stamp == session.stamp)?;
-        if self.0.signed_out.borrow().contains(&session.id) {
+        if self.0.memory.is_signed_out(&session) {
             return None;
         }
         let younger = renew.then(|| session.renewed(now, self.0.ttl));
@@ -292,7 +316,7 @@ impl Doorman {
     pub(crate) fn end_session(&self, visitor: &Visitor) {
         let Some(By::Session(session)) = visitor.identity().map(Identity::by) else { return };
         let id = session.id;
-        self.0.signed_out.send_modify(|ended| {
+        self.0.memory.0.signed_out.send_modify(|ended| {
             if ended.len() >= MAX_SIGNED_OUT {
                 ended.remove(0);
             }
@@ -305,7 +329,7 @@ impl Doorman {
         let Some(identity) = visitor.identity() else { return std::future::pending().await };
         let mut users = self.0.users.as_ref().map(Watched::subscribe);
         let mut tokens = self.0.tokens.as_ref().map(Watched::subscribe);
-        let mut signed_out = self.0.signed_out.subscribe();
+        let mut signed_out = self.0.memory.0.signed_out.subscribe();
         loop {
             let left = match self.left(identity) {
                 None => return,
@@ -335,7 +359,7 @@ impl Doorman {
         };
         match identity.by() {
             By::Session(session) => {
-                let stands = is_user(&session.stamp) && !self.0.signed_out.borrow().contains(&session.id);
+                let stands = is_user(&session.stamp) && !self.0.memory.is_signed_out(session);
                 session.left(now).filter(|_| stands).map(Some)
             }
             By::Password { stamp } => is_user(stamp).then_some(None),

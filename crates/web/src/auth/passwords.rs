@@ -77,7 +77,10 @@ impl Passwords {
         password: &str,
         address: Option<IpAddr>,
     ) -> Result<(), Denied> {
-        self.limits.check(name, address)?;
+        let fits = name.len() <= MAX_NAME_BYTES && password.len() <= MAX_PASSWORD_BYTES;
+        // What is no name counts as one, whatever it is: names that are remembered have a bound.
+        let counted = if fits { name } else { "" };
+        self.limits.check(counted, address)?;
         let mark = self.mark(name, password);
         let stamp = users.get(name).map(|user| user.stamp);
         if stamp.is_some_and(|stamp| self.is_remembered(&mark, stamp)) {
@@ -86,8 +89,7 @@ impl Passwords {
         let _waiting = self.queue.try_acquire().map_err(|_| Denied::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| Denied::Busy)?;
         // Those before may have been wrong.
-        self.limits.check(name, address)?;
-        let fits = name.len() <= MAX_NAME_BYTES && password.len() <= MAX_PASSWORD_BYTES;
+        self.limits.check(counted, address)?;
         let (owned_name, owned_password) = (name.to_owned(), password.to_owned());
         let verify = move || fits && users.verify(&owned_name, &owned_password);
         // Fails when the runtime ends, or by a panic in there.
@@ -98,7 +100,7 @@ impl Passwords {
                 Ok(())
             }
             None => {
-                self.limits.failed(name, address)?;
+                self.limits.failed(counted, address)?;
                 Err(Denied::Wrong)
             }
         }
@@ -127,5 +129,64 @@ impl Passwords {
         if right.len() < MAX_REMEMBERED {
             right.insert(mark, (stamp, Instant::now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::password_hash::PasswordHasher as _;
+    use argon2::{Algorithm, Argon2, Params, Version};
+
+    use super::super::limits::FREE;
+    use super::*;
+
+    /// A user whose password is this one, at the least cost.
+    fn users(name: &str, password: &str) -> Arc<Users> {
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("users");
+        let hash = argon2.hash_password(password.as_bytes()).unwrap();
+        std::fs::write(&file, format!("{name}:{hash}")).unwrap();
+        Users::open(file).unwrap().get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_right_is_remembered_for_the_password_that_it_was() {
+        let passwords = Passwords::new().unwrap();
+        let (old, new) = (users("ada", "old"), users("ada", "new"));
+        let check = async |users: &Arc<Users>, password| {
+            passwords.check(Arc::clone(users), "ada", password, None).await
+        };
+        assert_eq!(check(&old, "old").await, Ok(()));
+        {
+            // Nobody has a turn: it is not worked out again.
+            let _all = passwords.turns.acquire_many(u32::try_from(AT_ONCE).unwrap()).await.unwrap();
+            assert_eq!(check(&old, "old").await, Ok(()));
+        }
+        assert_eq!(check(&new, "old").await, Err(Denied::Wrong));
+        assert_eq!(check(&new, "new").await, Ok(()));
+        tokio::time::advance(REMEMBERED).await;
+        let _all = passwords.turns.acquire_many(u32::try_from(AT_ONCE).unwrap()).await.unwrap();
+        let _queue = passwords.queue.acquire_many(u32::try_from(MAX_WAITING).unwrap()).await.unwrap();
+        assert_eq!(
+            check(&new, "new").await,
+            Err(Denied::Busy),
+            "it is forgotten, and there is no room to wait"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_that_cannot_be_are_counted_as_one() {
+        let passwords = Passwords::new().unwrap();
+        let users = users("ada", "right");
+        for n in 0..FREE {
+            let name = format!("{n}{}", "x".repeat(MAX_NAME_BYTES));
+            let denied = passwords.check(Arc::clone(&users), &name, "x", None).await;
+            assert_eq!(denied, Err(Denied::Wrong));
+        }
+        let long = "y".repeat(MAX_NAME_BYTES + 1);
+        let denied = passwords.check(Arc::clone(&users), &long, "x", None).await;
+        assert!(matches!(denied, Err(Denied::Limited(_))), "{denied:?}");
+        assert_eq!(passwords.check(users, "ada", "right", None).await, Ok(()));
     }
 }

@@ -81,6 +81,24 @@ async fn signing_out_ends_the_session_and_its_streams() {
 }
 
 #[tokio::test]
+async fn other_settings_forget_nobody() {
+    let mut house = basic().await;
+    let (gone, stays) = (house.sign_in("ada", "right").await, house.sign_in("bob", "other").await);
+    house.ask(&post("/sign-out", "").cookie(&gone)).await;
+    for _ in 0..6 {
+        house.ask(&post("/sign-in", "user=eve&password=x").with("x-forwarded-for", "192.0.2.1")).await;
+        house.ask(&get(API).password("eve", "x")).await;
+    }
+    let bad = house.reload("auth: { mode: basic, users_file: none }").await.unwrap_err();
+    assert!(bad.to_string().contains("auth.users_file"), "{bad}");
+    assert_eq!(house.ask(&get(API).cookie(&stays)).await.status, 200, "the old ones stay in force");
+    house.reload(&format!("{BASIC}ui: {{ title: Other }}\n")).await.unwrap();
+    assert!(house.until(&get("/").cookie(&stays), 200).await.text().contains("Other"));
+    assert_eq!(house.ask(&get(API).cookie(&gone)).await.status, 401, "signed out stays signed out");
+    house.ask(&get(API).password("eve", "x")).await.problem(429);
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_an_unknown_user_look_alike() {
     let house = basic().await;
     let ask = async |form: &str| house.ask(&post("/sign-in", form)).await;

@@ -27,6 +27,8 @@ pub(crate) struct House {
     pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) address: SocketAddr,
+    server: web::Server,
+    endpoint: api::Endpoint,
     dir: TempDir,
     life: Lifecycle,
 }
@@ -141,9 +143,19 @@ impl House {
         let mut listening = settings.server.clone();
         (listening.host, listening.port) = ("127.0.0.1".to_owned(), 0);
         settings.server.port = 0;
-        let listener = web::listen(&listening, None).await.unwrap();
-        let server = web::serve(settings, &endpoint, Arc::clone(&clock) as _, listener, &tasks).unwrap();
-        Self { aggregator, clock, address: server.address(), dir, life }
+        let door = web::listen(&listening, None).await.unwrap();
+        let server = web::serve(settings, &endpoint, Arc::clone(&clock) as _, door, &tasks).unwrap();
+        Self { aggregator, clock, address: server.address(), server, endpoint, dir, life }
+    }
+
+    /// What these settings come to here.
+    pub(crate) fn settings(&self, yaml: &str) -> web::WebSettings {
+        settings_in(&self.dir, yaml)
+    }
+
+    /// Goes on with other settings.
+    pub(crate) async fn reload(&mut self, yaml: &str) -> Result<(), web::StartError> {
+        self.server.reload(self.settings(yaml), &self.endpoint).await
     }
 
     /// Writes a file of the house anew, as an editor does.

@@ -442,11 +442,8 @@ impl DashboardService for Service {
     ) -> Result<Answer<v1::ListSourcesResponse>, Status> {
         self.0.count("list_sources", &request.into_inner()).await?;
         let version = self.0.version();
-        Ok(Answer::new(v1::ListSourcesResponse {
-            sources: self.0.script().sources.clone(),
-            version,
-            ..Default::default()
-        }))
+        let sources = self.0.script().sources.clone();
+        Ok(Answer::new(v1::ListSourcesResponse { sources, version, ..Default::default() }))
     }
 
     async fn ingest_webhook(

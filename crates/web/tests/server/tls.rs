@@ -83,6 +83,25 @@ async fn http_2_and_1_over_tls() {
 }
 
 #[tokio::test]
+async fn who_asks_from_within_whether_it_is_well_does_so_over_tls() {
+    let made = certificate();
+    let house = house(&made).await;
+    let mut server = house.settings(YAML).server;
+    (server.host, server.port) = ("127.0.0.1".to_owned(), house.address.port());
+    let check = |server: &config::Server| {
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || web::check_health(&server))
+    };
+    assert_eq!(check(&server).await.unwrap(), Ok(()));
+    // Somebody else's server on that port is not ours.
+    let other = certificate();
+    house.write("other.pem", &other.cert.pem());
+    server.tls = Some(config::Tls { cert: house.dir().join("other.pem"), key: house.dir().join("key.pem") });
+    let why = check(&server).await.unwrap().unwrap_err();
+    assert!(why.contains("not the one of server.tls"), "{why}");
+}
+
+#[tokio::test]
 async fn plain_http_is_no_way_in() {
     let house = house(&certificate()).await;
     let mut stream = TcpStream::connect(house.address).await.unwrap();

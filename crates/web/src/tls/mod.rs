@@ -1,5 +1,7 @@
 //! `server.tls`: HTTPS without a proxy before us, with certificates that may be renewed while we run.
 
+mod own;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::auth::{FileProblem, Kind, Parsed, Watched};
+
+pub(crate) use own::with_own_server;
 
 /// However long a client may take for its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
