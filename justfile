@@ -35,6 +35,11 @@ fmt:
 bench:
     cargo bench --locked -p aggregator --bench board
 
+# What history costs, and how soon it answers: a million runs over 400 days, in SQLite and in a PostgreSQL of its own.
+bench-history:
+    cargo bench --locked -p history-sqlite --bench history
+    cargo bench --locked -p history-postgres --bench history
+
 # How fresh the board is and what that costs, in virtual time: `just bench-fresh github`
 bench-fresh *FILTER:
     cargo bench --locked -p aggregator --bench fresh -- {{FILTER}}

@@ -205,6 +205,8 @@ impl<'a> Rig<'a> {
                 _ => name.clone(),
             };
             let key = ProjectKey::new(self.source.clone(), NativeId::new(&id));
+            let run =
+                if self.scenario.platform == "github" { run + forge_sim::github::FIRST_RUN } else { run };
             let change = Change { key, number: u64::from(number), run, ended, at: now, active };
             if self.scenario.webhooks {
                 self.deliver(&change, native_id, &name, status);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Asks the CI platforms, keeps their state, and answers the web daemon over gRPC.
 ///
@@ -13,7 +13,7 @@ use clap::Parser;
 pub struct Args {
     /// Configuration file. Without it: ./config.yaml, ./config/config.yaml,
     /// $XDG_CONFIG_HOME/ci-dashboard/config.yaml, /etc/ci-dashboard/config.yaml, whichever is there first
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Where to listen: unix:/path or tcp://host:port (loopback only)
     #[arg(long, value_name = "ADDR")]
@@ -25,4 +25,14 @@ pub struct Args {
     /// Ask the aggregator that runs with these settings whether it is well; exit with 0 if it is, else with 1
     #[arg(long)]
     pub health: bool,
+    /// Something else than to run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What else it can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Brings the schema of `database.url` up to this version, and ends. Starting does the same
+    Migrate,
 }

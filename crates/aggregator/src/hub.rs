@@ -121,6 +121,13 @@ impl Hub {
         }
     }
 
+    /// Publishes that what is told beside the sources is otherwise than before.
+    pub fn touch_sources(&self) {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        let version = present.board.touch();
+        self.publish(Published { sources_changed: true, ..self.nothing_at(version) });
+    }
+
     fn nothing_at(&self, version: Version) -> Published {
         Published {
             version,

@@ -3,7 +3,9 @@
 //! *observe → apply → publish*: [`refresh`] makes connectors observe, [`board`] merges what they saw, [`hub`] publishes
 //! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it; [`work`] keeps the open
 //! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
+//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it.
 
+pub mod archive;
 pub mod board;
 mod cli;
 pub mod details;
@@ -23,7 +25,7 @@ pub mod watched;
 pub mod webhooks;
 pub mod work;
 
-pub use cli::Args;
+pub use cli::{Args, Command};
 pub use health::{HealthError, check as check_health};
 pub use listen::{ListenError, listen};
 pub use platforms::{PLATFORMS, platform};

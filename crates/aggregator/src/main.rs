@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use aggregator::Args;
+use aggregator::{Args, Command};
 use clap::Parser as _;
 use config::{Inputs, Role};
 use domain::SystemClock;
@@ -39,6 +39,11 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     aggregator::init(settings).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(Command::Migrate) = args.command {
+        let engine = aggregator::archive::migrate(&settings.database).await?;
+        println!("The database is up to date ({engine}).");
+        return Ok(ExitCode::SUCCESS);
     }
     let life = Lifecycle::new();
     let endpoint = aggregator::endpoint(&settings.aggregator.listen);

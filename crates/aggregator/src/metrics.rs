@@ -12,8 +12,8 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use connector::Registry;
-use connector::http::{EndpointTraffic, Traffic};
+use connector::http::{Budget, EndpointTraffic, Traffic};
+use connector::{Connector, Registry};
 use lifecycle::Tasks;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
@@ -164,6 +164,33 @@ const ENDPOINTS: [(&str, &str, OfEndpoint); 3] = [
     ("ci_dashboard_platform_failed", "Requests without an answer, or with a 4xx or 5xx one", |e| e.failed),
 ];
 
+/// A gauge of a source's limits.
+type OfLimit = fn(&dyn Connector) -> Option<f64>;
+
+/// What questions about many projects at once are paid from, where the platform counts them apart.
+fn points(connector: &dyn Connector) -> Option<Budget> {
+    connector.batching()?.budget
+}
+
+/// `name, help, value`.
+#[expect(clippy::cast_precision_loss, reason = "limits are thousands")]
+const BUDGETS: [(&str, &str, OfLimit); 4] = [
+    ("ci_dashboard_platform_budget_limit", "Requests that the platform allows in a window", |c| {
+        c.budget().map(|b| b.limit as f64)
+    }),
+    ("ci_dashboard_platform_budget_remaining", "Requests left of them", |c| {
+        c.budget().map(|b| b.remaining as f64)
+    }),
+    (
+        "ci_dashboard_platform_points_limit",
+        "Points that the platform allows in a window for questions about many projects, where it counts these apart",
+        |c| points(c).map(|b| b.limit as f64),
+    ),
+    ("ci_dashboard_platform_points_remaining", "Points left of them", |c| {
+        points(c).map(|b| b.remaining as f64)
+    }),
+];
+
 fn gauge(of: &mut MetricEncoder<'_>, source: &str, value: f64) -> fmt::Result {
     ConstGauge::new(value).encode(of.encode_family(&[("source", source)])?)
 }
@@ -221,16 +248,11 @@ impl Collector for Metrics {
         let of = out.encode_descriptor("ci_dashboard_board_changes", changes, None, MetricType::Counter)?;
         ConstCounter::new(version).encode(of)?;
 
-        #[expect(clippy::cast_precision_loss, reason = "limits are thousands")]
-        for (name, help, left) in [
-            ("ci_dashboard_platform_budget_limit", "Requests that the platform allows in a window", false),
-            ("ci_dashboard_platform_budget_remaining", "Requests left of them", true),
-        ] {
+        for (name, help, value) in BUDGETS {
             let mut of = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (source, connector) in self.connectors.iter() {
-                if let Some(budget) = connector.budget() {
-                    let value = if left { budget.remaining } else { budget.limit };
-                    gauge(&mut of, source.as_str(), value as f64)?;
+                if let Some(value) = value(connector.as_ref()) {
+                    gauge(&mut of, source.as_str(), value)?;
                 }
             }
         }

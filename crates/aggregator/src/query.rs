@@ -5,6 +5,7 @@ mod issues;
 mod merge_requests;
 mod rows;
 mod runs;
+mod schedule;
 mod wire;
 mod work;
 
@@ -12,7 +13,8 @@ pub use issues::{IssueQuery, list_issues};
 pub use merge_requests::{MergeRequestQuery, list_merge_requests};
 pub use rows::{ProjectQuery, list_projects, row_of};
 pub use runs::{BranchQuery, PipelineQuery, list_branches, list_pipelines};
-pub use wire::{me, pipeline_with_estimate, source};
+pub use schedule::{schedule, with_figures};
+pub use wire::{history, me, pipeline_with_estimate, source};
 pub use work::Asked;
 
 use domain::{Activity, Outcome, Status};

@@ -10,6 +10,7 @@ use domain::{Clock, Narrowing, PatternError, SourceName};
 use lifecycle::Tasks;
 use tonic::transport::Server;
 
+use crate::archive::Archive;
 use crate::board::Rules;
 use crate::details::Details;
 use crate::due::Schedules;
@@ -53,6 +54,7 @@ pub struct Aggregator {
     every: Duration,
     schedules: Arc<Schedules>,
     webhooks: Arc<Webhooks>,
+    archive: Arc<Archive>,
 }
 
 impl Aggregator {
@@ -91,7 +93,9 @@ impl Aggregator {
         }
         let connectors = Arc::new(connectors);
         let schedules = Arc::new(Schedules::new(Arc::clone(&clock)));
+        let archive = Arc::new(Archive::new(settings.database.clone(), Arc::clone(&clock)));
         let webhooks = Arc::new(Webhooks::new(
+            Arc::clone(&archive),
             Arc::clone(&hub),
             Arc::clone(&connectors),
             Arc::clone(&watched),
@@ -101,7 +105,7 @@ impl Aggregator {
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
         let attention = Arc::default();
         let every = settings.cache.refresh_interval;
-        Ok(Self { hub, connectors, watched, details, attention, plans, every, schedules, webhooks })
+        Ok(Self { hub, connectors, watched, details, attention, plans, every, schedules, webhooks, archive })
     }
 
     /// Its board.
@@ -146,12 +150,13 @@ impl Aggregator {
         let (health, health_service) = tonic_health::server::health_reporter();
         let service = Service {
             hub: Arc::clone(&self.hub),
-            connectors: self.connectors,
+            connectors: Arc::clone(&self.connectors),
             details: self.details,
             watched: Arc::clone(&self.watched),
             webhooks: self.webhooks,
             attention: Arc::clone(&self.attention),
             schedules: Arc::clone(&self.schedules),
+            archive: Arc::clone(&self.archive),
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -192,9 +197,14 @@ impl Aggregator {
             }
         }
         for refresher in refreshers {
-            let stopping = tasks.clone();
+            let (stopping, archive) = (tasks.clone(), Arc::clone(&self.archive));
+            let refresh = async move {
+                // What is known from before comes first.
+                archive.warmed().await;
+                refresher.run().await;
+            };
             tasks.run("refresh", async move {
-                tokio::select! { () = refresher.run() => {} () = stopping.stopping() => {} }
+                tokio::select! { () = refresh => {} () = stopping.stopping() => {} }
             });
         }
     }

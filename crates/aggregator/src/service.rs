@@ -12,6 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use crate::archive::Archive;
 use crate::board::{Change, Observation, Seen};
 use crate::details::{Details, MAX_OLDER_RUNS, Read};
 use crate::due::Schedules;
@@ -38,6 +39,8 @@ pub struct Service {
     pub attention: Arc<Attention>,
     /// When what is asked.
     pub schedules: Arc<Schedules>,
+    /// What outlives the process.
+    pub archive: Arc<Archive>,
     /// Ends the streams.
     pub stopping: tokio_util::sync::CancellationToken,
 }
@@ -74,13 +77,34 @@ impl Service {
             .ok_or_else(|| self.no_project(asked))
     }
 
+    /// The same of somebody who opens it: it is asked more often for a while.
+    fn opened(&self, asked: &ProjectKey) -> Result<ProjectKey, Status> {
+        let found = self.canonical(asked)?;
+        self.schedules.looked_at(&found);
+        Ok(found)
+    }
+
     /// The platform's runs, when the question goes on beyond what the board holds.
     async fn older_runs(&self, query: &query::PipelineQuery) -> Option<Read<connector::Pipelines>> {
         let (project, reach) = query.reaches()?;
         let beyond =
             |e: &crate::board::Entry| reach > e.runs().len() && e.total_runs() > e.runs().len() as u64;
-        let there_are = self.hub.read(|p| p.board.get(project).is_some_and(beyond));
-        if there_are { Some(self.details.runs(project, reach).await) } else { None }
+        if !self.hub.read(|p| p.board.get(project).is_some_and(beyond)) {
+            return None;
+        }
+        if let Some(older) = self.kept_runs(project, reach).await {
+            return Some(older);
+        }
+        Some(self.details.runs(project, reach).await)
+    }
+
+    /// The same from history, if it has so many, or all that the platform has.
+    async fn kept_runs(&self, project: &ProjectKey, reach: usize) -> Option<Read<connector::Pipelines>> {
+        let found = self.archive.newest(project, reach).await?;
+        let there_are = self.hub.read(|p| p.board.get(project).map_or(0, crate::board::Entry::total_runs));
+        let enough = found.items.len() >= reach || found.total.is_some_and(|total| total >= there_are);
+        let fetched_at = self.hub.clock().now();
+        enough.then(|| Read::Here { value: Arc::new(found), fetched_at, error: None })
     }
 
     fn no_project(&self, asked: &ProjectKey) -> Status {
@@ -115,7 +139,7 @@ impl DashboardService for Service {
         request: Request<v1::GetProjectRequest>,
     ) -> Result<Response<v1::GetProjectResponse>, Status> {
         let asked = key(request.into_inner().key)?;
-        let found = self.canonical(&asked)?;
+        let found = self.opened(&asked)?;
         let now = self.hub.clock().now();
         self.hub
             .read(|p| {
@@ -131,13 +155,36 @@ impl DashboardService for Service {
             .ok_or_else(|| self.no_project(&asked))
     }
 
+    async fn explain_project(
+        &self,
+        request: Request<v1::ExplainProjectRequest>,
+    ) -> Result<Response<v1::ExplainProjectResponse>, Status> {
+        let asked = key(request.into_inner().key)?;
+        let found = self.canonical(&asked)?;
+        let schedule = self.schedules.explain(&found).as_ref().map(query::schedule);
+        let now = self.hub.clock().now();
+        self.hub
+            .read(|p| {
+                let entry = p.board.get(&found)?;
+                Some(v1::ExplainProjectResponse {
+                    row: Some(query::row_of(entry, p, &self.watched, now)),
+                    key: Some((&found).into()),
+                    source: p.sources.get(&found.source).map(|s| self.source(p, s)),
+                    version: Some(p.board.version().into()),
+                    schedule,
+                })
+            })
+            .map(Response::new)
+            .ok_or_else(|| self.no_project(&asked))
+    }
+
     async fn list_pipelines(
         &self,
         request: Request<v1::ListPipelinesRequest>,
     ) -> Result<Response<v1::ListPipelinesResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::PipelineQuery::try_from(request)?;
         let read = self.older_runs(&query).await;
@@ -165,16 +212,24 @@ impl DashboardService for Service {
         request: Request<v1::GetPipelineRequest>,
     ) -> Result<Response<v1::GetPipelineResponse>, Status> {
         let request = request.into_inner();
-        let project = self.canonical(&key(request.project)?)?;
+        let project = self.opened(&key(request.project)?)?;
         let run = RunId::new(&request.id);
-        let read = self.details.pipeline(&project, &run).await;
+        let mut read = self.details.pipeline(&project, &run).await;
         // A detail is news like any other: what it says of the run goes on the board.
         if let Read::Here { value, .. } = &read {
+            self.archive.tell(&project, value);
             let seen = Seen::Run(project.clone(), Box::new(value.pipeline.clone()));
             let known = self.hub.read(|p| p.board.run(&project, &run).is_some());
             if known {
                 self.hub.observe(Observation { asked_at: self.hub.clock().now(), seen });
             }
+        }
+        // What the platform does not tell now, history may.
+        if let Read::Failed(error) = &read
+            && let Some(kept) = self.archive.run(&project, &run).await
+        {
+            let fetched_at = kept.pipeline.updated_at.unwrap_or_else(|| self.hub.clock().now());
+            read = Read::Here { value: Arc::new(kept), fetched_at, error: Some(error.clone()) };
         }
         self.hub.read(|p| {
             let entry = p.board.get(&project).ok_or_else(|| self.no_project(&project))?;
@@ -222,7 +277,7 @@ impl DashboardService for Service {
         request: Request<v1::GetJobLogRequest>,
     ) -> Result<Response<v1::GetJobLogResponse>, Status> {
         let request = request.into_inner();
-        let project = self.canonical(&key(request.project)?)?;
+        let project = self.opened(&key(request.project)?)?;
         let (run, job) = (RunId::new(&request.pipeline), JobId::new(&request.job));
         let mut answer = v1::GetJobLogResponse {
             version: Some(self.hub.read(|p| p.board.version()).into()),
@@ -247,7 +302,7 @@ impl DashboardService for Service {
     ) -> Result<Response<v1::ListBranchesResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::BranchQuery::try_from(request)?;
         let read = match &query.project {
@@ -272,7 +327,7 @@ impl DashboardService for Service {
     ) -> Result<Response<v1::ListMergeRequestsResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::MergeRequestQuery::try_from(request)?;
         self.attention.look(Kind::MergeRequests, query.project());
@@ -287,7 +342,7 @@ impl DashboardService for Service {
     ) -> Result<Response<v1::ListIssuesResponse>, Status> {
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.canonical(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
         }
         let query = query::IssueQuery::try_from(request)?;
         self.attention.look(Kind::Issues, query.project());
@@ -312,10 +367,19 @@ impl DashboardService for Service {
         &self,
         _request: Request<v1::ListSourcesRequest>,
     ) -> Result<Response<v1::ListSourcesResponse>, Status> {
-        let answer = self.hub.read(|p| v1::ListSourcesResponse {
+        let history = query::history(&self.archive.standing());
+        let mut answer = self.hub.read(|p| v1::ListSourcesResponse {
             sources: self.sources(p),
             version: Some(p.board.version().into()),
+            history: Some(history),
         });
+        // Not under the board's lock: the figures look at every project.
+        for source in &mut answer.sources {
+            let Ok(name) = source.name.parse() else { continue };
+            let connector = self.connectors.get(&name).map(AsRef::as_ref);
+            let figures = self.schedules.figures(&name);
+            *source = query::with_figures(std::mem::take(source), figures.as_ref(), connector);
+        }
         Ok(Response::new(answer))
     }
 
@@ -328,14 +392,18 @@ impl DashboardService for Service {
             return Ok(Response::new(verdict(self.webhooks.too_large(&source))));
         }
         let headers = headers_of(&headers)?;
-        let taken = if body.len() < LARGE_BODY {
-            self.webhooks.take(&source, &headers, &body)
+        let (read, headers, body) = if body.len() < LARGE_BODY {
+            (self.webhooks.read(&source, &headers, &body), headers, body)
         } else {
             let webhooks = Arc::clone(&self.webhooks);
-            let take = move || webhooks.take(&source, &headers, &body);
-            tokio::task::spawn_blocking(take)
+            let read = move || (webhooks.read(&source, &headers, &body), headers, body);
+            tokio::task::spawn_blocking(read)
                 .await
                 .map_err(|_| Status::internal("reading the webhook failed"))?
+        };
+        let taken = match read {
+            Ok(believed) => self.webhooks.take(believed, &headers, &body).await,
+            Err(verdict) => verdict,
         };
         Ok(Response::new(verdict(taken)))
     }
@@ -419,6 +487,7 @@ fn verdict(verdict: Verdict) -> v1::IngestWebhookResponse {
         Verdict::Forged(why) => (V::Forged, why),
         Verdict::Malformed(why) => (V::Malformed, why),
         Verdict::TooLarge => (V::TooLarge, String::new()),
+        Verdict::NotKept(why) => (V::NotKept, why),
     };
     v1::IngestWebhookResponse { verdict: verdict.into(), detail }
 }

@@ -375,3 +375,88 @@ async fn the_metrics_count_what_the_platforms_were_asked() {
     assert!(!text.contains(rig.sim.token()), "no token");
     rig.life.stop().await;
 }
+
+/// A project's explanation, when there is one.
+async fn explain(rig: &Rig, source: &str, id: &str) -> Result<v1::ExplainProjectResponse, tonic::Status> {
+    let key = v1::ProjectKey { source: source.into(), id: id.into() };
+    let request = v1::ExplainProjectRequest { key: Some(key) };
+    rig.client.clone().explain_project(request).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_tells_why_and_when_it_is_asked_and_more_often_while_somebody_looks() {
+    // Long intervals: what is asked more often is so for a reason.
+    let slow = [("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "10m")];
+    let rig = Rig::start(Sim::builder().projects(12).seed(5).broken(2), &slow).await;
+    let rows = rig.read().await;
+    let find = |wanted: &dyn Fn(&v1::Row) -> bool| {
+        let row = rows.values().find(|r| wanted(r)).expect("such a project");
+        row.project.clone().unwrap()
+    };
+    let red = find(&|r| outcome(r) == Some(Outcome::Failed));
+    let key = red.key.clone().unwrap();
+    let told = explain(&rig, &key.source, &key.id).await.unwrap();
+    let schedule = told.schedule.expect("it is asked");
+    assert!(schedule.asked_at.is_some() && schedule.due_at.is_some(), "{schedule:?}");
+    assert_eq!(schedule.answer, "changed", "the first answer is news");
+    assert!(["active", "dormant", "running"].contains(&schedule.why.as_str()), "{schedule:?}");
+    assert!(!schedule.why_text.is_empty() && schedule.stretch >= 1.0);
+    let state = told.row.and_then(|r| r.branch).and_then(|b| b.state).unwrap();
+    assert!(state.reasons.iter().any(|r| r.left_out.is_empty() && r.outcome() == v1::Outcome::Failed));
+
+    // By its full name as well; to ask is not to look.
+    let by_name = explain(&rig, &key.source, &red.name).await.unwrap();
+    assert_eq!(by_name.key.as_ref(), Some(&key));
+    assert_ne!(by_name.schedule.unwrap().why, "looked_at");
+
+    // Whoever opens it, or a run of it, looks.
+    let get = v1::GetProjectRequest { key: Some(key.clone()) };
+    rig.client.clone().get_project(get).await.unwrap();
+    let looked = explain(&rig, &key.source, &key.id).await.unwrap().schedule.unwrap();
+    assert!(looked.why == "looked_at" || schedule.why == "running", "{looked:?}");
+    assert_eq!(looked.every.map(|e| e.seconds <= 15), Some(true), "{looked:?}");
+    let other = find(&|r| outcome(r) == Some(Outcome::Success)).key.unwrap();
+    let runs = v1::ListPipelinesRequest { project: Some(other.clone()), ..Default::default() };
+    rig.client.clone().list_pipelines(runs).await.unwrap();
+    let looked = explain(&rig, &other.source, &other.id).await.unwrap().schedule.unwrap();
+    assert!(["looked_at", "running"].contains(&looked.why.as_str()), "{looked:?}");
+
+    // What folds away is listed and not asked.
+    if let Some(archived) = rows.values().find(|r| r.folded.as_deref() == Some("archived")) {
+        let key = archived.project.as_ref().and_then(|p| p.key.clone()).unwrap();
+        let schedule = explain(&rig, &key.source, &key.id).await.unwrap().schedule.unwrap();
+        assert_eq!((schedule.why.as_str(), schedule.due_at), ("never", None));
+    }
+    let missing = explain(&rig, &key.source, "there/is/no/such").await.unwrap_err();
+    assert_eq!(missing.code(), tonic::Code::NotFound);
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_tell_what_is_due_how_old_it_is_and_what_they_were_asked() {
+    let rig = Rig::start(Sim::builder().projects(12).seed(5), &[]).await;
+    let rows = rig.read().await;
+    let answer = rig.client.clone().list_sources(v1::ListSourcesRequest {}).await.unwrap().into_inner();
+    let (mut asked, mut archived) = (0, 0);
+    for source in &answer.sources {
+        let schedule = source.schedule.as_ref().expect("it is asked");
+        asked += schedule.asked;
+        assert_eq!(schedule.unread, 0, "everything was read");
+        assert!(schedule.age_worst.is_some() && schedule.age_median.is_some());
+        assert!(schedule.stretch >= 1.0 && schedule.next_at.is_some());
+        let hour: u64 = source.endpoints.iter().map(|e| e.requests_last_hour).sum();
+        assert!(hour > 0 && hour.abs_diff(source.requests_last_hour) <= hour, "{hour}");
+        for endpoint in &source.endpoints {
+            assert!(endpoint.endpoint.contains(' '), "a method and a path: {}", endpoint.endpoint);
+            assert!(endpoint.requests_last_hour <= endpoint.requests);
+            assert!(endpoint.not_modified_last_hour <= endpoint.requests_last_hour);
+        }
+        assert!(source.sends_webhooks && source.webhooks.is_none(), "it could, and has no secret");
+    }
+    archived += rows.values().filter(|r| r.folded.as_deref() == Some("archived")).count();
+    assert!(asked as usize >= rows.len() - archived - 4 && asked as usize <= rows.len(), "{asked}");
+    // Lists of projects carry their sources without these figures: they cost something.
+    let (_, list) = rig.rows().await;
+    assert!(list.sources.iter().all(|s| s.schedule.is_none() && s.endpoints.is_empty()));
+    rig.life.stop().await;
+}

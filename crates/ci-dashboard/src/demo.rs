@@ -84,9 +84,10 @@ fn inputs(args: &DemoArgs, sim: &Sim, folder: &Path) -> anyhow::Result<Inputs> {
     let mut inputs = Inputs::from_process(Role::All, Some(file))?;
     let level = inputs.env.get("LOG_LEVEL").unwrap_or("error").to_owned();
     let port = args.port.to_string();
+    let database = format!("sqlite:{}", folder.join("history.db").display());
     let pairs: Vec<(&str, &str)> = vec![
         ("PORT", &port),
-        ("DATABASE_URL", "none"),
+        ("DATABASE_URL", &database),
         ("LOG_LEVEL", &level),
         ("LOG_FORMAT", "pretty"),
         ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", REFRESH),

@@ -2,7 +2,9 @@
 
 mod demo;
 mod doctor;
+mod explain;
 mod manual;
+mod secrets;
 mod single;
 
 use std::path::PathBuf;
@@ -54,6 +56,14 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the effective settings, secrets masked; or every mistake, and exit with 2
     CheckConfig(ConfigArgs),
+    /// Tell why a project has its colour, when it was last asked, and when it is due next and why then; asks what runs
+    Explain(explain::ExplainArgs),
+    /// Make a hash of a password, for a line name:hash of auth.users_file
+    ///
+    /// Asks twice on a terminal; else reads the password from standard input, one line or the same line twice.
+    HashPassword,
+    /// Make a token for a script, and the line of auth.tokens_file that lets it in
+    CreateToken(secrets::TokenArgs),
     /// Look at configuration, sources, tokens, sockets and clocks, and say what to do; exit with 1 if something is broken
     Doctor(ConfigArgs),
     /// Print what makes a shell complete commands and flags
@@ -75,6 +85,9 @@ async fn main() -> ExitCode {
     let outcome = match cli.command {
         Some(Command::Demo(args)) => demo::run(args).await,
         Some(Command::CheckConfig(args)) => check(args),
+        Some(Command::Explain(args)) => explain::run(args).await,
+        Some(Command::HashPassword) => secrets::hash_password(),
+        Some(Command::CreateToken(args)) => secrets::create_token(&args),
         Some(Command::Doctor(args)) => doctor::run(args).await,
         Some(Command::Completions { shell }) => {
             manual::completions(shell);

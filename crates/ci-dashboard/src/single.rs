@@ -59,6 +59,7 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
     }
     aggregator.start(endpoint.listen().await?, &tasks);
     let server = web::serve(settings.into(), &endpoint, clock, door, &tasks)?;
-    let url = format!("http://{}{}", server.address(), settings.server.base_path.trim_end_matches('/'));
+    let (scheme, address) = (settings.server.scheme(), server.address());
+    let url = format!("{scheme}://{address}{}", settings.server.base_path.trim_end_matches('/'));
     Ok(Running { life, hub, url })
 }

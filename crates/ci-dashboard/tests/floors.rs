@@ -68,9 +68,22 @@ fn may_know(package: &str) -> Option<&'static [&'static str]> {
         "lifecycle" | "config" => &["domain"],
         "api" | "cache" => &["domain", "lifecycle"],
         "connector" => &["domain", "config"],
+        "history" => &["domain"],
+        "history-suite" => &["domain", "history"],
+        database if database.starts_with("history-") => &["domain", "history"],
         "connector-suite" => &["domain", "config", "connector", "forge-sim"],
         connector if connector.starts_with("connector-") => &["domain", "config", "connector"],
-        "aggregator" => &["domain", "lifecycle", "config", "api", "connector", "cache", "connector-*"],
+        "aggregator" => &[
+            "domain",
+            "lifecycle",
+            "config",
+            "api",
+            "connector",
+            "cache",
+            "connector-*",
+            "history",
+            "history-*",
+        ],
         "web" => &["domain", "lifecycle", "config", "api"],
         "ci-dashboard" => &["domain", "lifecycle", "config", "api", "aggregator", "web", "forge-sim"],
         _ => return None,
@@ -78,7 +91,7 @@ fn may_know(package: &str) -> Option<&'static [&'static str]> {
 }
 
 /// What tests and benches may name beyond that.
-const TESTS_MAY_KNOW: &[&str] = &["forge-sim", "lifecycle", "connector-suite"];
+const TESTS_MAY_KNOW: &[&str] = &["forge-sim", "lifecycle", "connector-suite", "history-suite"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {

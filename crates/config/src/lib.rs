@@ -98,4 +98,4 @@ pub use section::MAX_SECRET_BYTES;
 pub use settings::*;
 pub use sources::{MAX_SOURCE_NAME_BYTES, MAX_SOURCES};
 pub use tree::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
-pub use values::{MAX_DURATION, MIN_INTERVAL, format_duration};
+pub use values::{MAX_DURATION, MIN_INTERVAL, format_duration, parse_duration};

@@ -235,7 +235,7 @@ fn read(inputs: &Inputs, ctx: &Context<'_>, entries: Vec<Entry>, origin: Option<
         }
     }
     root.finish();
-    sections::warn_about(&settings, host_origin.as_ref(), ctx);
+    sections::check_together(&settings, host_origin.as_ref(), ctx);
     settings
 }
 

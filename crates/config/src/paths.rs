@@ -10,6 +10,7 @@ use crate::load::Machine;
 pub(crate) const RUN_DIR: &str = "/run/ci-dashboard";
 const SOCKET: &str = "aggregator.sock";
 const DATABASE: &str = "ci-dashboard.db";
+const SESSION_KEY: &str = "session.key";
 
 /// A folder that an XDG variable names; relative ones are void by its specification.
 fn folder(env: &Environment, name: &str) -> Option<PathBuf> {
@@ -47,10 +48,19 @@ pub(crate) fn default_socket(env: &Environment, machine: &Machine) -> Address {
 }
 
 pub(crate) fn default_sqlite(env: &Environment) -> Option<PathBuf> {
+    Some(state(env)?.join(DATABASE))
+}
+
+pub(crate) fn default_session_key(env: &Environment) -> Option<PathBuf> {
+    Some(state(env)?.join(SESSION_KEY))
+}
+
+/// The folder of what has to outlive the process.
+fn state(env: &Environment) -> Option<PathBuf> {
     // systemd separates several state directories by colons; ours is the first.
     if let Some(first) = env.get("STATE_DIRECTORY").and_then(|list| list.split(':').next()) {
-        return Some(Path::new(first).join(DATABASE));
+        return Some(PathBuf::from(first));
     }
     let state = folder(env, "XDG_STATE_HOME").or_else(|| home(env, ".local/state"))?;
-    Some(state.join("ci-dashboard").join(DATABASE))
+    Some(state.join("ci-dashboard"))
 }

@@ -65,7 +65,14 @@ impl Settings {
         );
         out.raw(1, "allow_anonymous", self.auth.allow_anonymous);
         out.path(1, "users_file", self.auth.users_file.as_deref());
+        out.path(1, "tokens_file", self.auth.tokens_file.as_deref());
         out.path(1, "session_key_file", self.auth.session_key_file.as_deref());
+        out.text(1, "session_ttl", &format_duration(self.auth.session_ttl));
+        let public: Vec<String> = self.auth.public.iter().map(|p| p.as_str().to_owned()).collect();
+        out.list(1, "public", &public);
+        out.section_at(1, "proxy");
+        out.text(2, "user_header", &self.auth.proxy.user);
+        out.text(2, "groups_header", &self.auth.proxy.groups);
         out.section("ui");
         out.text(1, "title", &self.ui.title);
         out.text(1, "refresh_interval", &format_duration(self.ui.refresh_interval));

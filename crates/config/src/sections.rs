@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::address::{Address, AddressError, Cidr, is_loopback_host, parse_host};
+use crate::address::{Address, AddressError, Cidr, parse_host};
 use crate::load::Machine;
 use domain::Patterns;
 
-use crate::paths::{default_socket, default_sqlite};
+use crate::paths::{default_session_key, default_socket, default_sqlite};
 use crate::secret::SecretUrl;
 use crate::section::{Context, Leaf, Section};
 use crate::settings::*;
@@ -297,17 +297,52 @@ pub(crate) fn auth(mut s: Section<'_>) -> Auth {
         ("proxy", AuthMode::Proxy),
         ("oidc", AuthMode::Oidc),
     ];
+    const PUBLIC: &[(&str, Public)] =
+        &[("metrics", Public::Metrics), ("badges", Public::Badges), ("feeds", Public::Feeds)];
     let auth = Auth {
         mode: s.parse("mode", choice(MODES)).unwrap_or(AuthMode::None),
         allow_anonymous: s.parse("allow_anonymous", boolean).unwrap_or(false),
         users_file: s.path("users_file"),
-        session_key_file: s.path("session_key_file"),
+        tokens_file: s.path("tokens_file"),
+        session_key_file: s.path("session_key_file").or_else(|| default_session_key(s.ctx.env)),
+        session_ttl: s.parse("session_ttl", session_ttl).unwrap_or(DEFAULT_SESSION_TTL),
+        public: s.parse_list("public", choice(PUBLIC)),
+        proxy: proxy_headers(s.section("proxy")),
     };
     if auth.mode == AuthMode::Basic && auth.users_file.is_none() {
         s.ctx.problem("auth.users_file", s.origin.as_ref(), "is missing: auth.mode is basic", None);
     }
+    if auth.mode == AuthMode::Basic && auth.session_key_file.is_none() {
+        const NO_HOME: &str = "is missing, and there is no place for a key of its own: none of STATE_DIRECTORY, \
+                               XDG_STATE_HOME and HOME is set";
+        s.ctx.problem("auth.session_key_file", s.origin.as_ref(), NO_HOME, None);
+    }
     s.finish();
     auth
+}
+
+/// A working week: who looks every day stays signed in.
+const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const MIN_SESSION_TTL: Duration = Duration::from_secs(60);
+
+fn session_ttl(text: &str) -> Result<Duration, Misfit> {
+    match duration(text)? {
+        ttl if ttl < MIN_SESSION_TTL => misfit("is shorter than a minute"),
+        ttl => Ok(ttl),
+    }
+}
+
+fn proxy_headers(mut s: Section<'_>) -> ProxyHeaders {
+    let header = |text: &str| {
+        let fine = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if fine { Ok(text.to_owned()) } else { misfit("is no name of a header") }
+    };
+    let headers = ProxyHeaders {
+        user: s.parse("user_header", header).unwrap_or_else(|| "X-Forwarded-User".to_owned()),
+        groups: s.parse("groups_header", header).unwrap_or_else(|| "X-Forwarded-Groups".to_owned()),
+    };
+    s.finish();
+    headers
 }
 
 pub(crate) fn ui(mut s: Section<'_>) -> Ui {
@@ -354,14 +389,20 @@ pub(crate) fn logging(mut s: Section<'_>) -> Logging {
     logging
 }
 
-/// What is allowed and still deserves a look.
-pub(crate) fn warn_about(settings: &Settings, host_origin: Option<&Origin>, ctx: &Context<'_>) {
-    if settings.role != Role::Aggregator
-        && settings.auth.mode == AuthMode::None
-        && !is_loopback_host(&settings.server.host)
-    {
+/// What only several sections together tell: mistakes, and what is allowed and still deserves a look.
+pub(crate) fn check_together(settings: &Settings, host_origin: Option<&Origin>, ctx: &Context<'_>) {
+    if settings.role == Role::Aggregator {
+        return;
+    }
+    if settings.auth.mode == AuthMode::Proxy && settings.server.trusted_proxies.is_empty() {
+        let message = "is missing: auth.mode is proxy, and a proxy is believed by its address";
+        let hint = Some("name the address of the proxy: trusted_proxies: [127.0.0.1]".to_owned());
+        ctx.problem("server.trusted_proxies", None, message, hint);
+    }
+    if settings.is_open_to_the_world() {
         let message = format!(
-            "{} can be reached from other machines and auth.mode is none: whoever reaches it sees everything without signing in",
+            "{} can be reached from other machines and auth.mode is none: whoever reaches it sees everything without \
+             signing in. Set auth.mode to basic or proxy, or say that it is meant: auth.allow_anonymous: true",
             settings.server.host
         );
         ctx.warn("server.host", host_origin, message);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::address::{Address, Cidr};
+use crate::address::{Address, Cidr, is_loopback_host};
 use crate::secret::{Secret, SecretUrl};
 use domain::Patterns;
 
@@ -67,6 +67,13 @@ pub struct Server {
     pub cors: Vec<String>,
     /// Certificate and key; `None`: plain HTTP.
     pub tls: Option<Tls>,
+}
+
+impl Server {
+    /// `https` where it has a certificate, else `http`.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// PEM files of a server.
@@ -140,12 +147,59 @@ pub enum DatabaseUrl {
 pub struct Auth {
     /// How people sign in.
     pub mode: AuthMode,
-    /// Whether one may look without signing in. Means nothing with [`AuthMode::None`].
+    /// Whether one may look without signing in. With [`AuthMode::None`], where everybody may, it says that this is meant.
     pub allow_anonymous: bool,
     /// Users and password hashes of [`AuthMode::Basic`]. Not opened here.
     pub users_file: Option<PathBuf>,
-    /// Key of the session cookies. Not opened here.
+    /// Hashes of the tokens that scripts show. Not opened here.
+    pub tokens_file: Option<PathBuf>,
+    /// Keys of the session cookies: as set, else `session.key` where the state is kept. `None` only where there is no such
+    /// place and nobody signs in here. Not opened here.
     pub session_key_file: Option<PathBuf>,
+    /// How long a session lasts that is not used.
+    pub session_ttl: Duration,
+    /// What needs no sign-in.
+    pub public: Vec<Public>,
+    /// What [`AuthMode::Proxy`] reads.
+    pub proxy: ProxyHeaders,
+}
+
+impl Auth {
+    /// Whether a server on `host` shows everything to other machines, and nobody has said that this is meant.
+    pub fn is_open_on(&self, host: &str) -> bool {
+        self.mode == AuthMode::None && !self.allow_anonymous && !is_loopback_host(host)
+    }
+}
+
+/// What may be opened to everybody, an entry of `auth.public`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Public {
+    /// `/metrics`
+    Metrics,
+    /// `/badges/…`
+    Badges,
+    /// `/cctray.xml`, `/feed.atom`
+    Feeds,
+}
+
+impl Public {
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Badges => "badges",
+            Self::Feeds => "feeds",
+        }
+    }
+}
+
+/// `auth.proxy`: the headers by which a trusted reverse proxy says who is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyHeaders {
+    /// Holds the user's name.
+    pub user: String,
+    /// Holds the names of the user's groups, between commas.
+    pub groups: String,
 }
 
 /// `auth.mode`.
@@ -325,6 +379,11 @@ impl Settings {
                 (source, text)
             })
             .collect()
+    }
+
+    /// Whether other machines can reach it, nobody has to sign in, and nobody has said that this is meant.
+    pub fn is_open_to_the_world(&self) -> bool {
+        self.auth.is_open_on(&self.server.host)
     }
 
     /// The SQLite file, if history is kept in one.

@@ -25,6 +25,17 @@ fn misfit_with<T>(what: impl Into<String>, suggestion: impl Into<String>) -> Res
     Err(Misfit { what: what.into(), suggestion: Some(suggestion.into()) })
 }
 
+/// Reads a duration as the file has it, `90d` or `1h30m`: for flags.
+///
+/// # Errors
+/// In words, what is wrong with it.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|misfit| match misfit.suggestion {
+        Some(suggestion) => format!("{}; {suggestion}", misfit.what),
+        None => misfit.what,
+    })
+}
+
 const UNITS: [(&str, u64); 5] = [("d", DAY * 1000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Reads `500ms`, `90s`, `5m`, `24h`, `30d`, `1h30m`.

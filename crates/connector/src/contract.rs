@@ -74,6 +74,9 @@ pub struct HeadsAsk {
     pub branches: Vec<String>,
     /// The runs of it that are known already, newest first: what has not moved since is not asked for again.
     pub known: Vec<Arc<Pipeline>>,
+    /// When that was asked for, by our clock: the last answer of either extent that could be read. `None` where nothing
+    /// was, or only a webhook told.
+    pub known_at: Option<Timestamp>,
     /// The default branch as last read, with the project's `last_activity_at` at that time: an unmoved project's branch need not be read again.
     pub known_head: Option<(Branch, Option<Timestamp>)>,
     /// Which workflows there were when last asked, and when that was: they change rarely.
@@ -94,6 +97,7 @@ impl HeadsAsk {
             project,
             branches: Vec::new(),
             known: Vec::new(),
+            known_at: None,
             known_head: None,
             known_workflows: None,
             told: None,
@@ -152,6 +156,9 @@ pub struct Batching {
     pub budget: Option<Budget>,
     /// What the last such request cost of that budget; 1 where nothing was told.
     pub cost: u64,
+    /// Whether it tells of projects as well of which nothing is known: the default branch and the runs of its newest commit,
+    /// or [`Extent::Moved`] where there is nothing to be seen.
+    pub glances: bool,
 }
 
 /// What moved, as a listing tells it.

@@ -178,6 +178,11 @@ impl GraphQl {
         }
     }
 
+    /// An answer told nothing of what it was asked, as one does for a token that may not see it: as good as absent.
+    pub fn told_nothing(&self, why: &str) {
+        self.is_absent(why);
+    }
+
     fn is_absent(&self, why: &str) {
         let mut state = self.state();
         state.absent_until = self.clock.now().checked_add(ABSENT_FOR).ok();

@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::WebSettings;
 use crate::aggregator::{Aggregator, Phase};
+use crate::auth::{Doorman, Visitor};
 use crate::failure::Failure;
 use crate::kept::{Kept, Moment};
-use crate::pages::{self, Ctx, Live, Nav};
+use crate::metrics::Metrics;
+use crate::pages::{self, Ctx, Door, Live, Nav};
 use crate::webhooks::Room;
 
 /// Live connections at once; a browser holds one per open page.
@@ -27,8 +29,10 @@ pub(crate) struct Inner {
     pub(crate) aggregator: Aggregator,
     pub(crate) endpoint: String,
     pub(crate) kept: Kept,
+    pub(crate) doorman: Doorman,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) webhook_room: Room,
     pub(crate) stop: CancellationToken,
     /// What the sources last said, for pages that do not ask.
@@ -48,18 +52,22 @@ impl App {
     pub(crate) fn new(
         settings: WebSettings,
         aggregator: Aggregator,
+        doorman: Doorman,
         endpoint: String,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
         let kept = Kept::new(aggregator.clone(), Arc::clone(&clock));
+        let metrics = Arc::clone(aggregator.metrics());
         Self(Arc::new(Inner {
             settings,
             aggregator,
             endpoint,
             kept,
+            doorman,
             clock,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            metrics,
             webhook_room: Room::default(),
             stop,
             live: Mutex::new(Live::Loading),
@@ -70,6 +78,11 @@ impl App {
     /// `server.base_path` without a slash at its end: empty for `/`.
     pub(crate) fn base(&self) -> &str {
         self.settings.server.base_path.trim_end_matches('/')
+    }
+
+    /// Live connections now.
+    pub(crate) fn open_streams(&self) -> usize {
+        MAX_STREAMS.saturating_sub(self.streams.available_permits())
     }
 
     pub(crate) fn ctx(&self, moment: &Moment, sources: &[v1::Source], version: Option<String>) -> Ctx<'_> {
@@ -90,6 +103,10 @@ impl App {
             live,
             nav: self.nav.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             version,
+            door: Door {
+                wide_open: self.settings.auth.is_open_on(&self.settings.server.host),
+                sign_out: self.doorman.has_sign_in(),
+            },
         }
     }
 
@@ -99,8 +116,27 @@ impl App {
         *self.nav.lock().unwrap_or_else(PoisonError::into_inner) = Nav::from_sources(sources);
     }
 
-    /// The page of a failure.
-    pub(crate) fn error_page(&self, failure: &Failure) -> String {
+    /// The page of a failure, for `visitor`.
+    pub(crate) fn error_page(&self, failure: &Failure, visitor: &Visitor) -> String {
+        let page = pages::ErrorPage {
+            status: failure.status.as_u16(),
+            title: failure.title,
+            text: &failure.detail,
+            hint: failure.hint.as_deref(),
+            request_id: failure.request_id.as_deref(),
+        };
+        let html = if visitor.is_let_in() {
+            self.error_among_pages(&page)
+        } else {
+            pages::refusal(self.base(), &self.settings.ui.title, &page)
+        };
+        html.unwrap_or_else(|error| {
+            tracing::error!(%error, "the error page could not be written");
+            failure.title.to_owned()
+        })
+    }
+
+    fn error_among_pages(&self, page: &pages::ErrorPage<'_>) -> Result<String, askama::Error> {
         let link = self.aggregator.state();
         let live = match link.phase {
             Phase::Lost => Live::AsOf(link.since),
@@ -108,15 +144,6 @@ impl App {
             Phase::Connected => *self.live.lock().unwrap_or_else(PoisonError::into_inner),
         };
         let ctx = self.ctx_with(self.clock.now(), live, link.version.map(|v| v.to_string()));
-        let page = pages::ErrorPage {
-            status: failure.status.as_u16(),
-            title: failure.title,
-            text: &failure.detail,
-            hint: failure.hint.as_deref(),
-        };
-        pages::error(&ctx, &page).unwrap_or_else(|error| {
-            tracing::error!(%error, "the error page could not be written");
-            failure.title.to_owned()
-        })
+        pages::error(&ctx, page)
     }
 }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `board` | version | `{version, at, changes: [{source, id, gone}], work: [{source, id}], sources, resync}` |
 //! | `link` | | `{connected, as_of}`: whether the aggregator is there, and from when the data is if not |
-//! | `bye` | | `{}`: the server stops; connect again, when `retry` says |
+//! | `bye` | | `{}`: the server stops, or the session is over; connect again, when `retry` says |
 //!
 //! `work` is there only when merge requests or issues changed, and names their projects. A version that altered nothing
 //! else has no `changes` and neither `sources` nor `resync`.
@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use domain::Timestamp;
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, header};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aggregator::{Change, LinkState, Version};
 use crate::app::App;
+use crate::auth::Visitor;
 use crate::failure::Failure;
 
 /// At most one `board` event per client within this time.
@@ -45,13 +47,20 @@ const RETURN_MS: (u64, u64) = (100, 1000);
 /// Changes named in one event; more are a resync.
 const MAX_CHANGES: usize = 500;
 
+const BYE: &str = "event: bye\ndata: {}\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-pub(crate) async fn stream(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
+pub(crate) async fn stream(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| Failure::too_many_streams())?;
     let last_id = headers.get(LAST_EVENT_ID).map(|id| id.to_str().ok().and_then(|id| id.parse().ok()));
-    let feed = Feed::new(&app, last_id, Some(permit));
+    let mut feed = Feed::new(&app, last_id, Some(permit));
+    let doorman = app.doorman.clone();
+    feed.gone = Box::pin(async move { doorman.until_gone(&visitor).await });
     let frames = futures::stream::unfold(feed, async |mut feed| Some((feed.next().await?, feed)));
     let body = Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame))));
     let headers = [
@@ -78,6 +87,8 @@ struct Feed {
     next_board: Instant,
     heartbeat: Instant,
     over: bool,
+    /// Done when the client is no longer who it was.
+    gone: BoxFuture<'static, ()>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -167,6 +178,7 @@ impl Feed {
             next_board: now,
             heartbeat: now + HEARTBEAT,
             over: false,
+            gone: Box::pin(std::future::pending()),
             _permit: permit,
         };
         if let Some(version) = state.version {
@@ -191,6 +203,10 @@ impl Feed {
                     self.over = true;
                     // A successor listens already, or what holds the socket lets connections wait.
                     return Some(format!("retry: {}\nevent: bye\ndata: {{}}\n\n", return_after()));
+                }
+                () = &mut self.gone => {
+                    self.over = true;
+                    return Some(BYE.to_owned());
                 }
                 changed = self.link.changed() => match changed {
                     Ok(()) => self.link_changed(),

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::aggregator::{AskError, PATIENCE};
+use crate::auth::{Denied, Refusal};
 
 /// Seconds after which a client may try again while the aggregator is away.
 const RETRY_AFTER: u64 = 2;
@@ -25,6 +26,8 @@ pub(crate) struct What {
     retry_after: Option<u64>,
     /// Where it is now, below the base path, for a redirect.
     pub(crate) location: Option<String>,
+    /// By which the logs know the request; set when the failure is dressed.
+    pub(crate) request_id: Option<String>,
 }
 
 impl std::ops::Deref for Failure {
@@ -50,6 +53,7 @@ impl Failure {
             allowed: Vec::new(),
             retry_after: None,
             location: None,
+            request_id: None,
         }))
     }
 
@@ -129,6 +133,81 @@ impl Failure {
         failure
     }
 
+    /// A webhook that was believed could not be written down.
+    pub(crate) fn not_kept(why: String) -> Self {
+        let detail = format!("It could not be written down, and is to be sent again: {why}.");
+        let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not taken", detail);
+        failure.retry_after = Some(RETRY_AFTER);
+        failure
+    }
+
+    /// Who is there has to be shown.
+    pub(crate) fn not_signed_in() -> Self {
+        let detail = "This is for those who have signed in.";
+        Self::new(StatusCode::UNAUTHORIZED, "Sign in first", detail)
+    }
+
+    /// The same where a proxy says who is there, and said nothing.
+    pub(crate) fn not_named() -> Self {
+        let detail = "The reverse proxy did not say who you are.";
+        Self::new(StatusCode::UNAUTHORIZED, "Sign in first", detail)
+            .hint("Open the address that the proxy has; whoever runs it has it send the header that auth.proxy names.")
+    }
+
+    /// To the page where one signs in, and then back to `next`.
+    pub(crate) fn sign_in(address: String) -> Self {
+        let detail = "This is for those who have signed in.";
+        let mut failure = Self::new(StatusCode::SEE_OTHER, "Sign in first", detail);
+        failure.location = Some(address);
+        failure
+    }
+
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied(Denied::Wrong) => {
+                let detail = "The password or token that was shown lets nobody in.";
+                Self::new(StatusCode::UNAUTHORIZED, "Not let in", detail)
+            }
+            Refusal::Denied(Denied::Limited(wait)) => {
+                let detail = "Too many attempts were wrong.";
+                let mut failure = Self::new(StatusCode::TOO_MANY_REQUESTS, "Not now", detail);
+                failure.retry_after = Some(wait.as_secs().max(1));
+                failure
+            }
+            Refusal::Denied(Denied::Busy) => {
+                let detail = "Too many passwords are being checked at this moment.";
+                let mut failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", detail);
+                failure.retry_after = Some(RETRY_AFTER);
+                failure
+            }
+            Refusal::Insecure => Self::new(
+                StatusCode::FORBIDDEN,
+                "Not over plain HTTP",
+                "A password came over plain HTTP from another machine, where it can be read on its way. Use https://; \
+                 server.tls or a trusted proxy that says X-Forwarded-Proto: https makes it so.",
+            ),
+            Refusal::NoProxyOfOurs => Self::new(
+                StatusCode::FORBIDDEN,
+                "This is not believed",
+                "Who is there is told by a proxy of server.trusted_proxies alone, and this connection comes from elsewhere.",
+            ),
+            Refusal::AmbiguousProxy => Self::new(
+                StatusCode::FORBIDDEN,
+                "This is not believed",
+                "The user is named more than once. Have the proxy replace the header, not add to it.",
+            ),
+        }
+    }
+
+    pub(crate) fn cross_site() -> Self {
+        let detail = "This came from a page of another site.";
+        Self::new(StatusCode::FORBIDDEN, "This is not believed", detail)
+    }
+
+    pub(crate) fn bad_form() -> Self {
+        Self::bad_request("The form is not what the page here sends.")
+    }
+
     pub(crate) fn uri_too_long(limit: usize) -> Self {
         let detail = format!("An address here has at most {limit} bytes.");
         Self::new(StatusCode::URI_TOO_LONG, "This address is too long", detail)
@@ -193,6 +272,9 @@ impl Failure {
         body.insert("detail".into(), json!(self.detail));
         if !self.allowed.is_empty() {
             body.insert("allowed".into(), json!(self.allowed));
+        }
+        if let Some(id) = &self.request_id {
+            body.insert("request_id".into(), json!(id));
         }
         let body = Value::Object(body).to_string();
         self.with_headers(([(header::CONTENT_TYPE, "application/problem+json")], body).into_response())

@@ -8,12 +8,20 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 
 use crate::app::App;
+use crate::auth::{Area, Identity, Visitor};
+use crate::client::{Client, Peer};
 use crate::failure::Failure;
+use crate::metrics::Route;
+use crate::request_id::{RequestId, X_REQUEST_ID};
 use crate::router::MAX_BODY_BYTES;
+use crate::sign_in;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Longest path and query.
 const MAX_URI_BYTES: usize = 8 * 1024;
@@ -36,45 +44,193 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Checks the request, bounds its time, catches its panic, dresses its failure.
+/// A browser keeps to HTTPS for so long once it was here over HTTPS.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// What is known of a request before anybody answers it.
+struct Arrival {
+    method: Method,
+    /// Below the base path.
+    path: String,
+    client: Client,
+    id: RequestId,
+    origin: Option<HeaderValue>,
+    /// It comes from a browser's page.
+    by_browser: bool,
+}
+
+/// Checks the request and who sent it, bounds its time, catches its panic, dresses its failure.
 pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let method = request.method().clone();
+    let peer = request.extensions_mut().remove::<Peer>();
+    let headers = request.headers();
+    let client = Client::of(peer, headers, &app.settings.server.trusted_proxies);
     let inner = below(app.base(), request.uri());
-    // Never the query: people search for what is nobody's business.
-    let path = inner.as_ref().unwrap_or(request.uri()).path().to_owned();
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let refused = refuse(&app, request.uri(), request.headers(), &path);
+    let arrival = Arrival {
+        method: request.method().clone(),
+        // Never the query: people search for what is nobody's business.
+        path: inner.as_ref().unwrap_or(request.uri()).path().to_owned(),
+        id: RequestId::of(headers, &client),
+        origin: headers.get(header::ORIGIN).cloned(),
+        by_browser: headers.contains_key(SEC_FETCH_SITE),
+        client,
+    };
+    let refused = refuse(&app, request.uri(), headers, &arrival.path);
     if let Some(inner) = inner {
         *request.uri_mut() = inner;
     }
-    let response = match refused {
-        Some(failure) => failure.into_response(),
-        None => match AssertUnwindSafe(timeout(REQUEST_TIMEOUT, next.run(request))).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => Failure::too_slow().into_response(),
+    let span = tracing::info_span!("request", request_id = %arrival.id);
+    let answer = async {
+        let work = arrival.id.clone().scope(answer(&app, &arrival, refused, request, next));
+        match AssertUnwindSafe(timeout(REQUEST_TIMEOUT, work)).catch_unwind().await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_)) => (app.doorman.stranger(), Failure::too_slow().into_response()),
             Err(_) => {
-                tracing::error!(%method, path, "a handler panicked");
-                Failure::internal("This request broke something.").into_response()
+                tracing::error!(method = %arrival.method, path = arrival.path, "a handler panicked");
+                (app.doorman.stranger(), Failure::internal("This request broke something.").into_response())
             }
-        },
+        }
     };
-    let mut response = dress(&app, &path, response);
+    let (visitor, response) = answer.instrument(span).await;
+    let route = response.extensions().get::<Route>().cloned();
+    let response = finish(&app, &arrival, &visitor, response);
+    let took = begun.elapsed();
+    app.metrics.request(route.as_ref(), &arrival.method, response.status(), took);
+    log(&arrival, &visitor, response.status(), took);
+    response
+}
+
+/// Who asks, and what the answer is.
+async fn answer(
+    app: &App,
+    arrival: &Arrival,
+    refused: Option<Failure>,
+    mut request: Request,
+    next: Next,
+) -> (Visitor, Response) {
+    let stranger = app.doorman.stranger();
+    if let Some(failure) = refused {
+        return (stranger, failure.into_response());
+    }
+    if let Some(response) = preflight(&app.settings.server.cors, arrival, request.headers()) {
+        return (stranger, response);
+    }
+    // Whoever sends a webhook shows a signature; what else it shows is not for us.
+    let nobody_in_particular = is_webhook(&arrival.path) || is_static(&arrival.path);
+    let shown = match nobody_in_particular {
+        true => Ok((stranger, None)),
+        false => app.doorman.visitor(request.headers(), &arrival.client).await,
+    };
+    let (visitor, cookie) = match shown {
+        Ok(found) => found,
+        // What is open to all is open to those as well who show something wrong.
+        Err(_) if Area::of(&arrival.path) == Area::Open => (app.doorman.stranger(), None),
+        Err(refusal) => {
+            let client = arrival.client.address.map(tracing::field::display);
+            tracing::warn!(path = arrival.path, client, ?refusal, "refused");
+            return (app.doorman.stranger(), Failure::refused(refusal).into_response());
+        }
+    };
+    if !app.doorman.admits(&visitor, &arrival.path) {
+        let failure = not_admitted(app, arrival, request.uri());
+        return (visitor, failure.into_response());
+    }
+    request.extensions_mut().insert(visitor.clone());
+    request.extensions_mut().insert(arrival.client.clone());
+    let mut response = next.run(request).await;
+    // Who signs in or out has a newer one.
+    if let Some(cookie) = cookie.filter(|_| !response.headers().contains_key(header::SET_COOKIE)) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    (visitor, response)
+}
+
+fn not_admitted(app: &App, arrival: &Arrival, uri: &Uri) -> Failure {
+    let shown = matches!(arrival.method, Method::GET | Method::HEAD);
+    match Area::of(&arrival.path) {
+        Area::Page if app.doorman.has_sign_in() => {
+            let next = uri.path_and_query().filter(|_| shown).map_or("/", PathAndQuery::as_str);
+            Failure::sign_in(sign_in::address(next))
+        }
+        _ if app.doorman.has_sign_in() => Failure::not_signed_in(),
+        _ => Failure::not_named(),
+    }
+}
+
+/// The answer in its final form.
+fn finish(app: &App, arrival: &Arrival, visitor: &Visitor, response: Response) -> Response {
+    let mut response = dress(app, arrival, visitor, response);
+    let status = response.status();
+    let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
-    if is_api(&path) {
-        allow_origin(&app.settings.server.cors, origin.as_ref(), response.headers_mut());
+    if arrival.client.secure {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    let status = response.status().as_u16();
-    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    // 503 is what the aggregator's absence looks like, to probes every few seconds; the link tells of it once.
-    if status >= 500 && status != 503 {
-        tracing::warn!(%method, path, status, ms, "request");
-    } else {
-        tracing::debug!(%method, path, status, ms, "request");
+    if let Some(id) = arrival.id.header() {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        // A browser would ask for a password by itself, in the middle of a page that asks for news.
+        let bearer = HeaderValue::from_static("Bearer realm=\"CI Dashboard\"");
+        headers.append(header::WWW_AUTHENTICATE, bearer);
+        if app.doorman.has_sign_in() && !arrival.by_browser {
+            let basic = HeaderValue::from_static("Basic realm=\"CI Dashboard\", charset=\"UTF-8\"");
+            headers.append(header::WWW_AUTHENTICATE, basic);
+        }
+    }
+    if !matches!(visitor, Visitor::Everybody) {
+        keep_private(headers);
+    }
+    if is_api(&arrival.path) {
+        allow_origin(&app.settings.server.cors, arrival.origin.as_ref(), headers);
     }
     response
+}
+
+/// What one visitor sees is not kept for another by whoever stands between.
+fn keep_private(headers: &mut HeaderMap) {
+    let now = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let private = match now {
+        None => "private, no-cache".to_owned(),
+        Some(text) if ["public", "private", "no-store"].iter().any(|word| text.contains(word)) => return,
+        Some(text) => format!("private, {text}"),
+    };
+    if let Ok(value) = HeaderValue::try_from(private) {
+        headers.insert(header::CACHE_CONTROL, value);
+    }
+}
+
+/// One line for each request, without its query.
+fn log(arrival: &Arrival, visitor: &Visitor, status: StatusCode, took: Duration) {
+    let Arrival { method, path, client, id, .. } = arrival;
+    let user = visitor.identity().map(Identity::name);
+    let client = client.address.map(tracing::field::display);
+    let (status, ms) = (status.as_u16(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    macro_rules! line {
+        // line!(warn) => tracing::warn!(… the fields …)
+        ($level:ident) => {
+            tracing::$level!(target: "access", %method, path, status, ms, user, client, request_id = %id, "request")
+        };
+    }
+    // 503 is what the aggregator's absence looks like, to probes every few seconds; the link tells of it once.
+    if status >= 500 && status != 503 {
+        line!(warn);
+    } else if is_routine(path) {
+        line!(debug);
+    } else {
+        line!(info);
+    }
+}
+
+/// What is asked every few seconds, or with every page.
+fn is_routine(path: &str) -> bool {
+    matches!(path, "/api/health" | "/api/ready" | "/metrics" | "/favicon.ico") || is_static(path)
+}
+
+fn is_static(path: &str) -> bool {
+    path.starts_with("/static/")
 }
 
 fn is_api(path: &str) -> bool {
@@ -139,30 +295,52 @@ fn allow_origin(allowed: &[String], origin: Option<&HeaderValue>, headers: &mut 
     }
 }
 
+/// What a browser asks before a script of another site may ask with a token. Only what is listed gets an answer.
+fn preflight(allowed: &[String], arrival: &Arrival, headers: &HeaderMap) -> Option<Response> {
+    let asks =
+        arrival.method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if !asks || !is_api(&arrival.path) || allowed.is_empty() {
+        return None;
+    }
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, if-none-match, last-event-id"),
+        (header::ACCESS_CONTROL_MAX_AGE, "3600"),
+    ];
+    Some((StatusCode::NO_CONTENT, headers).into_response())
+}
+
 /// A failure becomes a redirect, a problem document or a page. What the libraries below us refuse by themselves is
 /// brought into the same form.
-fn dress(app: &App, path: &str, mut response: Response) -> Response {
-    let failure = match response.extensions_mut().remove::<Failure>() {
+fn dress(app: &App, arrival: &Arrival, visitor: &Visitor, mut response: Response) -> Response {
+    let mut failure = match response.extensions_mut().remove::<Failure>() {
         Some(failure) => failure,
         None if response.status() == StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large(MAX_BODY_BYTES),
         None => return response,
     };
+    failure.request_id = Some(arrival.id.to_string());
     if let Some(location) = &failure.location {
         let location = HeaderValue::try_from(format!("{}{location}", app.base()));
+        let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         return match location {
-            Ok(location) => (failure.status, [(header::LOCATION, location)]).into_response(),
+            Ok(location) => (failure.status, [(header::LOCATION, location), no_store]).into_response(),
             Err(_) => Failure::internal("The new address cannot be told.").into_problem(),
         };
     }
     let allow = response.headers_mut().remove(header::ALLOW);
-    let mut dressed = if is_api(path) || is_webhook(path) {
+    let cookies = response.headers_mut().remove(header::SET_COOKIE);
+    let for_people = matches!(Area::of(&arrival.path), Area::Page | Area::Open) && !is_api(&arrival.path);
+    let mut dressed = if !for_people || is_webhook(&arrival.path) {
         failure.into_problem()
     } else {
-        let html = app.error_page(&failure);
+        let html = app.error_page(&failure, visitor);
         failure.into_page(html)
     };
     if let Some(allow) = allow {
         dressed.headers_mut().insert(header::ALLOW, allow);
+    }
+    if let Some(cookie) = cookies {
+        dressed.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     dressed
 }
@@ -181,6 +359,7 @@ mod tests {
     use super::*;
     use crate::WebSettings;
     use crate::aggregator::Aggregator;
+    use crate::auth::Doorman;
 
     fn settings() -> WebSettings {
         let inputs = config::Inputs {
@@ -209,7 +388,10 @@ mod tests {
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
         let client = endpoint.client().unwrap();
         let aggregator = Aggregator::new(client, endpoint.to_string(), clock.clone(), true);
-        let app = App::new(settings(), aggregator, endpoint.to_string(), clock, CancellationToken::new());
+        let settings = settings();
+        let doorman = Doorman::new(&settings.auth, clock.clone()).unwrap();
+        let stop = CancellationToken::new();
+        let app = App::new(settings, aggregator, doorman, endpoint.to_string(), clock, stop);
         let inner = Router::new().route(path, get(handler));
         let router = Router::new().fallback_service(inner).layer(from_fn_with_state(app, gate));
         router.oneshot(Request::get(path).body(axum::body::Body::empty()).unwrap()).await.unwrap()

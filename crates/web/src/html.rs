@@ -76,7 +76,8 @@ pub(crate) async fn project(
     let project = params::key(&source, &id)?;
     let query = ListQuery { folded: false, ..raw.list(&params::PIPELINES)? };
     let key = key(&format!("/projects/{}", project.to_path()), &query);
-    let served = app.kept.answer(key, |patience| ask_project(app.clone(), project, query, patience)).await?;
+    let served =
+        app.kept.answer(key, |patience| Box::pin(ask_project(app.clone(), project, query, patience))).await?;
     Ok(respond(&headers, Kind::Html, &served))
 }
 
@@ -97,11 +98,12 @@ async fn ask_project(
         per_page: MERGE_REQUESTS_SHOWN,
         ..Default::default()
     };
-    let (project, branches, pipelines, merge_requests) = tokio::join!(
+    let (project, branches, pipelines, merge_requests, explained) = tokio::join!(
         app.aggregator.get_project(patience, v1::GetProjectRequest { key: Some((&key).into()) }),
         app.aggregator.list_branches(patience, heads),
         app.aggregator.list_pipelines(patience, runs),
         app.aggregator.list_merge_requests(patience, open),
+        app.aggregator.explain_project(patience, v1::ExplainProjectRequest { key: Some((&key).into()) }),
     );
     let project = project?;
     if let Some(canonical) = asks::moved(&key, project.key.as_ref()) {
@@ -110,7 +112,8 @@ async fn ask_project(
     // The page stands without them.
     let merge_requests =
         merge_requests.ok().filter(|_| project.source.as_ref().is_some_and(|s| s.has_merge_requests));
-    let shown = OfProject { project, branches: branches?, pipelines: pipelines?, merge_requests };
+    let schedule = explained.ok().and_then(|explained| explained.schedule);
+    let shown = OfProject { project, branches: branches?, pipelines: pipelines?, merge_requests, schedule };
     // The oldest of them: a change that came in between makes the page old.
     let of_requests = shown.merge_requests.as_ref().and_then(|m| m.version);
     let versions = [shown.project.version, shown.branches.version, shown.pipelines.version, of_requests];
@@ -184,6 +187,32 @@ async fn ask_issues(app: App, query: ListQuery, patience: Patience) -> Result<Ma
         draw: Box::new(move |moment| {
             let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
             pages::issues(&ctx, &query, &answer)
+        }),
+    })
+}
+
+pub(crate) async fn sources(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
+    let key = key("/sources", &ListQuery::default());
+    let served = app.kept.answer(key, |patience| ask_sources(app.clone(), patience)).await?;
+    Ok(respond(&headers, Kind::Html, &served))
+}
+
+async fn ask_sources(app: App, patience: Patience) -> Result<Material, AskFailure> {
+    let answer = app.aggregator.list_sources(patience, v1::ListSourcesRequest {}).await?;
+    app.saw_sources(&answer.sources);
+    let version = answer.version.map(Version::from);
+    Ok(Material {
+        version,
+        // Figures move without a version.
+        reuse: Reuse::Briefly,
+        feeds: Feeds::Both,
+        wire_bytes: answer.encoded_len(),
+        draw: Box::new(move |moment| {
+            let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
+            let public =
+                app.settings.server.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/'));
+            let webhooks = format!("{}/webhooks/", public.unwrap_or_else(|| app.base()));
+            pages::sources(&ctx, &webhooks, &answer)
         }),
     })
 }

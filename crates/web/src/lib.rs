@@ -6,13 +6,15 @@
 //! [`serve`] starts it all, in `ci-dashboard-web` as in the single process. From the outside in: `server` takes
 //! connections, `gate` checks and dresses every request, `router` leads to `html` and `json`, which ask the `aggregator`
 //! through `kept`, the answers that were last rendered; [`pages`] draws; `events` tells browsers what changed; `webhooks`
-//! passes on what platforms send.
+//! passes on what platforms send; `auth` knows who may look, `metrics` what happened.
 
 mod aggregator;
 mod app;
 mod asks;
 pub mod assets;
+mod auth;
 mod cli;
+mod client;
 mod events;
 mod failure;
 mod gate;
@@ -21,12 +23,16 @@ mod html;
 mod json;
 mod kept;
 mod listen;
+mod metrics;
 pub mod pages;
 mod params;
+mod request_id;
 mod respond;
 mod router;
 mod server;
+mod sign_in;
 mod switch;
+mod tls;
 mod webhooks;
 
 use std::io;
@@ -34,6 +40,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::v1;
 use domain::Clock;
 use lifecycle::Tasks;
 
@@ -43,7 +50,12 @@ pub use crate::listen::{Door, listen};
 
 use crate::aggregator::{Aggregator, LinkState};
 use crate::app::App;
+use crate::auth::{Doorman, FileProblem};
+use crate::server::Entry;
 use crate::switch::Switch;
+use crate::tls::Tls;
+
+pub use crate::auth::{NewToken, create_token, hash_password};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -111,6 +123,9 @@ pub enum StartError {
     /// The settings ask for what this build cannot do; going on without would open what was meant to be closed.
     #[error("{0} is set, which this version cannot do yet")]
     Unsupported(&'static str),
+    /// A file that the settings name cannot be used: which, and why.
+    #[error("{0}")]
+    File(String),
     /// The endpoint makes no client.
     #[error("cannot connect to the aggregator: {0}")]
     Endpoint(String),
@@ -120,8 +135,21 @@ impl StartError {
     /// Whether the settings are to blame: the exit code is 2 then, else 1.
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Unsupported(_))
+        matches!(self, Self::Unsupported(_) | Self::File(_))
     }
+}
+
+impl From<FileProblem> for StartError {
+    fn from(problem: FileProblem) -> Self {
+        Self::File(problem.to_string())
+    }
+}
+
+/// Why a project has its colour and when it is asked, as `GET /api/v1/projects/{source}/{id}/explain` answers it; `None`
+/// when the answer holds no project.
+#[must_use]
+pub fn explanation(answer: &v1::ExplainProjectResponse) -> Option<serde_json::Value> {
+    serde_json::to_value(json::Explanation::of(answer)?).ok()
 }
 
 /// Starts everything as `tasks` and returns; it ends with them. Connects to the aggregator by itself, now and whenever it
@@ -130,7 +158,7 @@ impl StartError {
 /// # Errors
 /// [`StartError`] when the settings ask for what cannot be had.
 pub fn serve(
-    settings: WebSettings,
+    mut settings: WebSettings,
     endpoint: &api::Endpoint,
     clock: Arc<dyn Clock>,
     door: Door,
@@ -138,10 +166,27 @@ pub fn serve(
 ) -> Result<Server, StartError> {
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let address = door.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
+    // A socket that was passed to us may listen elsewhere than the settings say.
+    let reached = address.ip().to_string();
+    if settings.auth.is_open_on(&reached) && !settings.auth.is_open_on(&settings.server.host) {
+        tracing::warn!(
+            "{address} can be reached from other machines and auth.mode is none: whoever reaches it sees everything \
+             without signing in. Set auth.mode, or say that it is meant: auth.allow_anonymous: true"
+        );
+        settings.server.host = reached;
+    }
+    let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
+    let trusted = settings.server.trusted_proxies.clone();
     let part = tasks.part();
     let app = start(settings, endpoint, Arc::clone(&clock), &part)?;
+    if let Some(tls) = tls.clone() {
+        let stop = tasks.stop_token();
+        tasks.run("certificate", async move {
+            stop.run_until_cancelled(tls.keep()).await;
+        });
+    }
     let current = Switch::new(router::router(&app));
-    tasks.run("web server", door.serve(app, current.router(), tasks.clone()));
+    tasks.run("web server", door.serve(app, current.router(), Entry { tls, trusted }, tasks.clone()));
     Ok(Server { address, current, part, tasks: tasks.clone(), clock })
 }
 
@@ -208,16 +253,16 @@ fn start(
     clock: Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<App, StartError> {
-    if settings.server.tls.is_some() {
-        return Err(StartError::Unsupported("server.tls"));
+    if settings.auth.mode == config::AuthMode::Oidc {
+        return Err(StartError::Unsupported("auth.mode: oidc"));
     }
-    if settings.auth.mode != config::AuthMode::None {
-        return Err(StartError::Unsupported("auth.mode"));
-    }
+    let doorman = Doorman::new(&settings.auth, Arc::clone(&clock))?;
+    doorman.keep(tasks);
     let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
     let aggregator =
         Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), settings.ui.show_people);
-    let app = App::new(settings, aggregator.clone(), endpoint.to_string(), clock, tasks.stop_token());
+    let app =
+        App::new(settings, aggregator.clone(), doorman, endpoint.to_string(), clock, tasks.stop_token());
     app.kept.pin(html::overview_key());
     let stop = tasks.stop_token();
     tasks.run("link to the aggregator", async move {

@@ -13,6 +13,7 @@ use lifecycle::sys::{self, Heir, Legacy, Passed, UnixSocket};
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::server::Entry;
 use crate::{StartError, html, server};
 
 /// A socket that listens.
@@ -46,7 +47,7 @@ impl Door {
 
     /// Serves `app`, as soon as it has something to show where another process does until then.
     #[cfg(unix)]
-    pub(crate) async fn serve(self, app: App, router: Router, tasks: Tasks) {
+    pub(crate) async fn serve(self, app: App, router: Router, entry: Entry, tasks: Tasks) {
         match self.succession {
             Succession::None => {}
             Succession::First(path) => offer(bind(&path).await, &self.listener, &tasks),
@@ -62,13 +63,13 @@ impl Door {
                 offer(control, &self.listener, &tasks);
             }
         }
-        server::serve(self.listener, router, tasks).await;
+        server::serve(self.listener, entry, router, tasks).await;
     }
 
     /// Serves `app`.
     #[cfg(not(unix))]
-    pub(crate) async fn serve(self, _app: App, router: Router, tasks: Tasks) {
-        server::serve(self.listener, router, tasks).await;
+    pub(crate) async fn serve(self, _app: App, router: Router, entry: Entry, tasks: Tasks) {
+        server::serve(self.listener, entry, router, tasks).await;
     }
 }
 

@@ -96,7 +96,8 @@ async fn run(args: &Args, settings: Settings, runtime_dir: Option<&Path>) -> Exi
     match started.await {
         Ok(mut server) => {
             let base = settings.server.base_path.trim_end_matches('/');
-            tracing::info!(%endpoint, commit = web::COMMIT, "listening on http://{}{base}/", server.address());
+            let (scheme, address) = (settings.server.scheme(), server.address());
+            tracing::info!(%endpoint, commit = web::COMMIT, "listening on {scheme}://{address}{base}/");
             let mut settings = settings;
             let reload = async || reload(args, &mut settings, &mut server).await;
             life.serve(reload).await.exit_code()

@@ -1,9 +1,13 @@
 //! From a listening socket to requests, within bounds, and to an orderly end.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,10 +15,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
+use config::Cidr;
 use http::{HeaderValue, header};
-use hyper::server::conn::http1;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
 use lifecycle::Tasks;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,14 +28,21 @@ use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::client::Peer;
+use crate::tls::{HTTP_2, Tls};
+
 /// Connections at once; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 4096;
+/// Of these from one address, unless it is this machine's or a trusted proxy's: nobody takes them all.
+const MAX_FROM_ONE_ADDRESS: usize = 1024;
 /// How long a client may take to send the head of a request, and to stay idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Headers of a request.
 const MAX_HEADERS: usize = 100;
+/// Requests at once over one connection of HTTP/2.
+const MAX_STREAMS: u32 = 100;
 /// A client that takes nothing for so long is dropped: a slow reader is not waited for.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(30);
 /// After the last connection was accepted: what was sent at that moment is still answered.
@@ -37,19 +50,87 @@ const LINGER: Duration = Duration::from_millis(100);
 /// When the system is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How one gets in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entry {
+    pub(crate) tls: Option<Tls>,
+    /// Many people come through each of these.
+    pub(crate) trusted: Vec<Cidr>,
+}
+
+impl Entry {
+    /// Whether an address may have its share of connections only.
+    fn is_bounded(&self, from: IpAddr) -> bool {
+        !from.to_canonical().is_loopback() && !self.trusted.iter().any(|net| net.contains(from))
+    }
+}
+
+/// Open connections by address.
+#[derive(Debug, Clone, Default)]
+struct Shares(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl Shares {
+    /// A further connection from there, until it is dropped; nothing when there are too many.
+    fn take(&self, from: IpAddr) -> Option<Share> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(from).or_default();
+        if *count >= MAX_FROM_ONE_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Share { of: self.clone(), from })
+    }
+}
+
+#[derive(Debug)]
+struct Share {
+    of: Shares,
+    from: IpAddr,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut open = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Slot::Occupied(mut count) = open.entry(self.from) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
 /// Accepts and serves connections until the process stops; then accepts what already waits, serves on for [`LINGER`],
 /// and lets every connection finish what is in flight.
-pub(crate) async fn serve(listener: TcpListener, app: Router, tasks: Tasks) {
+pub(crate) async fn serve(listener: TcpListener, entry: Entry, app: Router, tasks: Tasks) {
     let drain = CancellationToken::new();
     let app = parting(app, tasks.stop_token());
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let start = |stream: TcpStream, permit| {
-        let (app, drain) = (app.clone(), drain.clone());
+    let shares = Shares::default();
+    let start = |stream: TcpStream, from: SocketAddr, permit| {
+        let (tls, app, drain, own) = (entry.tls.clone(), app.clone(), drain.clone(), tasks.clone());
+        let share = if entry.is_bounded(from.ip()) {
+            let Some(share) = shares.take(from.ip()) else {
+                tracing::debug!(%from, "too many connections from one address");
+                return;
+            };
+            Some(share)
+        } else {
+            None
+        };
         tasks.once(async move {
-            let _permit = permit;
+            let (_permit, _share) = (permit, share);
             // Only makes small writes late when it fails.
             let _ = stream.set_nodelay(true);
-            serve_connection(stream, app, drain).await;
+            let peer = Peer { address: from.ip(), tls: tls.is_some() };
+            let app = FromPeer { app, peer };
+            let Some(tls) = tls else { return serve_connection(stream, app, drain).await };
+            let Some(stream) = tls.accept(stream).await else { return };
+            if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
+                serve_http2(stream, app, drain, own).await;
+            } else {
+                serve_connection(stream, app, drain).await;
+            }
         });
     };
     loop {
@@ -61,7 +142,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, tasks: Tasks) {
         tokio::select! {
             () = tasks.stopping() => break,
             accepted = next => match accepted {
-                (Ok((stream, _)), permit) => start(stream, permit),
+                (Ok((stream, from)), permit) => start(stream, from, permit),
                 (Err(error), _) if is_of_one_connection(&error) => {}
                 (Err(error), _) => {
                     tracing::warn!(%error, "cannot accept connections");
@@ -71,8 +152,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, tasks: Tasks) {
         }
     }
     // Who already waits in the system's queue was told "connected".
-    while let Some(stream) = waiting(&listener).await {
-        start(stream, None);
+    while let Some((stream, from)) = waiting(&listener).await {
+        start(stream, from, None);
     }
     drop(listener);
     sleep(LINGER).await;
@@ -92,9 +173,9 @@ fn parting(app: Router, stop: CancellationToken) -> Router {
 }
 
 /// A connection that waits to be accepted.
-async fn waiting(listener: &TcpListener) -> Option<TcpStream> {
+async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     poll_fn(|cx| match listener.poll_accept(cx) {
-        Poll::Ready(Ok((stream, _))) => Poll::Ready(Some(stream)),
+        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
         Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
     })
     .await
@@ -105,8 +186,61 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+/// The application, to one client: its requests say whose they are.
+#[derive(Debug, Clone)]
+struct FromPeer {
+    app: Router,
+    peer: Peer,
+}
+
+impl hyper::service::Service<http::Request<Incoming>> for FromPeer {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = TowerToHyperServiceFuture<Router, http::Request<Incoming>>;
+
+    fn call(&self, mut request: http::Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        TowerToHyperService::new(self.app.clone()).call(request)
+    }
+}
+
+/// Runs what an HTTP/2 connection starts within the life of the process.
+#[derive(Debug, Clone)]
+struct Within(Tasks);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Within {
+    fn execute(&self, task: F) {
+        self.0.once(task);
+    }
+}
+
+/// The same for HTTP/2: many requests at once over one connection.
+async fn serve_http2<S>(stream: S, app: FromPeer, drain: CancellationToken, tasks: Tasks)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http2::Builder::new(Within(tasks))
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(Impatient::new(stream)), app);
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = drain.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::trace!(%error, "connection ended");
+    }
+}
+
 /// Serves one connection to its end. After `drain` it finishes the request in flight, if any, and closes.
-pub(crate) async fn serve_connection<S>(stream: S, app: Router, drain: CancellationToken)
+async fn serve_connection<S>(stream: S, app: FromPeer, drain: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -115,7 +249,7 @@ where
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(Impatient::new(stream)), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(Impatient::new(stream)), app);
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -194,9 +328,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use axum::body::{Body, Bytes};
+    use std::net::Ipv4Addr;
+
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::sync::{Notify, oneshot};
@@ -206,11 +340,15 @@ mod tests {
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
+    fn from_here(app: Router) -> FromPeer {
+        FromPeer { app, peer: Peer { address: Ipv4Addr::LOCALHOST.into(), tls: false } }
+    }
+
     /// A connection on which something was asked; resolves when the server is done with it.
     async fn ask(app: Router, drain: CancellationToken) -> (DuplexStream, impl Future<Output = ()>) {
         let (mut client, server) = duplex(4096);
         client.write_all(GET).await.unwrap();
-        (client, serve_connection(server, app, drain))
+        (client, serve_connection(server, from_here(app), drain))
     }
 
     fn endless() -> Router {
@@ -243,8 +381,40 @@ mod tests {
     async fn who_says_nothing_is_dropped() {
         let (_client, server) = duplex(4096);
         let begun = Instant::now();
-        serve_connection(server, endless(), CancellationToken::new()).await;
+        serve_connection(server, from_here(endless()), CancellationToken::new()).await;
         assert_eq!(begun.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_it_byte_by_byte_is_dropped() {
+        let (mut client, server) = duplex(4096);
+        let begun = Instant::now();
+        let slow = async {
+            for byte in GET.iter().cycle() {
+                if client.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                sleep(Duration::from_secs(5)).await;
+            }
+        };
+        let served = serve_connection(server, from_here(endless()), CancellationToken::new());
+        tokio::select! { () = served => {} () = slow => panic!("it may go on for ever") }
+        assert_eq!(begun.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_a_bound() {
+        for head in [
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(2 * MAX_HEAD_BYTES)),
+            format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEADERS)),
+        ] {
+            let (mut client, server) = duplex(1024 * 1024);
+            client.write_all(head.as_bytes()).await.unwrap();
+            serve_connection(server, from_here(endless()), CancellationToken::new()).await;
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer.as_slice(), b"HTTP/1.1 431", "{} bytes", head.len());
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -273,12 +443,27 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
     }
 
+    #[test]
+    fn one_address_has_its_share_of_connections() {
+        let shares = Shares::default();
+        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let mut taken: Vec<_> = (0..MAX_FROM_ONE_ADDRESS).map(|_| shares.take(one).unwrap()).collect();
+        assert!(shares.take(one).is_none() && shares.take(other).is_some());
+        taken.pop();
+        assert!(shares.take(one).is_some());
+        drop(taken);
+        assert!(shares.0.lock().unwrap().is_empty());
+        let entry = Entry { tls: None, trusted: vec!["10.0.0.0/8".parse().unwrap()] };
+        assert!(entry.is_bounded(one) && !entry.is_bounded("10.1.2.3".parse().unwrap()));
+        assert!(!entry.is_bounded("::ffff:127.0.0.1".parse().unwrap()));
+    }
+
     #[tokio::test]
     async fn who_keeps_a_connection_is_told_that_it_closes() {
         let stop = CancellationToken::new();
         let app = parting(Router::new().route("/", get("hello")), stop.clone());
         let (mut client, server) = duplex(4096);
-        let served = serve_connection(server, app, CancellationToken::new());
+        let served = serve_connection(server, from_here(app), CancellationToken::new());
         let ask = async {
             let mut answer = [0; 4096];
             client.write_all(GET).await.unwrap();
@@ -309,7 +494,7 @@ mod tests {
         let (stopped, is_stopped) = oneshot::channel();
         tasks.clone().run("server", async move {
             tasks.stopping().await;
-            serve(listener, Router::new().route("/", get("hello")), tasks).await;
+            serve(listener, Entry::default(), Router::new().route("/", get("hello")), tasks).await;
             let _ = stopped.send(());
         });
         let read = async {

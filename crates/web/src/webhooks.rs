@@ -113,6 +113,7 @@ fn answer(answer: v1::IngestWebhookResponse, headers: &HeaderMap) -> Result<Resp
         }
         Verdict::Malformed => return Err(Failure::bad_request(answer.detail)),
         Verdict::TooLarge => return Err(Failure::too_large(api::MAX_WEBHOOK_BYTES)),
+        Verdict::NotKept => return Err(Failure::not_kept(answer.detail)),
         // A word of a later version: it does not say that it was taken.
         Verdict::Unspecified => {
             return Err(Failure::internal("The aggregator did not say what became of it."));

@@ -357,9 +357,12 @@ async function refresh({ now = false } = {}) {
     const body = await response.text();
     if (mine.signal.aborted) return;
     if (response.status >= 500) throw new Error(`status ${response.status}`);
+    const next = new DOMParser().parseFromString(body, "text/html");
+    // The session is over: what came is the way in, which is another kind of page.
+    if (!$("#top", next)) return location.assign(response.url);
     if (response.redirected) history.replaceState(history.state, "", response.url);
     connected();
-    settle(new DOMParser().parseFromString(body, "text/html"), now);
+    settle(next, now);
   } catch (error) {
     if (error.name !== "AbortError") cut();
   } finally {
@@ -433,11 +436,23 @@ function concerns({ changes = [], work }) {
   const { source, id } = $("#news")?.dataset ?? {};
   if (id) return [...changes, ...(work ?? [])].some((change) => change.source === source && change.id === id);
   const feeds = root.dataset.feeds ?? "board";
+  // Figures go with no change: they are asked for by the clock.
+  if (feeds === "figures") return false;
   return feeds === "both" || (feeds === "work" ? Boolean(work) : changes.length > 0);
 }
 
-/** Lists are read more often while somebody looks at them: an open page says so this often (ms). */
+/** Lists and projects are read more often while somebody looks at them: an open page says so this often (ms). */
 const LOOKING = 60_000;
+/** Figures change all the time: a page of them is asked for this often (ms). */
+const FIGURES = 10_000;
+
+const lookEvery = () => (root.dataset.feeds === "figures" ? FIGURES : LOOKING);
+
+/** Asks again by the clock, while the page is seen. */
+function lookAgain() {
+  if (!document.hidden && ("feeds" in root.dataset || $("#news")?.dataset.id)) refresh();
+  setTimeout(lookAgain, lookEvery());
+}
 
 /** Asks every `data-refresh` ms, where live events cannot get through. */
 function poll(on) {
@@ -533,7 +548,7 @@ function switchTheme() {
 
 /* Keys */
 
-const links = () => $$(".row .main, .run-link, .job-link");
+const links = () => $$(".row .main, .run-link, .job-link, .source-link");
 let leader = 0;
 
 function step(by) {
@@ -543,7 +558,7 @@ function step(by) {
   const there = here < 0 ? all.findIndex((link) => onScreen(link.getBoundingClientRect())) : here + by;
   const target = all[Math.max(0, Math.min(all.length - 1, there))];
   target?.focus({ preventScroll: true });
-  target?.closest(".row, tr")?.scrollIntoView({ block: "nearest" });
+  target?.closest(".row, tr, .source")?.scrollIntoView({ block: "nearest" });
 }
 
 document.addEventListener("keydown", (event) => {
@@ -584,7 +599,9 @@ if ($("#main")) {
   tick();
   localise();
   setInterval(() => { if (!document.hidden) tick(); }, 1000);
-  setInterval(() => { if ("feeds" in root.dataset && !document.hidden) refresh(); }, LOOKING);
-  listen();
+  setTimeout(lookAgain, lookEvery());
+  // One that was opened in the background begins when it is looked at.
+  if (document.hidden) again = true;
+  else listen();
   afterPage();
 }

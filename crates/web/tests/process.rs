@@ -112,3 +112,105 @@ fn it_answers_without_an_aggregator_and_stops_when_asked() {
     assert!(rest.contains("event: bye"), "{rest}");
     assert_eq!(child.0.wait().unwrap().code(), Some(0));
 }
+
+/// Reads the log until a line of it is what is looked for.
+fn line_of(
+    log: &mut BufReader<ChildStderr>,
+    wanted: impl Fn(&serde_json::Value) -> bool,
+) -> serde_json::Value {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+        let line = serde_json::from_str(&line).unwrap();
+        if wanted(&line) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn the_access_log_names_user_client_and_request_and_nothing_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = web::create_token("nightly", None).unwrap();
+    std::fs::write(dir.path().join("tokens"), &token.line).unwrap();
+    std::fs::write(dir.path().join("users"), "").unwrap();
+    let settings = "auth: { mode: basic, users_file: users, tokens_file: tokens }\n";
+    std::fs::write(dir.path().join("config.yaml"), settings).unwrap();
+    let (_child, mut log, address) = start(dir.path());
+    let ask = |path: &str, header: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n{header}connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let shown = format!("authorization: Bearer {}\r\n", token.token);
+    let answer = ask("/api/v1/session?q=canary", &shown);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+    let line = line_of(&mut log, |line| line["target"] == "access");
+    assert_eq!(line["user"], "token:nightly");
+    assert_eq!(
+        (&line["method"], &line["path"], &line["status"]),
+        (&"GET".into(), &"/api/v1/session".into(), &200.into())
+    );
+    assert_eq!((&line["client"], &line["request_id"]), (&"127.0.0.1".into(), &id.into()));
+    let text = line.to_string();
+    assert!(!text.contains("canary") && !text.contains(&token.token), "{text}");
+    // Nobody: no name.
+    ask("/api/v1/session", "");
+    let line = line_of(&mut log, |line| line["target"] == "access");
+    assert_eq!((&line["status"], line.get("user")), (&401.into(), None));
+}
+
+#[test]
+fn files_that_let_people_in_are_checked_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let started_with = |settings: &str| {
+        std::fs::write(dir.path().join("config.yaml"), settings).unwrap();
+        let output = program(dir.path()).args(["--port", "0"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{settings}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    std::fs::write(dir.path().join("users"), "ada:$argon2id$canary\n").unwrap();
+    std::fs::write(dir.path().join("good"), "").unwrap();
+    std::fs::write(dir.path().join("key"), "canary\n").unwrap();
+    for (settings, says) in [
+        ("auth: { mode: basic, users_file: none }", "auth.users_file: cannot read"),
+        ("auth: { mode: basic, users_file: users }", "users: line 1: the hash is damaged"),
+        (
+            "auth: { mode: basic, users_file: good, session_key_file: key }",
+            "key: line 1: a key has 32 characters",
+        ),
+        ("auth: { mode: basic, users_file: good, tokens_file: users }", "auth.tokens_file"),
+        ("server: { tls: { cert: good, key: key } }", "server.tls"),
+        ("auth: { mode: proxy }", "server.trusted_proxies"),
+    ] {
+        let told = started_with(settings);
+        assert!(told.contains(says) && !told.contains("canary"), "{settings}: {told}");
+    }
+}
+
+#[test]
+fn who_opens_it_to_the_world_is_warned_until_that_is_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let warned = |settings: &str| {
+        std::fs::write(dir.path().join("config.yaml"), settings).unwrap();
+        let socket = dir.path().join("none.sock");
+        let mut command = program(dir.path());
+        command.args(["--port=0", "--host=0.0.0.0", "--aggregator"]).arg(socket);
+        let mut child = Running(command.spawn().unwrap());
+        let mut log = BufReader::new(child.0.stderr.take().unwrap());
+        let (mut all, mut line) = (String::new(), String::new());
+        while !line.contains("listening on") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+            all.push_str(&line);
+        }
+        all.lines()
+            .any(|l| l.contains("WARN") && l.contains("without signing in") && l.contains("allow_anonymous"))
+    };
+    assert!(warned(""));
+    assert!(!warned("auth: { allow_anonymous: true }"));
+}

@@ -11,12 +11,16 @@
 
 #[path = "screens/details.rs"]
 mod details;
+#[path = "screens/door.rs"]
+mod door;
 #[path = "screens/kit.rs"]
 mod kit;
 #[path = "screens/lists.rs"]
 mod lists;
 #[path = "screens/overview.rs"]
 mod overview;
+#[path = "screens/sources.rs"]
+mod sources;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -25,6 +29,8 @@ static ALL: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     let mut all = overview::all();
     all.extend(details::all());
     all.extend(lists::all());
+    all.extend(sources::all());
+    all.extend(door::all());
     all
 });
 
@@ -88,6 +94,13 @@ fn the_headline_tells_the_news() {
         ("pull-requests", "1 open pull request"),
         ("issues", "18 open issues"),
         ("issues-nothing", "Nothing matches what is yours"),
+        ("sources", "All 4 sources answer"),
+        ("sources-one", "The source answers"),
+        ("sources-down", "2 of 3 sources do not answer"),
+        ("sources-limited", "1 of 2 sources waits for its rate limit"),
+        ("sources-failing", "1 of 2 sources answers only in part"),
+        ("sources-reading", "Reading 1 of 2 sources …"),
+        ("sources-none", "No source yet: where do your pipelines run?"),
     ] {
         assert_eq!(headline(name), want, "{name}");
     }
@@ -108,6 +121,9 @@ fn title_and_favicon_say_the_same() {
         ("merge-requests-away", "3 failing · CI Dashboard", "favicon-grey.svg"),
         ("merge-requests-none", "No open merge requests · CI Dashboard", "favicon-grey.svg"),
         ("issues", "18 open issues · CI Dashboard", "favicon-grey.svg"),
+        ("sources", "All 4 sources answer · CI Dashboard", "favicon-green.svg"),
+        ("sources-down", "2 of 3 sources do not answer · CI Dashboard", "favicon-grey.svg"),
+        ("sources-away", "All 2 sources answer · CI Dashboard", "favicon-grey.svg"),
     ] {
         let html = page(name);
         assert_eq!(text_of(html, "<title", "</title>"), title, "{name}");
@@ -139,6 +155,10 @@ fn what_comes_from_outside_is_text() {
     assert!(html.contains("&#60;img src=x onerror=alert(1)&#62;"));
     let items = page("merge-requests-odd");
     assert!(!items.contains("<script>") && !items.contains("<img src=x") && !items.contains("javascript:"));
+    let sources = page("sources-odd");
+    assert!(
+        !sources.contains("<script>alert") && !sources.contains("<img src=x") && !sources.contains("<u>")
+    );
     let log = page("pipeline");
     assert!(!log.contains("<script>alert") && !log.contains('\u{1b}'));
 }
@@ -167,7 +187,7 @@ fn people_are_hidden_where_they_are_to_be() {
 
 #[test]
 fn every_link_is_below_the_base_path() {
-    for html in ["below-a-path", "merge-requests-below-a-path"].map(page) {
+    for html in ["below-a-path", "merge-requests-below-a-path", "sources-below-a-path"].map(page) {
         for attribute in ["href=\"/", "src=\"/", "action=\"/"] {
             for link in html.split(attribute).skip(1) {
                 assert!(link.starts_with("ci/") || link.starts_with("ci\""), "{attribute}{link:.60}");
@@ -190,7 +210,14 @@ fn ids_with_anything_in_them_make_one_path_segment() {
 
 #[test]
 fn what_is_on_its_way_is_asked_for_again_without_javascript_too() {
-    for name in ["reading", "project-loading", "pipeline-loading", "pipeline-log-loading", "unavailable"] {
+    for name in [
+        "reading",
+        "sources-reading",
+        "project-loading",
+        "pipeline-loading",
+        "pipeline-log-loading",
+        "unavailable",
+    ] {
         assert!(page(name).contains("<noscript><meta http-equiv=\"refresh\""), "{name}");
     }
     assert!(!page("overview-60").contains("http-equiv=\"refresh\""));
@@ -234,9 +261,106 @@ fn what_is_old_says_so_and_is_not_green() {
 #[test]
 fn the_bar_names_pages_only_where_there_is_something_for_them() {
     let nav = |name| text_of(page(name), "<nav aria-label=\"Pages\"", "</nav>");
-    assert_eq!(nav("merge-requests"), "OverviewMerge requestsIssues");
-    assert_eq!(nav("pull-requests"), "OverviewPull requests");
-    assert_eq!(nav("overview-jenkins"), "Overview");
+    assert_eq!(nav("merge-requests"), "OverviewMerge requestsIssuesSources");
+    assert_eq!(nav("pull-requests"), "OverviewPull requestsSources");
+    assert_eq!(nav("overview-jenkins"), "OverviewSources");
+}
+
+/// The card of a source, as text.
+fn card(page_name: &str, source: &str) -> String {
+    text_of(page(page_name), &format!("id=\"s-{source}\""), "</section>\n</div>\n</div>\n</section>")
+}
+
+#[track_caller]
+fn assert_says(text: &str, all: &[&str]) {
+    for words in all {
+        assert!(text.contains(words), "{words:?} not in {text}");
+    }
+}
+
+#[test]
+fn a_source_says_how_it_is_what_is_left_and_what_is_due() {
+    let gitlab = card("sources", "gitlab-main");
+    let said =
+        ["gitlab-main answers", "Age, median22 s", "Age, oldest46 m 00 s", "Due3 of 612", "Nextin 4 s"];
+    assert_says(&gitlab, &said);
+    assert_says(
+        &gitlab,
+        &["240 used, 1,760 of 2,000 left", "Full again in 40 s", "1,240 in the last hour, 60 % answered"],
+    );
+    assert_says(
+        &gitlab,
+        &[
+            "The last one came 2 min ago (Pipeline Hook)",
+            "They are relied upon",
+            "1,204 applied · 3 sent twice",
+        ],
+    );
+    assert_says(&gitlab, &["2 refused, the last one 3 h ago: the token does not match webhook_secret"]);
+    assert!(!gitlab.contains("The limit allows") && !gitlab.contains("Never read"), "{gitlab}");
+
+    let github = card("sources", "github-main");
+    let slower = "The limit allows a reading of an active project every 3 m 58 s instead of every 45 s.";
+    assert_says(&github, &[slower, "Never read12", "4,690 used, 310 of 5,000 left", "little is left"]);
+    assert_says(
+        &github,
+        &["1,100 used, 3,900 of 5,000 left", "50 projects are asked about at once, for 2 points."],
+    );
+    assert_says(&github, &["Not set up", "webhook_secret", "https://ci.example.com/webhooks/github-main"]);
+    assert_says(
+        &card("sources", "jenkins-prod"),
+        &["None came yet", "https://ci.example.com/webhooks/jenkins-prod"],
+    );
+    assert_says(
+        &card("sources", "legacy"),
+        &["sends none that are understood", "The platform tells of none"],
+    );
+}
+
+#[test]
+fn a_source_that_is_not_well_says_since_when_why_and_when_it_is_tried() {
+    let down = card("sources-down", "jenkins-prod");
+    assert_says(
+        &down,
+        &[
+            "does not answer",
+            "connection refused by jenkins.example.com:443",
+            "For 20 min",
+            "next try in 20 s",
+        ],
+    );
+    assert_says(
+        &card("sources-down", "teamcity"),
+        &["never answered", "no connector for TeamCity", "It is not asked."],
+    );
+    assert_says(
+        &card("sources-limited", "github-main"),
+        &["waits for its rate limit", "0 of 5,000 left", "in 23 min"],
+    );
+    assert_says(
+        &card("sources-failing", "gitlab-main"),
+        &["answers only in part", "the list of projects ended early"],
+    );
+    assert_says(
+        &card("sources-reading", "gitlab-main"),
+        &["is read for the first time", "312 of 640 projects are read"],
+    );
+    assert!(
+        page("sources-none").contains("GITHUB_TOKEN") && page("sources-away").contains("This page is from")
+    );
+}
+
+#[test]
+fn a_project_says_when_it_is_asked_and_why_then() {
+    let asked = text_of(page("project"), "id=\"schedule\"", "</details>");
+    assert_says(
+        &asked,
+        &["Last askednow: nothing new", "in 25 s, every 45 s: something happened within the last day"],
+    );
+    assert_says(&asked, &["they are relied upon", "allows a reading every 3 m 58 s instead"]);
+    let paused = text_of(page("project-away"), "id=\"schedule\"", "</details>");
+    assert_says(&paused, &["it failed: connection refused", "left alone", "in 40 s"]);
+    assert!(!page("project-loading").contains("id=\"schedule\""));
 }
 
 #[test]

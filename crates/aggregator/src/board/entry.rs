@@ -187,6 +187,7 @@ impl Entry {
             project: Arc::clone(&self.project),
             branches,
             known: self.runs.clone(),
+            known_at: self.asked_at.and(self.read_at),
             known_head: self.head.clone(),
             known_workflows: self.workflows.clone(),
             told: None,

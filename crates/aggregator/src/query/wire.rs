@@ -4,6 +4,8 @@ use api::v1;
 use connector::Connector;
 use domain::{Branch, Pipeline, ProjectKey, Rollup, stats};
 
+use super::schedule::budget;
+use crate::archive::Standing;
 use crate::board::{Entry, Shown};
 use crate::sources::{Owner, Source, State};
 use crate::webhooks::Health;
@@ -23,6 +25,20 @@ pub fn pipeline_with_estimate(entry: &Entry, run: &Pipeline) -> v1::Pipeline {
         wire.expected_duration = expected.map(api::duration);
     }
     wire
+}
+
+/// How history is.
+#[must_use]
+pub fn history(standing: &Standing) -> v1::History {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    v1::History {
+        state: standing.condition.as_str().to_owned(),
+        engine: standing.engine.clone(),
+        error: standing.error.clone(),
+        failing_since: standing.since.map(api::timestamp),
+        waiting: count(standing.waiting),
+        behind: count(standing.behind),
+    }
 }
 
 /// A branch of this project by name, with its newest commit as far as it is known: from the branch itself, else from
@@ -141,11 +157,7 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         error: s.error.clone(),
         last_success_at: s.last_success_at.map(api::timestamp),
         projects: count(projects),
-        budget: connector.and_then(Connector::budget).map(|b| v1::Budget {
-            limit: b.limit,
-            remaining: b.remaining,
-            reset_at: b.reset_at.map(api::timestamp),
-        }),
+        budget: connector.and_then(Connector::budget).map(budget),
         requests_last_hour: connector.map_or(0, |c| c.traffic().last_hour),
         title: s.descriptor.map_or(s.platform, |d| d.title).to_owned(),
         icon: s.descriptor.map_or(s.platform, |d| d.icon).to_owned(),
@@ -163,6 +175,8 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         has_issues: connector.is_some_and(|c| c.issues().is_some()),
         owner: s.owner.person().map(api::person),
         owner_known: s.owner.person().is_some(),
+        sends_webhooks: connector.is_some_and(|c| c.webhooks().is_some()),
+        ..v1::Source::default()
     }
 }
 

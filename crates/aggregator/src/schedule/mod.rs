@@ -183,6 +183,8 @@ pub struct Figures {
     pub webhooks_alive: bool,
     /// Until when the source is left alone, after how many failures.
     pub open_until: Option<(Timestamp, u32)>,
+    /// How often an active project is meant to be asked.
+    pub active_every: SignedDuration,
 }
 
 /// How a source's projects stand.
@@ -346,7 +348,12 @@ impl Scheduler {
     }
 
     const fn clock(&self, now: Timestamp) -> track::Clock<'_> {
-        track::Clock { plan: &self.plan, batched: self.batching.is_some(), now }
+        track::Clock {
+            plan: &self.plan,
+            batched: self.batching.is_some(),
+            glances: matches!(self.batching, Some(b) if b.glances),
+            now,
+        }
     }
 
     /// What is to be read now in this way, as far as it can be paid; else when there may be something.
@@ -643,6 +650,7 @@ impl Scheduler {
             age_worst: ages.last().copied(),
             webhooks_alive: self.webhooks_alive(now),
             open_until: self.circuit.open_until(now).map(|at| (at, self.circuit.failures())),
+            active_every: pace::active(&self.plan),
         }
     }
 }

@@ -114,6 +114,11 @@ pub(super) fn looked_at(plan: &Plan) -> SignedDuration {
     LOOKED_AT.min(plan.every)
 }
 
+/// How often an active project is asked, where nothing stretches that.
+pub(super) fn active(plan: &Plan) -> SignedDuration {
+    ACTIVE.min(plan.every)
+}
+
 pub(super) fn failed(plan: &Plan, failures: u32) -> SignedDuration {
     let doubled = FAILED.min(plan.every) * (1 << failures.saturating_sub(1).min(10));
     doubled.min(plan.every * DORMANT)
@@ -129,7 +134,7 @@ pub(super) fn pace(known: &Known, hooked: bool, plan: &Plan, now: Timestamp) -> 
         return (every.clamp(RUNNING, RUNNING_LONG).min(plan.every) * slower, Why::Running);
     }
     match age {
-        Some(age) if age <= ACTIVE_WITHIN => (ACTIVE.min(plan.every) * slower, Why::Active),
+        Some(age) if age <= ACTIVE_WITHIN => (active(plan) * slower, Why::Active),
         _ => {
             let longest = plan.every * DORMANT;
             let days = age.map_or(f64::MAX, |age| age.as_secs_f64() / ACTIVE_WITHIN.as_secs_f64());

@@ -59,6 +59,8 @@ pub(super) struct Clock<'a> {
     pub(super) plan: &'a Plan,
     /// Many projects are asked for news at once.
     pub(super) batched: bool,
+    /// … also where nothing is known of them.
+    pub(super) glances: bool,
     pub(super) now: Timestamp,
 }
 
@@ -204,7 +206,7 @@ impl Track {
     /// When it wants to be read in this way, and how late that is in proportion to how often it should be: 1 is due.
     /// `None`: not in this way.
     pub(super) fn wants(&self, reading: Reading, clock: Clock<'_>) -> Option<(Timestamp, f64)> {
-        let Clock { plan, batched, now } = clock;
+        let Clock { plan, batched, now, .. } = clock;
         let (every, _) = self.pace(clock)?;
         match reading {
             Reading::Urgent => {
@@ -216,7 +218,9 @@ impl Track {
                 Some((at, now.duration_since(at).as_secs_f64()))
             }
             _ if self.is_told() => None,
-            Reading::News if self.asked_at.is_none() => None,
+            Reading::News if self.asked_at.is_none() && !clock.glances => None,
+            // A glance at all of them comes before everything of each.
+            Reading::Whole if clock.glances && self.asked_at.is_none() => None,
             Reading::Whole if batched => Some(match self.whole_at {
                 None => (self.listed_at, UNREAD + now.duration_since(self.listed_at).as_secs_f64()),
                 Some(at) => {

@@ -1,6 +1,7 @@
 //! Deliveries that were taken before.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
@@ -21,7 +22,22 @@ impl Mark {
         };
         Self(digest.finalize().into())
     }
+
+    /// The delivery's name in the log: the platform's id, where that is short; else the mark in hexadecimal digits.
+    pub(super) fn delivery(&self, id: Option<&str>) -> String {
+        match id.filter(|id| !id.is_empty() && id.len() <= MAX_ID && !id.contains(char::is_control)) {
+            Some(id) => id.to_owned(),
+            None => self.0.iter().fold("sha256:".to_owned(), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
+        }
+    }
 }
+
+/// The longest id that stands in the log as it is, in bytes.
+const MAX_ID: usize = 200;
 
 /// The newest deliveries of one source.
 #[derive(Debug, Default)]
@@ -31,6 +47,11 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
+    /// Whether it was taken.
+    pub(super) fn has(&self, mark: &Mark) -> bool {
+        self.marks.contains(mark)
+    }
+
     /// Whether it is new; it is not any more after this.
     pub(super) fn first(&mut self, mark: Mark) -> bool {
         if !self.marks.insert(mark) {
@@ -57,6 +78,14 @@ mod tests {
         assert!(!known.first(Mark::of(Some("a"), b"2")), "the id decides");
         assert!(known.first(Mark::of(None, b"a")), "a body is no id");
         assert!(!known.first(Mark::of(Some(""), b"a")), "and no id is none");
+    }
+
+    #[test]
+    fn a_delivery_has_a_name_in_the_log() {
+        assert_eq!(Mark::of(Some("a-1"), b"1").delivery(Some("a-1")), "a-1");
+        let long = "x".repeat(MAX_ID + 1);
+        let (a, b) = (Mark::of(Some(&long), b"1").delivery(Some(&long)), Mark::of(None, b"1").delivery(None));
+        assert!(a.starts_with("sha256:") && a.len() == b.len() && a != b, "{a} {b}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Webhooks in: a delivery is verified and read by its source's connector, known again when it comes twice, and applied
-//! before it is acknowledged.
+//! before it is acknowledged. Where history is kept, it is on the disk before it is applied.
 //!
 //! What a delivery tells goes on the board at once, as news like any other: older never overwrites newer. It is a hint
 //! all the same: the project is woken ([`crate::due`]), and the platform's answer corrects what the delivery said.
@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use config::SourceSettings;
 use connector::{Connector, Delivery, Event, News, Refused, Registry};
-use domain::{ProblemKind, Project, ProjectKey, SourceName};
+use domain::{ProblemKind, Project, ProjectKey, SourceName, Timestamp};
+use history::{Treated, Webhook};
 use http::HeaderMap;
 
 pub use health::Health;
@@ -23,6 +24,7 @@ use health::{Refusal, Taken};
 use ids::{Mark, Remembered};
 use wanted::Wanted;
 
+use crate::archive::{Archive, Logging};
 use crate::board::{Board, Observation, Seen, Told};
 use crate::due::Schedules;
 use crate::hub::Hub;
@@ -46,11 +48,21 @@ pub enum Verdict {
     Malformed(String),
     /// Larger than is taken.
     TooLarge,
+    /// Believed, but not written down, and why: it is to be sent again.
+    NotKept(String),
+}
+
+/// A delivery that is what it says.
+#[derive(Debug)]
+pub struct Believed {
+    source: SourceName,
+    event: Event,
 }
 
 /// Takes deliveries for all sources.
 #[derive(Debug)]
 pub struct Webhooks {
+    archive: Arc<Archive>,
     hub: Arc<Hub>,
     connectors: Arc<Registry>,
     watched: Arc<Watched>,
@@ -77,6 +89,7 @@ impl Webhooks {
     /// For these sources.
     #[must_use]
     pub(crate) fn new(
+        archive: Arc<Archive>,
         hub: Arc<Hub>,
         connectors: Arc<Registry>,
         watched: Arc<Watched>,
@@ -85,27 +98,30 @@ impl Webhooks {
     ) -> Self {
         let wanted = plans.into_iter().map(|(name, plan, source)| (name, Wanted::new(plan, &source)));
         let wanted = wanted.collect();
-        Self { hub, connectors, watched, schedules, wanted, remembered: Mutex::default() }
+        Self { archive, hub, connectors, watched, schedules, wanted, remembered: Mutex::default() }
     }
 
-    /// Takes a delivery to `source`, which may be anything that somebody wrote in an address.
-    pub fn take(&self, source: &str, headers: &HeaderMap, body: &[u8]) -> Verdict {
-        let Some(connector) = self.connector(source) else { return Verdict::NotFound };
+    /// Verifies and reads a delivery to `source`, which may be anything that somebody wrote in an address. A large one takes a
+    /// while.
+    ///
+    /// # Errors
+    /// What is to be said of one that is not believed.
+    pub fn read(&self, source: &str, headers: &HeaderMap, body: &[u8]) -> Result<Believed, Verdict> {
+        let connector = self.connector(source).ok_or(Verdict::NotFound)?;
         let source = connector.source();
-        let Some(hooks) = connector.webhooks() else { return Verdict::NotFound };
-        let event = match hooks.receive(&Delivery { headers, body }) {
-            Ok(event) => event,
-            Err(Refused::NoSecret) => return Verdict::NotFound,
+        let hooks = connector.webhooks().ok_or(Verdict::NotFound)?;
+        match hooks.receive(&Delivery { headers, body }) {
+            Ok(event) => Ok(Believed { source: source.clone(), event }),
+            Err(Refused::NoSecret) => Err(Verdict::NotFound),
             Err(Refused::Forged(why)) => {
                 self.refused(source, Refusal::Forged, &why);
-                return Verdict::Forged(why);
+                Err(Verdict::Forged(why))
             }
             Err(Refused::Malformed(why)) => {
                 self.refused(source, Refusal::Malformed, &why);
-                return Verdict::Malformed(why);
+                Err(Verdict::Malformed(why))
             }
-        };
-        self.believe(source, event, body)
+        }
     }
 
     /// One came whose body was not even read.
@@ -122,30 +138,56 @@ impl Webhooks {
         Some(connector)
     }
 
-    fn believe(&self, source: &SourceName, event: Event, body: &[u8]) -> Verdict {
-        let Event { id, kind, news } = event;
+    /// Takes a delivery that is believed: writes it down, applies it.
+    pub async fn take(&self, believed: Believed, headers: &HeaderMap, body: &[u8]) -> Verdict {
+        let Believed { source, event: Event { id, kind, news } } = believed;
         let now = self.hub.clock().now();
         let count = |taken| {
             // Before it is applied: what is published afterwards shows the figure with it.
-            self.hub.source(source, |s| {
+            self.hub.source(&source, |s| {
                 s.webhooks.get_or_insert_default().believed(taken, &kind, now);
             });
         };
-        if !self.first(source, Mark::of(id.as_deref(), body)) {
+        let mark = Mark::of(id.as_deref(), body);
+        if self.is_known(&source, &mark) {
             count(Taken::Duplicate);
             return Verdict::Duplicate;
         }
-        // Here a log stands once there is one that outlives the process: the delivery is written to it, and only then is
-        // it applied and acknowledged. When that fails its mark is forgotten, and the answer is that it was not taken.
-        let Some(consequence) = self.consequence(source, news) else {
+        let webhook = || logged(&source, mark.delivery(id.as_deref()), &kind, headers, body, now);
+        // Whoever comes second waits for the disk as well: was the first not written, this one is not said to be known.
+        let is_new = match self.archive.is_kept() {
+            false => self.first(&source, mark),
+            true => match self.archive.log(webhook()).await {
+                Logging::Failed(why) => {
+                    tracing::warn!(%source, why, "a webhook is not taken: it could not be written down");
+                    return Verdict::NotKept(why);
+                }
+                Logging::Known => {
+                    self.first(&source, mark);
+                    false
+                }
+                Logging::New | Logging::Off => self.first(&source, mark),
+            },
+        };
+        if !is_new {
+            count(Taken::Duplicate);
+            return Verdict::Duplicate;
+        }
+        let became = |treated| {
+            if self.archive.is_kept() {
+                self.archive.treated(&source, mark.delivery(id.as_deref()), treated);
+            }
+        };
+        let Some(consequence) = self.consequence(&source, news) else {
             count(Taken::Ignored);
+            became(Treated::Ignored("of no concern here".to_owned()));
             return Verdict::Ignored;
         };
         count(Taken::Applied);
         tracing::debug!(%source, project = %consequence.wake, "webhook");
         let Consequence { wake, told } = consequence;
         if let Some(told) = told {
-            self.watched.told(source, &told.project);
+            self.watched.told(&source, &told.project);
             self.hub.observe(Observation { asked_at: now, seen: Seen::Told(Box::new(told)) });
             // Rows that said that nobody has it.
             for key in self.watched.found_elsewhere() {
@@ -153,6 +195,7 @@ impl Webhooks {
             }
         }
         self.schedules.woken(&wake);
+        became(Treated::Applied);
         Verdict::Applied
     }
 
@@ -193,6 +236,11 @@ impl Webhooks {
         })
     }
 
+    fn is_known(&self, source: &SourceName, mark: &Mark) -> bool {
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.get(source).is_some_and(|r| r.has(mark))
+    }
+
     fn first(&self, source: &SourceName, mark: Mark) -> bool {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.entry(source.clone()).or_default().first(mark)
@@ -208,5 +256,58 @@ impl Webhooks {
         } else {
             tracing::debug!(%source, why, "a webhook was refused");
         }
+    }
+}
+
+/// Parts of the names of headers that carry secrets, or what is made with them.
+const SECRET: [&str; 6] = ["signature", "token", "secret", "auth", "cookie", "password"];
+/// How much of the headers is kept with a delivery, in bytes.
+const MAX_KEPT_HEADERS: usize = 4096;
+
+/// A delivery as it is kept: its body as it came, its headers without what is secret.
+fn logged(
+    source: &SourceName,
+    delivery: String,
+    kind: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Webhook {
+    let mut room = MAX_KEPT_HEADERS;
+    let mut kept = Vec::new();
+    for (name, value) in headers {
+        let secret = SECRET.iter().any(|part| name.as_str().contains(part));
+        let Some(value) = value.to_str().ok().filter(|_| !secret) else { continue };
+        let Some(left) = room.checked_sub(name.as_str().len() + value.len()) else { break };
+        room = left;
+        kept.push((name.as_str().to_owned(), value.to_owned()));
+    }
+    Webhook {
+        source: source.clone(),
+        delivery,
+        kind: kind.to_owned(),
+        headers: kept,
+        body: body.to_vec(),
+        received_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn no_secret_is_written_down() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-gitlab-token", "x-hub-signature-256", "authorization", "cookie", "x-secret-key"] {
+            headers.insert(name, HeaderValue::from_static("s3cret"));
+        }
+        headers.insert("x-gitlab-event", HeaderValue::from_static("Pipeline Hook"));
+        headers.insert("x-large", HeaderValue::from_bytes(&[b'a'; MAX_KEPT_HEADERS]).unwrap());
+        let source = SourceName::new("s").unwrap();
+        let kept = logged(&source, "1".into(), "pipeline", &headers, b"{}", Timestamp::UNIX_EPOCH);
+        assert_eq!(kept.headers, [("x-gitlab-event".to_owned(), "Pipeline Hook".to_owned())]);
     }
 }

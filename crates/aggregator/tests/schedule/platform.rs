@@ -106,7 +106,8 @@ impl Platform {
 
     fn means(&mut self) -> Means {
         let budget = self.budget();
-        let batching = self.batch.map(|per_request| Batching { per_request, budget: None, cost: 1 });
+        let batching =
+            self.batch.map(|per_request| Batching { per_request, budget: None, cost: 1, glances: false });
         Means { budget, spent: self.spent, batching }
     }
 

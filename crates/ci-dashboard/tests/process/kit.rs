@@ -155,6 +155,18 @@ impl Place {
         Running { child: command.spawn().unwrap(), name: name.to_owned(), out, err }
     }
 
+    /// The same with this on its standard input.
+    pub(crate) fn run_with(&self, name: &str, args: &[&str], input: &str) -> Ended {
+        let piped = Stdio::piped;
+        let mut command = self.command(name, args);
+        let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+        // It may not read all of it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
     /// Runs a binary that ends by itself.
     pub(crate) fn run(&self, name: &str, args: &[&str]) -> Ended {
         let mut running = self.start(name, args);
@@ -267,12 +279,8 @@ impl Web {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn send(self, target: &str) -> std::io::Result<BufReader<TcpStream>> {
-        self.send_with(target, "")
-    }
-
-    /// The same with further lines of the head.
-    fn send_with(self, target: &str, head: &str) -> std::io::Result<BufReader<TcpStream>> {
+    fn send(self, target: &str, headers: &[(&str, &str)]) -> std::io::Result<BufReader<TcpStream>> {
+        let head: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(ANSWER))?;
         // HTTP/1.0: the body ends with the connection.
@@ -281,9 +289,13 @@ impl Web {
     }
 
     pub(crate) fn get(self, target: &str) -> Result<Answer, String> {
+        self.get_with(target, &[])
+    }
+
+    pub(crate) fn get_with(self, target: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
         let answer = || -> std::io::Result<String> {
             let mut all = Vec::new();
-            self.send(target)?.read_to_end(&mut all)?;
+            self.send(target, headers)?.read_to_end(&mut all)?;
             Ok(String::from_utf8_lossy(&all).into_owned())
         };
         let all = answer().map_err(|e| format!("GET {target}: {e}"))?;
@@ -352,8 +364,9 @@ impl Web {
 
     /// The live events, for a client that comes back and knows the event `last`.
     pub(crate) fn events_after(self, last: &str) -> Result<Events, String> {
-        let head = if last.is_empty() { String::new() } else { format!("Last-Event-ID: {last}\r\n") };
-        let stream = self.send_with("/api/v1/events/stream", &head).map_err(|e| e.to_string())?;
+        let head = [("Last-Event-ID", last)];
+        let head = if last.is_empty() { &[][..] } else { &head };
+        let stream = self.send("/api/v1/events/stream", head).map_err(|e| e.to_string())?;
         Ok(Events { stream })
     }
 }

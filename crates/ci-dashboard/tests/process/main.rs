@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod doctor;
+mod explain;
 mod kit;
 mod lifecycle;
 mod recorded;

@@ -128,3 +128,46 @@ fn what_is_not_there_is_a_problem_document() {
     // Nothing is configured: a page that says what to do, not an error.
     eventually("the first page", || web.ok("/"));
 }
+
+#[test]
+fn a_password_is_hashed_from_standard_input_and_lets_one_in() {
+    let (place, web) = (Place::new(), Web { port: free_port() });
+    for input in ["correct horse\n", "correct horse\ncorrect horse\n", "correct horse"] {
+        let hashed = place.run_with(BINARY, &["hash-password"], input);
+        assert_eq!(hashed.code, Some(0), "{hashed:?}");
+        assert!(hashed.out.starts_with("$argon2id$") && hashed.out.lines().count() == 1, "{hashed:?}");
+        assert!(!hashed.out.contains("horse") && !hashed.err.contains("horse"));
+    }
+    for (input, says) in [("a\nb\n", "differ"), ("", "empty"), ("\n", "empty")] {
+        let refused = place.run_with(BINARY, &["hash-password"], input);
+        assert!(
+            refused.code == Some(1) && refused.err.contains(says) && refused.out.is_empty(),
+            "{refused:?}"
+        );
+    }
+    let hash = place.run_with(BINARY, &["hash-password"], "correct horse\n").out;
+    let made = place.run(BINARY, &["create-token", "nightly", "--expires-in", "90d"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let word = |begins: &str| made.out.split_whitespace().find(|w| w.starts_with(begins)).unwrap().to_owned();
+    let (token, line) = (word("cid_"), word("nightly:sha256:"));
+    assert_eq!(made.out.matches(&token).count(), 1, "shown once: {}", made.out);
+    assert_eq!(place.run(BINARY, &["create-token", "a b"]).code, Some(1));
+    assert_eq!(place.run(BINARY, &["create-token", "a", "--expires-in", "soon"]).code, Some(2));
+    std::fs::write(place.path("users"), format!("ada:{hash}")).unwrap();
+    std::fs::write(place.path("tokens"), line).unwrap();
+    let config = format!(
+        "server: {{ port: {} }}\ndatabase: {{ url: none }}\n\
+         auth: {{ mode: basic, users_file: users, tokens_file: tokens }}\n",
+        web.port
+    );
+    let config = place.config(&config).display().to_string();
+    let mut running = place.start(BINARY, &["--config", &config]);
+    eventually("an answer", || web.get("/api/health"));
+    let session = |shown: &str| web.get_with("/api/v1/session", &[("authorization", shown)]).unwrap();
+    assert_eq!(session(&format!("Bearer {token}")).json()["name"], "token:nightly");
+    assert_eq!(session("Basic YWRhOmNvcnJlY3QgaG9yc2U=").json()["name"], "ada");
+    assert_eq!(session("Basic YWRhOndyb25n").status, 401);
+    let all = format!("{}{}", running.stdout(), running.stderr());
+    assert!(!all.contains("horse") && !all.contains(&token) && !all.contains("argon2"), "{all}");
+    assert_eq!(running.stop(Signal::TERM), Some(0));
+}

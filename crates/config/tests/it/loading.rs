@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{
-    Address, AuthMode, CacheKind, DatabaseUrl, Inputs, Loaded, LogFormat, LogLevel, Overrides, Role,
+    Address, AuthMode, CacheKind, DatabaseUrl, Inputs, Loaded, LogFormat, LogLevel, Overrides, Public, Role,
 };
 
 use crate::support::Case;
@@ -73,6 +73,45 @@ fn the_first_releases_file() {
     assert!(
         warning.starts_with("config.yaml:3: server.host: 0.0.0.0") && warning.contains("auth.mode is none")
     );
+}
+
+#[test]
+fn who_says_that_everybody_may_look_is_not_warned() {
+    let warnings = |auth: &str| {
+        let case = Case::yaml(&format!("server: {{ host: 0.0.0.0 }}\nauth: {{ {auth} }}\n"));
+        let loaded = case.good();
+        assert_eq!(loaded.settings.is_open_to_the_world(), !loaded.warnings.is_empty());
+        loaded.warnings.len()
+    };
+    assert_eq!(warnings(""), 1);
+    assert_eq!(warnings("allow_anonymous: true"), 0);
+    assert_eq!(warnings("mode: basic, users_file: users.txt"), 0);
+}
+
+#[test]
+fn who_signs_in_and_how() {
+    let defaults = Case::new().good().settings.auth;
+    assert_eq!(
+        defaults.session_key_file,
+        Some(PathBuf::from("/home/me/.local/state/ci-dashboard/session.key"))
+    );
+    assert_eq!((defaults.session_ttl, defaults.tokens_file), (Duration::from_secs(7 * 86400), None));
+    assert!(defaults.public.is_empty());
+    assert_eq!(
+        (defaults.proxy.user.as_str(), defaults.proxy.groups.as_str()),
+        ("X-Forwarded-User", "X-Forwarded-Groups")
+    );
+    let case = Case::yaml(
+        "server: { trusted_proxies: [10.0.0.1] }\n\
+         auth: { mode: proxy, tokens_file: t, session_ttl: 1h, public: [badges, metrics], proxy: { user_header: X-Me } }\n",
+    );
+    let auth = case.good().settings.auth;
+    assert_eq!(auth.tokens_file, Some(case.path("t")));
+    assert_eq!(auth.public, [Public::Badges, Public::Metrics]);
+    assert_eq!((auth.session_ttl.as_secs(), auth.proxy.user.as_str()), (3600, "X-Me"));
+    let mut homeless = Case::yaml("auth: { mode: basic, users_file: u }");
+    homeless.inputs.env = std::iter::empty::<(&str, &str)>().collect();
+    assert!(homeless.bad().iter().any(|line| line.contains("auth.session_key_file: is missing")));
 }
 
 #[test]

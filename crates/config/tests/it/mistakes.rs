@@ -96,6 +96,13 @@ fn every_kind() {
         ("database: { retention: for ever }", r#"did you mean "forever"?"#),
         ("auth: { mode: basik }", r#"did you mean "basic"?"#),
         ("auth: { mode: basic }", "auth.users_file: is missing: auth.mode is basic"),
+        ("auth: { mode: proxy }", "server.trusted_proxies: is missing: auth.mode is proxy"),
+        ("auth: { session_ttl: 10s }", r#"auth.session_ttl: "10s" is shorter than a minute"#),
+        ("auth: { public: [metric] }", r#"did you mean "metrics"?"#),
+        (
+            "auth: { proxy: { user_header: \"a b\" } }",
+            r#"auth.proxy.user_header: "a b" is no name of a header"#,
+        ),
         ("auth: { allow_anonymous: yes }", r#""yes" is not true or false; did you mean true?"#),
         ("logging: { format: jsn }", r#"did you mean "json"?"#),
         ("filters: { watched_repos: [\"a[\"] }", "filters.watched_repos[0]: \"a[\" is not a glob"),

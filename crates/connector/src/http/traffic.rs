@@ -19,6 +19,10 @@ pub struct EndpointTraffic {
     pub failed: u64,
     /// Time from the requests to the heads of their answers, summed up.
     pub waited: Duration,
+    /// Requests in the last hour (rolling, by the minute).
+    pub last_hour: u64,
+    /// Of these, answered 304.
+    pub not_modified_last_hour: u64,
 }
 
 /// The requests made so far.
@@ -44,10 +48,13 @@ pub(super) enum Ended {
     Badly,
 }
 
+/// An endpoint's requests, and of those answered 304, by the minute that they left in. At most [`WINDOW`] minutes.
+type Minutes = BTreeMap<i64, (u64, u64)>;
+
 #[derive(Debug, Default)]
 struct Books {
     // Bounded: the templates stand in the connectors' code.
-    endpoints: BTreeMap<&'static str, EndpointTraffic>,
+    endpoints: BTreeMap<&'static str, (EndpointTraffic, Minutes)>,
     minutes: BTreeMap<i64, u64>,
     spent: u64,
 }
@@ -60,6 +67,11 @@ fn minute(now: Timestamp) -> i64 {
     now.as_second().div_euclid(60)
 }
 
+/// The minutes that make the last hour. A clock that was put back leaves none behind that never pass.
+fn window(now: Timestamp) -> std::ops::RangeInclusive<i64> {
+    minute(now) - WINDOW + 1..=minute(now)
+}
+
 impl Counter {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,15 +81,14 @@ impl Counter {
     /// Whether [`super::Budget`] counts it is `budgeted`.
     pub(super) fn sent(&self, endpoint: &'static str, budgeted: bool, now: Timestamp) {
         let mut books = self.books();
-        books
-            .endpoints
-            .entry(endpoint)
-            .or_insert(EndpointTraffic { endpoint, ..Default::default() })
-            .requests += 1;
+        let (line, minutes) = books.endpoints.entry(endpoint).or_default();
+        line.endpoint = endpoint;
+        line.requests += 1;
+        minutes.entry(minute(now)).or_default().0 += 1;
+        minutes.retain(|m, _| window(now).contains(m));
         books.spent += u64::from(budgeted);
         *books.minutes.entry(minute(now)).or_default() += 1;
-        // A clock that was put back leaves no minutes behind that never pass.
-        books.minutes.retain(|m, _| (minute(now) - WINDOW + 1..=minute(now)).contains(m));
+        books.minutes.retain(|m, _| window(now).contains(m));
     }
 
     /// The head of its answer is there, or will not come.
@@ -86,8 +97,14 @@ impl Counter {
         if how == (Ended::NotModified { free: true }) {
             books.spent -= 1;
         }
-        let Some(line) = books.endpoints.get_mut(endpoint) else { return };
-        line.not_modified += u64::from(matches!(how, Ended::NotModified { .. }));
+        let Some((line, minutes)) = books.endpoints.get_mut(endpoint) else { return };
+        if matches!(how, Ended::NotModified { .. }) {
+            line.not_modified += 1;
+            // To the minute of the newest request, or an earlier one where that has more of them: a share is never above 1.
+            if let Some((_, of)) = minutes.iter_mut().rev().find(|(_, of)| of.1 < of.0) {
+                of.1 += 1;
+            }
+        }
         line.failed += u64::from(how == Ended::Badly);
         line.waited = line.waited.saturating_add(waited);
     }
@@ -113,7 +130,18 @@ impl Counter {
         Traffic {
             last_hour: books.minutes.iter().filter(|(m, _)| **m > since).map(|(_, n)| n).sum(),
             spent: books.spent,
-            endpoints: books.endpoints.values().cloned().collect(),
+            endpoints: books
+                .endpoints
+                .values()
+                .map(|(line, minutes)| {
+                    let hour = || minutes.range(window(now)).map(|(_, of)| *of);
+                    EndpointTraffic {
+                        last_hour: hour().map(|of| of.0).sum(),
+                        not_modified_last_hour: hour().map(|of| of.1).sum(),
+                        ..line.clone()
+                    }
+                })
+                .collect(),
         }
     }
 }
@@ -145,6 +173,30 @@ mod tests {
     }
 
     #[test]
+    fn the_last_hour_of_an_endpoint_rolls_with_its_304s() {
+        let counter = Counter::default();
+        for minute in 0..90 {
+            counter.sent(A, true, at(minute));
+            counter.ended(A, Ended::NotModified { free: true }, Duration::ZERO);
+            counter.sent(A, true, at(minute));
+            counter.ended(A, Ended::Well, Duration::ZERO);
+        }
+        counter.sent(B, true, at(89));
+        let hour = |minute: i64| {
+            let lines = counter.traffic(at(minute)).endpoints;
+            lines.iter().map(|e| (e.last_hour, e.not_modified_last_hour)).collect::<Vec<_>>()
+        };
+        assert_eq!(hour(89), [(120, 60), (1, 0)]);
+        assert_eq!(hour(89 + 50), [(20, 10), (1, 0)]);
+        assert_eq!(hour(89 + 60), [(0, 0), (0, 0)]);
+        assert_eq!(counter.traffic(at(89 + 60)).endpoints[0].requests, 180, "since the start");
+        counter.ended(A, Ended::NotModified { free: true }, Duration::ZERO);
+        counter.ended(A, Ended::NotModified { free: true }, Duration::ZERO);
+        let (asked, same) = hour(89)[0];
+        assert!(same <= asked, "an answer that came late: {same} of {asked}");
+    }
+
+    #[test]
     fn never_more_than_the_hourly_limit_in_any_hour() {
         let counter = Counter::default();
         for minute in 0..10 {
@@ -172,6 +224,8 @@ mod tests {
             not_modified,
             failed,
             waited: Duration::from_millis(ms),
+            last_hour: 2,
+            not_modified_last_hour: not_modified,
         };
         let traffic = counter.traffic(at(0));
         assert_eq!(traffic.endpoints, [line(A, 1, 0, 40), line(B, 0, 1, 20)]);

@@ -166,6 +166,7 @@ macro_rules! contract {
             lists_branches: runs::branches,
             unicode_goes_through: runs::unicode,
             follows_what_moves: movement::from_green_to_red_and_back,
+            follows_what_moves_when_asked_for_that_alone: movement::seen_by_asking_what_moved,
             a_deleted_project_is_not_found: movement::deleted,
             tells_a_refused_token_from_what_is_not_there: trouble::tokens,
             obeys_the_rate_limit: trouble::rate_limit,

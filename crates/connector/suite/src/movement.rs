@@ -10,7 +10,18 @@ use crate::{Subject, sane};
 
 /// Begins, fails, is started over, is green; with the known carried from question to question as the board does.
 pub async fn from_green_to_red_and_back(subject: &'static Subject) {
-    let stage = Stage::new(subject, 8).await;
+    from_green_to_red(Stage::new(subject, 8).await).await;
+}
+
+/// The same, asked for what moved alone once everything is known.
+pub async fn seen_by_asking_what_moved(subject: &'static Subject) {
+    let mut stage = Stage::new(subject, 8).await;
+    stage.full = false;
+    from_green_to_red(stage).await;
+}
+
+async fn from_green_to_red(stage: Stage) {
+    let subject = stage.subject;
     let (id, project) = stage.green().await;
     let main = stage.truth(id, |p| p.default_branch.clone()).unwrap();
     let world = stage.sim.world();

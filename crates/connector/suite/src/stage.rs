@@ -1,10 +1,10 @@
 //! A simulation with a source in front of it, and how the aggregator would use that source.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use config::{LogAccess, Secret, SecretFrom, SourceSettings};
-use connector::{Connector, Heads, HeadsAsk};
+use connector::{Connector, Extent, Heads, HeadsAsk};
 use domain::{Patterns, Pipeline, Project, ProjectKey};
 use forge_sim::world::{self, Shape};
 use forge_sim::{Limits, RunStatus, Sim};
@@ -31,6 +31,9 @@ pub struct Stage {
     sim_clock: Arc<forge_sim::ManualClock>,
     /// A source with the full token.
     pub source: Arc<dyn Connector>,
+    /// Whether the whole state is asked for, or what moved of what is known.
+    pub full: bool,
+    read_at: Mutex<Option<Timestamp>>,
 }
 
 /// What was read of each project, as the board keeps it for the next question, and when its workflows were.
@@ -74,7 +77,7 @@ impl Stage {
         let builder = Sim::builder().seed(11).projects(projects).faces([subject.face]).limits(unlimited);
         let sim = builder.running(3).clock(sim_clock.clone()).start().await.expect("a free port");
         let source = build(subject, &sim, &sim.url(subject.face), Some(sim.token()), clock.clone());
-        Self { subject, sim, clock, sim_clock, source }
+        Self { subject, sim, clock, sim_clock, source, full: true, read_at: Mutex::default() }
     }
 
     /// A further source at the same platform.
@@ -130,17 +133,37 @@ impl Stage {
         let mut by_key: BTreeMap<ProjectKey, Project> = read.map(|p| (p.key.clone(), p)).collect();
         let asks = by_key.values().map(|project| {
             let told = told.remove(&project.key);
-            HeadsAsk { told, ..self.ask(project, known) }
+            let full = self.full || !known.contains_key(&project.key);
+            HeadsAsk { told, full, ..self.ask(project, known) }
         });
-        let answers: Vec<_> = self.source.branch_heads(asks.collect()).collect().await;
+        let asks: Vec<_> = asks.collect();
+        let mut answers: Vec<_> = self.source.branch_heads(asks.clone()).collect().await;
+        // What moved is asked for as a whole, by its schedule.
+        let (moved, told): (Vec<_>, Vec<_>) = answers
+            .into_iter()
+            .partition(|(_, heads)| heads.as_ref().is_ok_and(|h| h.extent == Extent::Moved));
+        let moved: BTreeSet<ProjectKey> = moved.into_iter().map(|(key, _)| key).collect();
+        let again = asks.into_iter().filter(|ask| moved.contains(&ask.project.key));
+        let again = again.map(|ask| HeadsAsk { full: true, known_head: None, ..ask }).collect();
+        answers = told;
+        answers.extend(self.source.branch_heads(again).collect::<Vec<_>>().await);
+        *self.read_at.lock().expect("no panic before") = Some(self.now());
         assert_eq!(answers.len(), by_key.len(), "one answer to each question");
         answers
             .into_iter()
             .map(|(key, heads)| {
                 let mut heads = heads.unwrap_or_else(|e| panic!("{key}: {e}"));
                 let mut workflows_at = self.now();
+                assert!(heads.extent == Extent::Whole || !self.full, "{key}: the whole was asked for");
                 // What an answer is silent about stays known.
                 if let Some((_, before, at)) = known.get(&key) {
+                    if heads.extent == Extent::News {
+                        let told: BTreeSet<_> = heads.pipelines.iter().map(|r| r.id.clone()).collect();
+                        let others = before.pipelines.iter().filter(|r| !told.contains(&r.id));
+                        heads.pipelines.extend(others.cloned());
+                        heads.problems.clone_from(&before.problems);
+                        heads.total_runs = before.total_runs;
+                    }
                     if heads.workflows.is_none() {
                         heads.workflows.clone_from(&before.workflows);
                         workflows_at = *at;
@@ -160,6 +183,7 @@ impl Stage {
         let ask = HeadsAsk::about(Arc::new(project.clone()));
         let Some((before, heads, at)) = known.get(&project.key) else { return ask };
         HeadsAsk {
+            known_at: *self.read_at.lock().expect("no panic before"),
             known: heads.pipelines.iter().cloned().map(Pipeline::bounded).map(Arc::new).collect(),
             known_head: heads.default_branch.clone().map(|head| (head.bounded(), before.last_activity_at)),
             known_workflows: heads.workflows.clone().map(|w| (w, *at)),

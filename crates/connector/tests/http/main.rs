@@ -5,6 +5,7 @@
 mod answers;
 mod kit;
 mod pauses;
+mod renewed;
 mod tail;
 mod tls;
 mod token;

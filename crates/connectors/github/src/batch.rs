@@ -32,6 +32,7 @@ use connector::{Extent, Heads, HeadsAsk};
 use domain::{Completeness, Pipeline, RunId, Status, Timestamp};
 use jiff::SignedDuration;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::base::owner_and_name;
@@ -45,7 +46,7 @@ pub(crate) const WORTH_A_QUESTION: usize = 4;
 /// What GitHub counts points in.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Check suites of one commit that are asked for, the last of them: a nightly run adds one each night.
-const SUITES: usize = 30;
+pub(crate) const SUITES: usize = 30;
 /// Further branches of one repository that are asked for: each costs as much as a repository.
 const MAX_BRANCHES: usize = 5;
 /// How long after a push a repository is read by REST as well: its runs come into being after it.
@@ -173,7 +174,10 @@ impl Told {
     }
 
     /// Each question with its row; without one where it was not told of, or not in a way that can be read.
-    pub(crate) fn dealt(asks: Vec<HeadsAsk>, answer: Option<Answer<Self>>) -> Vec<(HeadsAsk, Option<Row>)> {
+    pub(crate) fn dealt<R: DeserializeOwned>(
+        asks: Vec<HeadsAsk>,
+        answer: Option<Answer<Self>>,
+    ) -> Vec<(HeadsAsk, Option<R>)> {
         let Some(Answer { data: mut told, errors }) = answer else {
             return asks.into_iter().map(|ask| (ask, None)).collect();
         };

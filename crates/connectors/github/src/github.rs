@@ -228,7 +228,12 @@ impl Connector for GitHub {
 
     fn batching(&self) -> Option<Batching> {
         let batch = self.batch.as_ref().filter(|batch| batch.is_there())?;
-        Some(Batching { per_request: batch.size(), budget: batch.budget(), cost: batch.cost() })
+        Some(Batching {
+            per_request: batch.size(),
+            budget: batch.budget(),
+            cost: batch.cost(),
+            glances: true,
+        })
     }
 
     fn branch_heads<'a>(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use connector::graphql::Answer;
+use connector::graphql::{Answer, GraphQl};
 use connector::{Error, Heads, HeadsAsk, Result};
 use domain::{
     Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, Status, WhichWorkflows,
@@ -10,10 +10,12 @@ use domain::{
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use jiff::SignedDuration;
+use serde::de::DeserializeOwned;
 
 use crate::batch::{self, Told};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
+use crate::glance;
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
 use crate::{convert, details, lists, status, wire};
 
@@ -34,12 +36,18 @@ pub(crate) fn branch_heads<'a>(
     asks: Vec<HeadsAsk>,
 ) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
     let batch = github.batch.as_ref().filter(|batch| batch.is_there());
-    let (many, each): (Vec<_>, Vec<_>) = match batch {
-        Some(_) => asks.into_iter().partition(batch::fits),
-        None => (Vec::new(), asks),
-    };
-    let (many, each) =
-        if many.len() < batch::WORTH_A_QUESTION { (Vec::new(), [each, many].concat()) } else { (many, each) };
+    let (mut many, mut new, mut each) = (Vec::new(), Vec::new(), Vec::new());
+    for ask in asks {
+        match batch {
+            Some(_) if batch::fits(&ask) => many.push(ask),
+            Some(_) if glance::fits(&ask) => new.push(ask),
+            _ => each.push(ask),
+        }
+    }
+    if many.len() + new.len() < batch::WORTH_A_QUESTION {
+        each.append(&mut many);
+        each.append(&mut new);
+    }
     let read = stream::iter(each)
         .map(move |ask| {
             Box::pin(async move {
@@ -48,18 +56,39 @@ pub(crate) fn branch_heads<'a>(
             })
         })
         .buffer_unordered(PROJECTS_AT_ONCE);
-    let Some(batch) = batch.filter(|_| !many.is_empty()) else { return read.boxed() };
+    let Some(batch) = batch.filter(|_| !(many.is_empty() && new.is_empty())) else { return read.boxed() };
     let told = batch.ask_all(many, batch::question).flat_map(move |(asks, answer)| {
-        if let Some((cost, budget)) = answer.as_ref().and_then(|a: &Answer<Told>| a.data.price()) {
-            batch.paid(cost, budget);
-        }
         let judged = |(ask, row): (HeadsAsk, Option<batch::Row>)| {
             let heads = batch::judge(&ask, row.as_ref(), github.anonymous, github.clock.now());
             (ask.project.key.clone(), Ok(heads))
         };
-        stream::iter(Told::dealt(asks, answer).into_iter().map(judged).collect::<Vec<_>>())
+        stream::iter(dealt(batch, asks, answer).into_iter().map(judged).collect::<Vec<_>>())
     });
-    read.chain(told).boxed()
+    let glanced = batch.ask_all(new, glance::question).flat_map(move |(asks, answer)| {
+        let seen = |(ask, row): (HeadsAsk, Option<glance::Row>)| {
+            (ask.project.key.clone(), Ok(glance::seen(&ask, row.as_ref())))
+        };
+        stream::iter(dealt(batch, asks, answer).into_iter().map(seen).collect::<Vec<_>>())
+    });
+    read.chain(told).chain(glanced).boxed()
+}
+
+/// Each question with its row; what the answer cost is noted, and when it told nothing.
+fn dealt<R: DeserializeOwned>(
+    batch: &GraphQl,
+    asks: Vec<HeadsAsk>,
+    answer: Option<Answer<Told>>,
+) -> Vec<(HeadsAsk, Option<R>)> {
+    if let Some((cost, budget)) = answer.as_ref().and_then(|answer| answer.data.price()) {
+        batch.paid(cost, budget);
+    }
+    let why = answer.as_ref().and_then(|answer| answer.errors.first()).map(|error| error.message.clone());
+    let dealt: Vec<(HeadsAsk, Option<R>)> = Told::dealt(asks, answer);
+    // Without "Checks: read" no repository's check suites are told.
+    if let (Some(why), true) = (why, dealt.iter().all(|(_, row)| row.is_none())) {
+        batch.told_nothing(&why);
+    }
+    dealt
 }
 
 /// The branches that are shown whatever their age.

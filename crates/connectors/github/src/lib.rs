@@ -19,6 +19,7 @@ mod convert;
 mod details;
 mod dialect;
 mod github;
+mod glance;
 mod heads;
 mod lists;
 mod log;

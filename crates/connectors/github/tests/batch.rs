@@ -321,7 +321,7 @@ async fn a_question_that_is_too_large_is_halved() {
 
 #[tokio::test]
 async fn one_that_is_gone_spoils_no_other() {
-    let mut forge = Forge::start(16).await;
+    let forge = Forge::start(16).await;
     let (id, key, _) = forge.green(3);
     forge.sim.world().with(|w| w.delete_project(id).unwrap());
     let answers: Vec<_> = forge.github.branch_heads(forge.asks(false)).collect().await;
@@ -332,4 +332,38 @@ async fn one_that_is_gone_spoils_no_other() {
     let of_it = forge.asks(true).into_iter().filter(|ask| ask.project.key == key).collect();
     let (_, heads) = forge.github.branch_heads(of_it).next().await.unwrap();
     assert!(matches!(heads, Err(connector::Error::NotFound(_))), "{heads:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_see_checks_is_not_asked_with_for_an_hour() {
+    let server = wiremock::MockServer::start().await;
+    let refusal = |at: u32| {
+        serde_json::json!({
+            "type": "FORBIDDEN", "path": [format!("r{at}"), "defaultBranchRef", "target", "checkSuites"],
+            "message": "Resource not accessible by personal access token",
+        })
+    };
+    let body = serde_json::json!({
+        "data": { "r0": null, "r1": null, "r2": null, "r3": null },
+        "errors": (0..4).map(refusal).collect::<Vec<_>>(),
+    });
+    wiremock::Mock::given(wiremock::matchers::method("POST"))
+        .respond_with(wiremock::ResponseTemplate::new(200).set_body_json(body))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let clock = Arc::new(ManualClock::at("2026-11-24T12:00:00Z".parse().unwrap()));
+    let github = support::source(&support::settings(&server.uri()), clock as Arc<dyn Clock>);
+    let asks = || {
+        let project = |at: u32| {
+            let key = format!("gh:acme/r{at}").parse().unwrap();
+            Project::named(key, github.descriptor().id, format!("acme/r{at}"))
+        };
+        (0..4).map(|at| HeadsAsk { full: false, ..support::ask(&project(at)) }).collect()
+    };
+    for _ in 0..2 {
+        let answers: Vec<_> = github.branch_heads(asks()).collect().await;
+        assert_eq!(answers.len(), 4, "REST is asked: it answers 404 here");
+        assert!(github.batching().is_none());
+    }
 }

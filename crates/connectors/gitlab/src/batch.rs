@@ -1,18 +1,19 @@
 //! What moved in many projects, by one GraphQL question about each hundred of them.
 //!
 //! GitLab's REST API has no list over projects, and a question about one counts even where nothing is new. GraphQL has
-//! `projects(ids)` with the pipelines of each that were updated since. It is asked, per hundred projects, since the oldest
-//! of the newest changes that are known of them (sorted by that, so that one that sleeps does not widen the window of one
-//! that is busy); those of which no pipeline is known are asked apart. The page is short, so that the complexity stays near
-//! a fifth of what GitLab allows, whatever the number of projects.
+//! `projects(ids)` with the pipelines of each that were updated since. A hundred projects share one window, which begins when
+//! the first of them was last read; they are dealt by that, so that one that is read rarely does not widen the window of
+//! those that are read often. The complexity stays near a fifth of what GitLab allows, whatever the number of projects.
 //!
 //! | seen | then |
 //! | --- | --- |
 //! | nothing else than is known | nothing is asked |
 //! | a known pipeline goes on in another state, or has passed without warnings | told at once |
-//! | a new one, one that failed, passed with warnings or was canceled | read by REST, for author, message and reason |
-//! | more changes than fit on the page, a project that it does not tell of | read by REST |
+//! | a new one, one that failed, passed with warnings or was canceled | to be read by REST, for author, message and reason |
+//! | more changes than fit on the page, a project that it does not tell of | to be read by REST |
 //! | other activity in the project (which GitLab writes down once an hour) | its default branch is read |
+//!
+//! What is to be read is said by [`Extent::Moved`]; the schedule decides when, and reads the whole.
 //!
 //! What it cannot see: commits without a pipeline until that activity is written down, and what was deleted. That is found
 //! when the whole state is read, now and then ([`connector::HeadsAsk::full`]). Servers whose lists of pipelines know no
@@ -39,22 +40,18 @@ pub(crate) const DIALECT: Dialect =
 pub(crate) const WORTH_A_QUESTION: usize = 2;
 /// Changed pipelines of one project that are asked for.
 const PIPELINES: usize = 20;
-/// How far the window reaches back before the last known change: transactions end in another order than they write.
-const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
+/// How far the window reaches back before the last reading: clocks differ, and transactions end in another order than
+/// they write.
+const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether a question about many may do for this one.
 pub(crate) fn fits(ask: &HeadsAsk) -> bool {
-    !ask.full && !ask.project.ci_disabled && number(ask).is_some()
+    !ask.full && !ask.project.ci_disabled && ask.known_at.is_some() && number(ask).is_some()
 }
 
 /// A project's number; whatever else stands for one is asked by REST.
 fn number(ask: &HeadsAsk) -> Option<u64> {
     ask.project.key.id.as_str().parse().ok()
-}
-
-/// When the last known change of a project's pipelines was.
-pub(crate) fn last_change(ask: &HeadsAsk) -> Option<Timestamp> {
-    ask.known.iter().filter_map(|run| run.updated_at).max()
 }
 
 const QUERY: &str = "query Moved($ids: [ID!], $first: Int, $page: Int, $since: Time) {
@@ -68,7 +65,7 @@ const QUERY: &str = "query Moved($ids: [ID!], $first: Int, $page: Int, $since: T
 pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
     let ids: Vec<String> =
         asks.iter().filter_map(number).map(|n| format!("gid://gitlab/Project/{n}")).collect();
-    let since = asks.iter().map(last_change).min().flatten();
+    let since = asks.iter().filter_map(|ask| ask.known_at).min();
     let since = since.map(|since| since.saturating_sub(OVERLAP).unwrap_or(since).to_string());
     (QUERY.to_owned(), json!({ "ids": ids, "first": ids.len(), "page": PIPELINES, "since": since }))
 }
@@ -163,7 +160,7 @@ pub(crate) enum Verdict {
     /// These pipelines moved, if any. With the activity that is new, if any: the default branch may have moved.
     News { pipelines: Vec<Pipeline>, activity: Option<Timestamp> },
     /// REST has to tell.
-    Read,
+    Read { activity: Option<Timestamp> },
 }
 
 /// Compares a row with what is known.
@@ -171,14 +168,19 @@ pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
     let news = if row.pipelines.page.more || lacks_details(ask) { None } else { moved(ask, row) };
     match news {
         Some(pipelines) => {
-            let activity = row.last_activity_at.filter(|at| Some(*at) > ask.project.last_activity_at);
+            let activity = newer(ask, row);
             // A branch that could not be read is asked for again.
             let headless = ask.project.default_branch.is_some() && ask.known_head.is_none();
             let activity = activity.or(ask.project.last_activity_at.filter(|_| headless));
             Verdict::News { pipelines, activity }
         }
-        None => Verdict::Read,
+        None => Verdict::Read { activity: newer(ask, row) },
     }
+}
+
+/// The project's last activity, where that is news.
+fn newer(ask: &HeadsAsk, row: &Row) -> Option<Timestamp> {
+    row.last_activity_at.filter(|at| Some(*at) > ask.project.last_activity_at)
 }
 
 /// The known pipelines that are in another state now; `None` when there is more than that.
@@ -240,6 +242,11 @@ fn lacks_details(ask: &HeadsAsk) -> bool {
 /// News as the contract has them.
 pub(crate) fn heads(pipelines: Vec<Pipeline>, activity: Option<Timestamp>) -> Heads {
     Heads { extent: Extent::News, pipelines, last_activity_at: activity, ..Heads::default() }
+}
+
+/// That the whole is to be read.
+pub(crate) fn moved_on(activity: Option<Timestamp>) -> Heads {
+    Heads { extent: Extent::Moved, last_activity_at: activity, ..Heads::default() }
 }
 
 /// The same question, of a project that was active then.

@@ -31,51 +31,49 @@ pub(crate) fn branch_heads<'a>(
     if !gitlab.batch.is_there() || many.len() < batch::WORTH_A_QUESTION {
         each.append(&mut many);
     }
-    // What sleeps apart from what is busy, and what has no pipeline apart from both.
-    many.sort_by_cached_key(|ask| std::cmp::Reverse(batch::last_change(ask)));
-    let (with, without): (Vec<_>, Vec<_>) =
-        many.into_iter().partition(|ask| batch::last_change(ask).is_some());
-    let told = |asks| {
-        let answers = gitlab.batch.ask_all(asks, batch::question);
-        answers.flat_map(|(asks, answer): (Vec<_>, Option<Answer<Told>>)| {
-            stream::iter(Told::dealt(asks, answer))
-        })
-    };
-    stream::iter(each.into_iter().map(|ask| (ask, None)))
-        .chain(told(with))
-        .chain(told(without))
-        .map(move |(ask, row)| {
+    // Those that were read last share a window.
+    many.sort_by_key(|ask| std::cmp::Reverse(ask.known_at));
+    let told = gitlab
+        .batch
+        .ask_all(many, batch::question)
+        .flat_map(|(asks, answer): (Vec<_>, Option<Answer<Told>>)| stream::iter(Told::dealt(asks, answer)));
+    let read = stream::iter(each)
+        .map(move |ask| {
             Box::pin(async move {
-                let key = ask.project.key.clone();
-                (key, told_or_read(gitlab, ask, row).await)
+                let heads = read(gitlab, &ask).await;
+                (ask.project.key.clone(), heads)
             })
         })
-        .buffer_unordered(PROJECTS_AT_ONCE)
-        .boxed()
+        .buffer_unordered(PROJECTS_AT_ONCE);
+    let judged = told
+        .map(move |(ask, row)| {
+            Box::pin(async move {
+                let heads = judged(gitlab, &ask, row).await;
+                (ask.project.key.clone(), heads)
+            })
+        })
+        .buffer_unordered(PROJECTS_AT_ONCE);
+    read.chain(judged).boxed()
 }
 
-/// What a question about many told, or what REST does where that is not enough.
-async fn told_or_read(gitlab: &GitLab, ask: HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
-    let Some(row) = row else { return read(gitlab, &ask).await };
-    let informed = batch::informed(&ask, &row);
-    match batch::judge(&ask, &row) {
-        Verdict::News { pipelines, activity } => {
-            let mut heads = batch::heads(pipelines, activity);
-            if activity.is_some() {
-                match read_default(gitlab, &HeadsAsk { known_head: None, ..informed }).await {
-                    Ok(head) => heads.default_branch = head,
-                    Err(e) if e.concerns_source() => return Err(e),
-                    // It is asked for again, since the activity stays new.
-                    Err(_) => heads.last_activity_at = None,
-                }
-            }
-            Ok(heads)
-        }
-        Verdict::Read => {
-            let heads = read(gitlab, &informed).await?;
-            Ok(Heads { last_activity_at: informed.project.last_activity_at, ..heads })
+/// What a question about many told of one of them.
+async fn judged(gitlab: &GitLab, ask: &HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
+    let Some(row) = row else { return Ok(batch::moved_on(None)) };
+    let (pipelines, activity) = match batch::judge(ask, &row) {
+        Verdict::Read { activity } => return Ok(batch::moved_on(activity)),
+        Verdict::News { pipelines, activity } => (pipelines, activity),
+    };
+    let mut heads = batch::heads(pipelines, activity);
+    if activity.is_some() {
+        let informed = HeadsAsk { known_head: None, ..batch::informed(ask, &row) };
+        match read_default(gitlab, &informed).await {
+            Ok(head) => heads.default_branch = head,
+            Err(e) if e.concerns_source() => return Err(e),
+            // It is asked for again, since the activity stays new.
+            Err(_) => heads.last_activity_at = None,
         }
     }
+    Ok(heads)
 }
 
 /// Reads one project.

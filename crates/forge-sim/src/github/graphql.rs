@@ -8,7 +8,7 @@ use super::json::{event, node, status};
 use crate::access::{Caller, Reading};
 use crate::face::seconds;
 use crate::graphql::{Args, Got, Node, Question, Schema, answer, points};
-use crate::world::{Branch, Commit, Pipeline, Project, Shape, World};
+use crate::world::{Branch, Commit, Pipeline, Project, Shape, Workflow, World};
 
 /// What is published, cut.
 const SCHEMA: &str = include_str!("schema.graphql");
@@ -119,6 +119,7 @@ fn reference<'a>(project: &'a Project, branch: &'a Branch) -> Node<'a> {
 fn of_commit<'a>(project: &'a Project, commit: &'a Commit) -> Node<'a> {
     Node::new("Commit", move |field, args| match field {
         "oid" => Got::Leaf(json!(commit.sha)),
+        "author" | "committer" => Got::One(actor(commit)),
         "abbreviatedOid" => Got::Leaf(json!(commit.sha[..7])),
         "message" | "messageHeadline" => Got::Leaf(json!(commit.title)),
         "committedDate" | "authoredDate" => Got::Leaf(json!(seconds(commit.at))),
@@ -168,13 +169,39 @@ fn suite<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
 fn workflow_run<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
     let path = format!("/{}/actions/runs/{}", project.full_path(), FIRST_RUN + run.id);
     Node::new("WorkflowRun", move |field, _| {
+        if field == "workflow" {
+            return Got::node(project.workflows.get(run.workflow).map(workflow));
+        }
         Got::Leaf(match field {
             "databaseId" => json!(FIRST_RUN + run.id),
             "resourcePath" => json!(path),
             "runNumber" => json!(run.workflow_number),
             "event" => json!(event(run)),
+            "url" => json!(format!("https://github.com{path}")),
             "createdAt" => json!(seconds(run.created_at)),
             "updatedAt" => json!(seconds(run.updated_at)),
+            _ => Value::Null,
+        })
+    })
+}
+
+fn workflow(of: &Workflow) -> Node<'_> {
+    Node::new("Workflow", move |field, _| {
+        Got::Leaf(match field {
+            "databaseId" => json!(of.native_id),
+            "name" => json!(of.name),
+            _ => Value::Null,
+        })
+    })
+}
+
+fn actor(commit: &Commit) -> Node<'_> {
+    let person = commit.author.person();
+    Node::new("GitActor", move |field, _| {
+        Got::Leaf(match field {
+            "name" => json!(person.name),
+            "avatarUrl" => json!(format!("https://avatars.githubusercontent.com/u/{}", commit.author.0)),
+            "date" => json!(seconds(commit.at)),
             _ => Value::Null,
         })
     })

@@ -25,7 +25,7 @@ pub use app::{APP_ID, APP_KEY, APP_KEY_PKCS8, Installation};
 /// GitHub.
 pub const FACE: FaceId = FaceId("github");
 /// GitHub's run ids lie above 2^33.
-pub(crate) const FIRST_RUN: u64 = 9_000_000_000;
+pub const FIRST_RUN: u64 = 9_000_000_000;
 /// … and job ids above that.
 pub(crate) const FIRST_JOB: u64 = 30_000_000_000;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);

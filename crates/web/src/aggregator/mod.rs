@@ -12,12 +12,14 @@ use std::time::Duration;
 use api::v1;
 use domain::Clock;
 use tokio::sync::{broadcast, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Response, Status};
 
 pub(crate) use link::{Change, Feeds, LinkState, Phase};
 pub(crate) use version::Version;
 
+use crate::metrics::Metrics;
+use crate::request_id::carry;
 use link::Link;
 use people::People;
 
@@ -62,6 +64,7 @@ pub(crate) enum Patience {
 pub(crate) struct Aggregator {
     client: api::Client,
     link: Arc<Link>,
+    metrics: Arc<Metrics>,
     show_people: bool,
 }
 
@@ -73,7 +76,12 @@ impl Aggregator {
         clock: Arc<dyn Clock>,
         show_people: bool,
     ) -> Self {
-        Self { client, link: Arc::new(Link::new(address, clock)), show_people }
+        Self { client, link: Arc::new(Link::new(address, clock)), metrics: Arc::default(), show_people }
+    }
+
+    /// What is counted of the questions, and of all else.
+    pub(crate) const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Keeps the link for ever.
@@ -110,7 +118,12 @@ impl Aggregator {
 
     /// Asks, and asks once more when the connection broke: every question here is idempotent (a delivery
     /// that was taken is known when it comes again).
-    async fn ask<T: People, F, Fut>(&self, patience: Patience, call: F) -> Result<T, AskError>
+    async fn ask<T: People, F, Fut>(
+        &self,
+        method: &'static str,
+        patience: Patience,
+        call: F,
+    ) -> Result<T, AskError>
     where
         F: Fn(api::Client) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
@@ -123,7 +136,12 @@ impl Aggregator {
                     Patience::HaveLastGood if self.state().connected() => {}
                     Patience::HaveLastGood => return Err(AskError::Away("no connection".to_owned())),
                 }
-                match call(self.client.clone()).await.map_err(|status| error(&status)) {
+                let begun = Instant::now();
+                // On the heap: a page asks several questions at once.
+                let answer = Box::pin(call(self.client.clone())).await;
+                let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
+                self.metrics.question(method, code, begun.elapsed());
+                match answer.map_err(|status| error(&status)) {
                     Err(AskError::Away(_)) if !retried => retried = true,
                     answer => return answer,
                 }
@@ -174,9 +192,9 @@ macro_rules! questions {
                 patience: Patience,
                 request: v1::$request,
             ) -> Result<v1::$response, AskError> {
-                self.ask(patience, |mut client| {
+                self.ask(stringify!($name), patience, |mut client| {
                     let request = request.clone();
-                    async move { client.$name(request).await }
+                    async move { client.$name(carry(request)).await }
                 })
                 .await
             })+
@@ -187,6 +205,7 @@ macro_rules! questions {
 questions! {
     list_projects: ListProjectsRequest => ListProjectsResponse,
     get_project: GetProjectRequest => GetProjectResponse,
+    explain_project: ExplainProjectRequest => ExplainProjectResponse,
     list_pipelines: ListPipelinesRequest => ListPipelinesResponse,
     get_pipeline: GetPipelineRequest => GetPipelineResponse,
     get_job_log: GetJobLogRequest => GetJobLogResponse,

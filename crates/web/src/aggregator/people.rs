@@ -39,6 +39,7 @@ people_in! {
     Row: branch;
     ListProjectsResponse: rows, sources;
     GetProjectResponse: row, source;
+    ExplainProjectResponse: row, source;
     ListPipelinesResponse: pipelines;
     GetPipelineResponse: pipeline, source;
     ListBranchesResponse: branches;

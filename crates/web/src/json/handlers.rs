@@ -10,7 +10,9 @@ use http::{HeaderMap, header};
 use prost::Message as _;
 use serde::Serialize;
 
-use super::items::{self, Branch, Issue, Job, List, Log, Me, MergeRequest, Pipeline, Project, Source};
+use super::explain::Explanation;
+use super::items::{self, Branch, Issue, Job, List, Log, Me, MergeRequest, Pipeline, Project};
+use super::sources::{Source, source_state};
 use crate::aggregator::{AskError, Feeds, Patience, Version};
 use crate::app::App;
 use crate::asks;
@@ -92,6 +94,26 @@ pub(super) async fn project(
         let project = a.row.as_ref().and_then(Project::of);
         let project = project.ok_or_else(|| AskError::Fault("a project without its data".to_owned()))?;
         material(a.version, Reuse::WhileVersionStands, a.encoded_len(), &project)
+    })
+}
+
+pub(super) async fn explain(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Segments((source, id)): ProjectPath,
+) -> Answer {
+    let key = params::key(&source, &id)?;
+    answer!(app, headers, project_address(&key, "/explain"), async |patience| {
+        let request = v1::ExplainProjectRequest { key: Some((&key).into()) };
+        let a = app.aggregator.explain_project(patience, request).await?;
+        if let Some(canonical) = asks::moved(&key, a.key.as_ref()) {
+            return Err(Failure::redirect(project_address(&canonical, "/explain")).into());
+        }
+        let explanation = Explanation::of(&a);
+        let explanation =
+            explanation.ok_or_else(|| AskError::Fault("a project without its data".to_owned()))?;
+        // When it is asked changes without a version.
+        material(a.version, Reuse::Briefly, a.encoded_len(), &explanation)
     })
 }
 
@@ -389,7 +411,7 @@ pub(super) async fn sources(State(app): State<App>, headers: HeaderMap, raw: Raw
             has(&[Some(source.name.as_str()), Some(source.url.as_str())], &query.q)
                 && one_of(&query.sources, &source.name)
                 && one_of(&query.platforms, &source.platform)
-                && one_of(&query.statuses, items::source_state(source.state()).unwrap_or_default())
+                && one_of(&query.statuses, source_state(source.state()).unwrap_or_default())
         };
         let mut sources: Vec<_> = a.sources.iter().filter(matches).collect();
         sort(&mut sources, &query.sort, |word, a, b| match word {
@@ -399,7 +421,9 @@ pub(super) async fn sources(State(app): State<App>, headers: HeaderMap, raw: Raw
             _ => Ordering::Equal,
         });
         let loading = a.sources.iter().any(|s| s.state() == v1::SourceState::Loading);
-        let list = page_of(&sources, &query, a.version, loading, |source| Source::from(*source));
+        let mut list = page_of(&sources, &query, a.version, loading, |source| Source::from(*source));
+        let history = a.history.as_ref().and_then(|h| h.error.as_deref());
+        list.problems.extend(history.map(|error| format!("History is not written: {error}")));
         // Budgets move without a version.
         material(a.version, Reuse::Briefly, a.encoded_len(), &list)
     })

@@ -152,41 +152,6 @@ pub(crate) struct Me<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Source<'a> {
-    name: &'a str,
-    platform: &'a str,
-    url: Option<&'a str>,
-    state: Option<&'static str>,
-    error: Option<&'a str>,
-    last_success_at: Option<String>,
-    projects: u32,
-    budget: Option<Budget>,
-    requests_last_hour: u64,
-    webhooks: Option<Webhooks<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Webhooks<'a> {
-    last_at: Option<String>,
-    last_kind: Option<&'a str>,
-    accepted: u64,
-    duplicate: u64,
-    ignored: u64,
-    forged: u64,
-    malformed: u64,
-    too_large: u64,
-    last_refused_at: Option<String>,
-    last_refusal: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Budget {
-    limit: u64,
-    remaining: u64,
-    reset_at: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
 pub(crate) struct Log<'a> {
     text: Option<&'a str>,
     truncated: bool,
@@ -198,35 +163,35 @@ pub(crate) fn version(v: Option<v1::Version>) -> Option<String> {
     v.map(|v| Version::from(v).to_string())
 }
 
-fn time(at: Option<&prost_types::Timestamp>) -> Option<String> {
+pub(super) fn time(at: Option<&prost_types::Timestamp>) -> Option<String> {
     at.and_then(api::timestamp_back).map(|at| at.to_string())
 }
 
-fn seconds(d: Option<&prost_types::Duration>) -> Option<f64> {
+pub(super) fn seconds(d: Option<&prost_types::Duration>) -> Option<f64> {
     d.and_then(api::duration_back).as_ref().map(Duration::as_secs_f64)
 }
 
 /// Nothing is as good as not known.
-fn text(text: &str) -> Option<&str> {
+pub(super) fn text(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
 /// Scripts follow links too: only what a browser may open.
-fn link(url: Option<&String>) -> Option<&str> {
+pub(super) fn link(url: Option<&String>) -> Option<&str> {
     url.map(String::as_str).filter(|url| {
         ["http://", "https://"].iter().any(|s| url.get(..s.len()).is_some_and(|p| p.eq_ignore_ascii_case(s)))
     })
 }
 
-fn outcome(state: Option<&v1::BranchState>) -> Option<&'static str> {
+pub(super) fn outcome(state: Option<&v1::BranchState>) -> Option<&'static str> {
     state.and_then(|s| s.outcome().known()).map(domain::Outcome::as_str)
 }
 
-fn activity(state: Option<&v1::BranchState>) -> Option<&'static str> {
+pub(super) fn activity(state: Option<&v1::BranchState>) -> Option<&'static str> {
     state.and_then(|s| s.activity().known()).map(domain::Activity::as_str)
 }
 
-fn status(status: v1::Status) -> &'static str {
+pub(super) fn status(status: v1::Status) -> &'static str {
     status.known().unwrap_or(domain::Status::Unknown).as_str()
 }
 
@@ -388,55 +353,6 @@ impl<'a> From<&'a v1::CurrentUser> for Me<'a> {
             login: person.and_then(|p| p.login.as_deref()),
             avatar_url: link(person.and_then(|p| p.avatar_url.as_ref())),
             error: u.error.as_deref(),
-        }
-    }
-}
-
-/// The contract's word; a source that is read for the first time has none yet.
-pub(crate) fn source_state(state: v1::SourceState) -> Option<&'static str> {
-    match state {
-        v1::SourceState::Unspecified | v1::SourceState::Loading => None,
-        v1::SourceState::Ok => Some("ok"),
-        v1::SourceState::Limited => Some("limited"),
-        v1::SourceState::Failing => Some("failing"),
-        v1::SourceState::Down => Some("down"),
-    }
-}
-
-impl<'a> From<&'a v1::Source> for Source<'a> {
-    fn from(s: &'a v1::Source) -> Self {
-        Self {
-            name: &s.name,
-            platform: &s.platform,
-            url: text(&s.url),
-            state: source_state(s.state()),
-            error: s.error.as_deref(),
-            last_success_at: time(s.last_success_at.as_ref()),
-            projects: s.projects,
-            budget: s.budget.as_ref().map(|b| Budget {
-                limit: b.limit,
-                remaining: b.remaining,
-                reset_at: time(b.reset_at.as_ref()),
-            }),
-            requests_last_hour: s.requests_last_hour,
-            webhooks: s.webhooks.as_ref().map(Into::into),
-        }
-    }
-}
-
-impl<'a> From<&'a v1::Webhooks> for Webhooks<'a> {
-    fn from(w: &'a v1::Webhooks) -> Self {
-        Self {
-            last_at: time(w.last_at.as_ref()),
-            last_kind: w.last_kind.as_deref(),
-            accepted: w.accepted,
-            duplicate: w.duplicate,
-            ignored: w.ignored,
-            forged: w.forged,
-            malformed: w.malformed,
-            too_large: w.too_large,
-            last_refused_at: time(w.last_refused_at.as_ref()),
-            last_refusal: w.last_refusal.as_deref(),
         }
     }
 }

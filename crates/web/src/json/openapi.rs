@@ -12,6 +12,8 @@ enum Is {
     Text,
     Time,
     Seconds,
+    /// With a fraction, 0 or more.
+    Number,
     Whole,
     Bool,
     Word(&'static [&'static str]),
@@ -23,7 +25,7 @@ enum Is {
     Texts,
 }
 
-use Is::{Bool, Many, One, Seconds, Text, Texts, Time, Whole, Word};
+use Is::{Bool, Many, Number, One, Seconds, Text, Texts, Time, Whole, Word};
 
 /// Name, type, whether it may be null, what it says.
 type Field = (&'static str, Is, bool, &'static str);
@@ -33,6 +35,9 @@ const SET: bool = false;
 
 const OUTCOMES: Is = Word(&["success", "warning", "failed", "canceled", "skipped", "unknown"]);
 const ACTIVITIES: Is = Word(&["queued", "running"]);
+const WHYS: Is =
+    Word(&["new", "webhook", "looked_at", "moved", "failed", "running", "active", "dormant", "never"]);
+const SOURCE_STATES: Is = Word(&["ok", "limited", "failing", "down"]);
 const STATUSES: Is =
     Word(&["queued", "running", "success", "warning", "failed", "canceled", "skipped", "manual", "unknown"]);
 
@@ -179,18 +184,116 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("name", Text, SET, "as configured"),
             ("platform", Text, SET, "id of the platform"),
             ("url", Text, NULL, ""),
-            (
-                "state",
-                Word(&["ok", "limited", "failing", "down"]),
-                NULL,
-                "null: it is read for the first time",
-            ),
+            ("state", SOURCE_STATES, NULL, "null: it is read for the first time"),
             ("error", Text, NULL, "why, in words"),
+            ("failing_since", Time, NULL, "since when it is not ok"),
+            ("next_try_at", Time, NULL, "when it is tried again"),
             ("last_success_at", Time, NULL, ""),
             ("projects", Whole, SET, "how many it has"),
             ("budget", One("Budget"), NULL, "what the platform still allows"),
             ("requests_last_hour", Whole, SET, ""),
+            (
+                "not_modified_share",
+                Number,
+                NULL,
+                "of the last hour's requests that were answered 304, 0 to 1; null: none was made",
+            ),
+            ("schedule", One("SourceSchedule"), NULL, "what is due; null: it is not asked"),
+            ("batching", One("Batching"), NULL, "many projects are asked about at once; null: they are not"),
+            ("endpoints", Many("Endpoint"), SET, "what it was asked, by endpoint"),
+            ("sends_webhooks", Bool, SET, "its platform sends webhooks that are understood"),
             ("webhooks", One("Webhooks"), NULL, "how they fare since the start; null: it takes none"),
+        ],
+    ),
+    (
+        "SourceSchedule",
+        &[
+            ("projects", Whole, SET, "that are asked at all"),
+            ("due", Whole, SET, "of these, due now"),
+            ("unread", Whole, SET, "of these, never asked yet"),
+            ("next_at", Time, NULL, "when the most pressing is due"),
+            ("stretch", Number, SET, "how much longer than meant a project waits for the limit; 1: as meant"),
+            ("active_every_seconds", Seconds, NULL, "how often an active project is meant to be asked"),
+            ("age_median_seconds", Seconds, NULL, "age of what is shown, since it was last confirmed"),
+            ("age_worst_seconds", Seconds, NULL, "the oldest"),
+            ("webhooks_alive", Bool, SET, "webhooks prove alive, so that polling slows"),
+            ("paused_until", Time, NULL, "it is left alone until then"),
+            ("failures", Whole, SET, "in a row, that made it be left alone"),
+        ],
+    ),
+    (
+        "Batching",
+        &[
+            ("per_request", Whole, SET, "projects that one request asks about"),
+            ("cost", Whole, SET, "of the budget, for one such request"),
+            ("budget", One("Budget"), NULL, "null: they are paid from the source's own"),
+        ],
+    ),
+    (
+        "Endpoint",
+        &[
+            ("endpoint", Text, SET, "method and path, ids left out"),
+            ("requests", Whole, SET, "since the start"),
+            ("not_modified", Whole, SET, "of these, answered 304"),
+            ("failed", Whole, SET, "of these, without an answer, or with 4xx or 5xx"),
+            ("waited_seconds", Seconds, NULL, "for the heads of their answers, summed up"),
+            ("requests_last_hour", Whole, SET, ""),
+            ("not_modified_last_hour", Whole, SET, ""),
+        ],
+    ),
+    (
+        "Explanation",
+        &[
+            ("source", Text, SET, "name of the source"),
+            ("platform", Text, SET, "id of the platform"),
+            ("id", Text, SET, "the platform's own id"),
+            ("name", Text, SET, "full name"),
+            ("url", Text, NULL, "on the platform"),
+            ("branch", Text, NULL, "whose runs decide"),
+            ("outcome", OUTCOMES, NULL, "of what last completed; null: nothing yet"),
+            ("activity", ACTIVITIES, NULL, "what goes on now"),
+            ("problem", Text, NULL, "why it has no data, in words"),
+            ("reasons", Many("Reason"), SET, "the runs that decided, and those that had no say"),
+            ("schedule", One("Schedule"), NULL, "null: nobody asks its source"),
+            ("source_state", SOURCE_STATES, NULL, "null: it is read for the first time"),
+            ("source_error", Text, NULL, "why, in words"),
+        ],
+    ),
+    (
+        "Reason",
+        &[
+            ("pipeline_id", Text, SET, "the platform's id of the run"),
+            ("number", Whole, NULL, "as people call it"),
+            ("workflow", Text, NULL, ""),
+            ("decided", Bool, SET, "it had a say"),
+            ("outcome", OUTCOMES, NULL, "what it said"),
+            ("left_out", Text, NULL, "why it had no say, in a word"),
+            ("left_out_text", Text, NULL, "and in words"),
+            ("url", Text, NULL, "on the platform"),
+        ],
+    ),
+    (
+        "Schedule",
+        &[
+            ("why", WHYS, SET, "why it is asked when it is"),
+            ("why_text", Text, SET, "in words"),
+            ("every_seconds", Seconds, NULL, "how often that is"),
+            ("asked_at", Time, NULL, "when the last question was sent; null: never"),
+            ("whole_at", Time, NULL, "when its whole state was, where it is asked for news otherwise"),
+            (
+                "answer",
+                Word(&["changed", "unchanged", "moved", "failed"]),
+                NULL,
+                "moved: only its whole state tells what; null: nothing was asked yet",
+            ),
+            ("failure", Text, NULL, "why it failed, in words"),
+            ("due_at", Time, NULL, "null: never"),
+            ("reading", Bool, SET, "it is being asked now"),
+            ("told_by_listing", Bool, SET, "its state comes with the listing of all projects"),
+            ("webhook_at", Time, NULL, "its last webhook"),
+            ("hooked", Bool, SET, "webhooks are relied upon, so that it is asked less often"),
+            ("paused_until", Time, NULL, "its source is left alone until then"),
+            ("stretch", Number, SET, "how much longer than meant everything takes; 1: as meant"),
         ],
     ),
     (
@@ -214,6 +317,7 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("limit", Whole, SET, ""),
             ("remaining", Whole, SET, ""),
             ("reset_at", Time, NULL, "when it is full again"),
+            ("window_seconds", Seconds, NULL, "that the limit is for"),
         ],
     ),
     (
@@ -226,12 +330,22 @@ const SCHEMAS: &[(&str, &[Field])] = &[
         ],
     ),
     (
+        "Session",
+        &[
+            ("name", Text, NULL, "of the user, token:NAME of a script; null: nobody has signed in"),
+            ("groups", Texts, SET, "of the user"),
+            ("by", Word(&["session", "password", "token", "proxy"]), NULL, "what was shown"),
+            ("expires_at", Time, NULL, "of a session that is not used until then, or of a token"),
+        ],
+    ),
+    (
         "Problem",
         &[
             ("type", Text, SET, "RFC 9457"),
             ("title", Text, SET, ""),
             ("status", Whole, SET, "the HTTP status"),
             ("detail", Text, SET, ""),
+            ("request_id", Text, SET, "by which the logs know the request"),
         ],
     ),
 ];
@@ -263,7 +377,12 @@ pub(crate) fn document(base: &str) -> Value {
                     "content": { "application/problem+json": { "schema": reference("Problem") } },
                 },
             },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "password": { "type": "http", "scheme": "basic" },
+            },
         },
+        "security": [{ "token": [] }, { "password": [] }, {}],
     })
 }
 
@@ -276,7 +395,7 @@ fn type_of(is: Is, null: bool) -> Value {
     match is {
         Text => json!({ "type": simple("string") }),
         Time => json!({ "type": simple("string"), "format": "date-time" }),
-        Seconds => json!({ "type": simple("number"), "minimum": 0 }),
+        Seconds | Number => json!({ "type": simple("number"), "minimum": 0 }),
         Whole => json!({ "type": simple("integer"), "minimum": 0 }),
         Bool => json!({ "type": simple("boolean") }),
         Word(words) => {

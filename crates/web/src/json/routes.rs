@@ -4,6 +4,7 @@
 use axum::routing::{MethodRouter, get};
 
 use super::handlers as h;
+use super::session::session;
 use crate::app::App;
 use crate::params::{self, Words};
 
@@ -40,6 +41,12 @@ pub(crate) fn routes() -> Vec<Route> {
             "Projects with their state.",
         ),
         route("/projects/{source}/{id}", get(h::project), Answer::One("Project"), "One project."),
+        route(
+            "/projects/{source}/{id}/explain",
+            get(h::explain),
+            Answer::One("Explanation"),
+            "Why a project has its colour, when it was last asked, and when it is due next and why then.",
+        ),
         route(
             "/projects/{source}/{id}/pipelines",
             get(h::project_pipelines),
@@ -101,6 +108,7 @@ pub(crate) fn routes() -> Vec<Route> {
             "Open issues of all projects that are alive.",
         ),
         route("/me", get(h::me), list("Me", &params::ME), "Whose the tokens of the sources are."),
+        route("/session", get(session), Answer::One("Session"), "Who you are here."),
         route("/pipelines", get(h::pipelines), list("Pipeline", &params::PIPELINES), "Runs of all projects."),
         route("/branches", get(h::branches), list("Branch", &params::BRANCHES), "Branches of all projects."),
         route(

@@ -8,8 +8,10 @@ use std::time::Duration;
 use api::v1;
 use jiff::Timestamp;
 
+mod asked;
 mod axis;
 mod banner;
+mod door;
 mod error;
 pub mod format;
 mod headline;
@@ -23,6 +25,7 @@ mod project;
 mod query;
 mod row;
 mod shell;
+mod sources;
 
 pub use query::{DEFAULT_PER_PAGE, ListQuery};
 
@@ -107,6 +110,17 @@ pub struct Ctx<'a> {
     pub nav: Nav,
     /// The board's version, `epoch.sequence`; what the browser compares with events.
     pub version: Option<String>,
+    /// Who may look. The same for everybody who sees the page: it is drawn once for all of them.
+    pub door: Door,
+}
+
+/// Who may look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Door {
+    /// Other machines can reach it, nobody has to sign in, and nobody has said that this is meant.
+    pub wide_open: bool,
+    /// People sign in on a page of ours, and so can sign out.
+    pub sign_out: bool,
 }
 
 /// A page that says what went wrong.
@@ -120,6 +134,40 @@ pub struct ErrorPage<'a> {
     pub text: &'a str,
     /// What to do about it, where there is something.
     pub hint: Option<&'a str>,
+    /// By which the logs know the request.
+    pub request_id: Option<&'a str>,
+}
+
+/// The page to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn<'a> {
+    /// The form.
+    Form {
+        /// What was typed before.
+        user: &'a str,
+        /// Where to go then, below the base path.
+        next: &'a str,
+        /// Why it is shown again.
+        problem: Option<&'a str>,
+    },
+    /// No form: what is typed here could be read on its way.
+    Insecure,
+}
+
+/// The page to sign in, `/sign-in`. `base` is `server.base_path` as in [`Ctx`], `site` is `ui.title`.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn sign_in(base: &str, site: &str, shown: &SignIn<'_>) -> Result<String, askama::Error> {
+    door::sign_in(base, site, shown)
+}
+
+/// As [`error`], for somebody who has not signed in: it names nothing that is configured.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn refusal(base: &str, site: &str, page: &ErrorPage<'_>) -> Result<String, askama::Error> {
+    door::refusal(base, site, page)
 }
 
 /// The overview, `/`.
@@ -158,6 +206,19 @@ pub fn issues(
     lists::issues(ctx, query, answer)
 }
 
+/// The configured sources: how they are, what is left of their limits, what is due. `/sources`. `webhooks` is where they are
+/// sent, without the source's name at its end.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn sources(
+    ctx: &Ctx<'_>,
+    webhooks: &str,
+    answer: &v1::ListSourcesResponse,
+) -> Result<String, askama::Error> {
+    sources::render(ctx, webhooks, answer)
+}
+
 /// What the page of a project shows.
 #[derive(Debug, Clone, Default)]
 pub struct OfProject {
@@ -169,6 +230,8 @@ pub struct OfProject {
     pub pipelines: v1::ListPipelinesResponse,
     /// Its last touched merge requests, where its platform has any.
     pub merge_requests: Option<v1::ListMergeRequestsResponse>,
+    /// When it is asked, and why then.
+    pub schedule: Option<v1::Schedule>,
 }
 
 /// One project, `/projects/{source}/{id}`. `query` filters and pages the runs.

@@ -3,6 +3,7 @@
 use api::{duration_back, timestamp_back, v1};
 use askama::Template;
 
+use super::asked::Asked;
 use super::banner::Banner;
 use super::headline::Favicon;
 use super::item::Item;
@@ -30,6 +31,7 @@ struct Page<'a> {
     visibility: Option<String>,
     row: Row,
     reasons: Vec<Why>,
+    asked: Option<Asked>,
     history: Option<History>,
     filters: Vec<MenuItem>,
     branch_menu: Option<Menu>,
@@ -204,7 +206,7 @@ impl History {
 }
 
 pub(super) fn render(ctx: &Ctx<'_>, query: &ListQuery, shown: &OfProject) -> Result<String, askama::Error> {
-    let OfProject { project: answer, branches, pipelines, merge_requests } = shown;
+    let OfProject { project: answer, branches, pipelines, merge_requests, schedule } = shown;
     let line = answer.row.clone().unwrap_or_default();
     let project = line.project.clone().unwrap_or_default();
     let key = project.key.clone().or_else(|| answer.key.clone()).unwrap_or_default();
@@ -247,6 +249,7 @@ pub(super) fn render(ctx: &Ctx<'_>, query: &ListQuery, shown: &OfProject) -> Res
         visibility: project.visibility.clone(),
         row: Row::new(ctx, &line, source),
         reasons: state.reasons.iter().map(|r| Why::new(ctx, &key, r, word)).collect(),
+        asked: schedule.as_ref().map(|schedule| Asked::new(ctx, schedule)),
         history: History::new(ctx, &key, &state),
         filters: filters(query, &here),
         branch_menu: branch_menu(query, branches, &here),

@@ -2,7 +2,7 @@
 
 use super::headline::Favicon;
 use super::parts::{Icon, When};
-use super::{Ctx, ListQuery, Live, format};
+use super::{Ctx, Door, ListQuery, Live, format};
 
 /// The frame of a page; `templates/base.html` writes it.
 #[derive(Debug)]
@@ -31,8 +31,10 @@ pub(super) struct Shell<'a> {
     /// How many runs go on, where the page knows.
     pub(super) running: Option<String>,
     pub(super) pages: Vec<PageLink>,
-    /// What alters the page beside the board: `both`, `work`; empty for the board alone.
+    /// What alters the page beside the board: `both`, `work`, `figures` (which change all the time); empty for the board
+    /// alone.
     pub(super) feeds: &'static str,
+    pub(super) door: Door,
 }
 
 /// A page of the bar on top.
@@ -51,6 +53,7 @@ pub(super) enum At {
     Overview,
     MergeRequests,
     Issues,
+    Sources,
 }
 
 impl At {
@@ -59,6 +62,7 @@ impl At {
             Self::Overview => "/",
             Self::MergeRequests => "/merge-requests",
             Self::Issues => "/issues",
+            Self::Sources => "/sources",
         }
     }
 }
@@ -74,6 +78,7 @@ fn page_links(ctx: &Ctx<'_>) -> Vec<PageLink> {
     let mut links = vec![link(At::Overview, "overview", 'o')];
     links.extend(ctx.nav.merge_requests.as_deref().map(|word| link(At::MergeRequests, word, 'm')));
     links.extend(ctx.nav.issues.then(|| link(At::Issues, "issues", 'i')));
+    links.push(link(At::Sources, "sources", 's'));
     links
 }
 
@@ -115,7 +120,17 @@ impl<'a> Shell<'a> {
             running: None,
             pages: page_links(ctx),
             feeds: "",
+            door: ctx.door,
         }
+    }
+
+    /// The bar of a page that one does not search in.
+    pub(super) fn on(mut self, at: At) -> Self {
+        let here = format!("{}{}", self.base, at.path());
+        for page in &mut self.pages {
+            page.on = page.href == here;
+        }
+        self
     }
 
     /// The overview's own bar: its search keeps the other filters.
@@ -132,7 +147,7 @@ impl<'a> Shell<'a> {
             page.on = page.href == self.search;
         }
         self.finds = match at {
-            At::Overview => self.finds,
+            At::Overview | At::Sources => self.finds,
             At::MergeRequests | At::Issues => "Find a title, project, person",
         };
         self.q.clone_from(&query.q);

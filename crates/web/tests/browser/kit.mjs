@@ -65,7 +65,8 @@ export async function serve() {
       if (named) return html(await text(named[1]));
       if (answer) return html(await answer(url));
       return html(await text(shown));
-    } catch {
+    } catch (error) {
+      if (error.redirect) return response.writeHead(303, { location: error.redirect }).end();
       response.writeHead(404).end();
     }
   });

@@ -111,7 +111,7 @@ await each(await pages(), (name) => test(`${name}: axe finds nothing, nothing is
   await accessible(page);
 })));
 
-const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues"];
+const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues", "sources", "sources-down", "sources-odd", "sign-in", "sign-in-again", "sign-in-insecure", "refused", "overview-signed-in", "overview-wide-open"];
 await each([...inTheDark.map((name) => [name, "dark", 1280]), ...inTheDark.map((name) => [name, "light", 390])], ([name, colorScheme, width]) =>
   test(`${name}, ${colorScheme}, ${width} px: axe finds nothing`, () => withPage({ ...still, colorScheme, viewport: { width, height: 900 } }, async (page) => {
     await page.clock.setFixedTime(NOW);
@@ -324,6 +324,42 @@ await test("without JavaScript lists are filtered by links and one form", () => 
   assert.equal(new URL(page.url()).search, "?q=fees&mine=1&sort=status");
 }));
 
+await test("one signs in with the keyboard alone, and without JavaScript", () => withPage({ javaScriptEnabled: false }, async (page) => {
+  server.show("sign-in");
+  await page.goto(`${server.url}/sign-in?next=/x`);
+  assert.equal(await page.locator("*:focus").getAttribute("id"), "user");
+  await page.keyboard.type("ada");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("correct horse");
+  const [sent] = await Promise.all([page.waitForRequest((r) => r.method() === "POST"), page.keyboard.press("Enter")]);
+  assert.equal(new URL(sent.url()).pathname, "/sign-in");
+  assert.equal(sent.postData(), "user=ada&password=correct+horse&next=%2Fprojects%2Fgitlab-main%2F123%3Fbranch%3Da%2520b");
+  server.show("sign-in-again");
+  await page.goto(`${server.url}/sign-in`);
+  assert.equal(await page.locator("*:focus").getAttribute("id"), "password", "the name is kept: the password is what is typed anew");
+  assert.equal(await page.locator("#user").inputValue(), "ada");
+}));
+
+await test("a page whose session is over leads to the form", () => withPage({}, async (page) => {
+  await at(page, "overview-signed-in");
+  const form = await text("sign-in");
+  server.answer((url) => { if (url.pathname === "/sign-in") return form; throw Object.assign(new Error(), { redirect: "/sign-in?next=/" }); });
+  server.send("board", { version: "3.18", changes: [] }, "3.18");
+  await page.waitForURL(/\/sign-in\?next=\/$/, { timeout: SLOW });
+  await page.waitForSelector("#password", { timeout: SLOW });
+}));
+
+await test("one can sign out, on a phone from the menu", () => withPage({ viewport: { width: 390, height: 800 }, hasTouch: true }, async (page) => {
+  await at(page, "overview-signed-in");
+  assert.equal(await page.locator("#sign-out button").isVisible(), false);
+  await page.locator("#menu-button").click();
+  const [sent] = await Promise.all([page.waitForRequest((r) => r.method() === "POST"), page.locator("#sign-out button").click()]);
+  assert.equal(new URL(sent.url()).pathname, "/sign-out");
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.goto(`${server.url}/as/overview-signed-in`);
+  assert.equal(await page.locator("#sign-out button").isVisible(), true);
+}));
+
 await test("when the server is away the page says from when it is, and recovers by itself", () => withPage({}, async (page) => {
   await at(page, "overview-60");
   server.answer(() => { throw new Error("away"); });
@@ -433,6 +469,72 @@ await test("of many rows only those in view are laid out", () => withPage({}, as
   assert(await seen() < 60, `${await seen()} rows are laid out`);
   await page.evaluate(() => document.querySelectorAll(".row")[99].scrollIntoView());
   await page.waitForFunction(() => document.querySelectorAll(".row .name")[99].checkVisibility({ contentVisibilityAuto: true }), null, { timeout: SLOW });
+}));
+
+/** Makes the tab hidden, or seen again, as far as the page can tell. */
+const hide = (page, hidden) => page.evaluate((hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}, hidden);
+
+/** How often the page itself was asked for. */
+const fetches = () => server.asked.filter((address) => !address.includes("/static/") && !address.includes("/api/")).length;
+
+for (const name of ["overview-3", "project", "sources", "merge-requests", "sources-reading"]) {
+  await test(`${name}: a hidden tab costs nothing, and catches up when it is seen`, () => withPage({}, async (page) => {
+    await page.addInitScript(() => {
+      window.EventSource = class extends EventSource {
+        constructor(address) {
+          super(address);
+          this.addEventListener("board", () => { window.heard = true; });
+        }
+      };
+    });
+    await page.clock.install({ time: NOW });
+    await at(page, name);
+    await hide(page, true);
+    // What was on its way when it was hidden may still come.
+    await page.waitForLoadState("networkidle");
+    const before = fetches();
+    server.send("board", { version: "3.18", changes: [], resync: true, sources: true }, "3.18");
+    await page.waitForFunction(() => window.heard, null, { timeout: SLOW });
+    await page.clock.runFor(10 * 60_000);
+    const until = Date.now() + SLOW;
+    while (server.streams() > 0) {
+      assert(Date.now() < until, "a hidden tab keeps its connection");
+      await new Promise((r) => setTimeout(r, 10));
+    }
+    assert.equal(fetches(), before, "a hidden tab asked");
+    const asked = page.waitForRequest((request) => request.resourceType() === "fetch" && !request.url().includes("/api/"), { timeout: SLOW });
+    await hide(page, false);
+    await asked;
+    await listening();
+  }));
+}
+
+await test("a tab that was opened in the background begins when it is seen", () => withPage({}, async (page) => {
+  await page.addInitScript(() => Object.defineProperty(document, "hidden", { value: true, configurable: true }));
+  server.show("overview-3");
+  await page.goto(`${server.url}/`, { waitUntil: "networkidle" });
+  assert.equal(server.streams(), 0, "it listens already");
+  await hide(page, false);
+  await listening();
+}));
+
+await test("figures are asked for by the clock, not with every change of the board", () => withPage({}, async (page) => {
+  await page.clock.install({ time: NOW });
+  await at(page, "sources");
+  const before = fetches();
+  server.send("board", { version: "3.18", changes: [{ source: "gitlab-main", id: "1" }] }, "3.18");
+  server.send("board", { version: "3.19", changes: [], work: [{ source: "gitlab-main", id: "1" }] }, "3.19");
+  await page.waitForLoadState("networkidle");
+  assert.equal(fetches(), before, "a run that ended is no news here");
+  server.show("sources-down");
+  await page.clock.runFor(10_000);
+  await page.waitForFunction(() => document.querySelector("#headline").textContent.includes("do not answer"), null, { timeout: SLOW });
+  server.show("sources");
+  server.send("board", { version: "3.20", changes: [], sources: true }, "3.20");
+  await page.waitForFunction(() => document.querySelector("#headline").textContent.includes("All 4"), null, { timeout: SLOW });
 }));
 
 await browser.close();

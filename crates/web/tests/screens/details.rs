@@ -220,6 +220,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
             branches: b.clone(),
             pipelines: r.clone(),
             merge_requests: Some(super::lists::of_project(&l.name)).filter(|_| !b.loading),
+            schedule: Some(super::sources::schedule()).filter(|_| !b.loading),
         };
         pages::project(ctx, query, &shown).unwrap()
     };
@@ -300,6 +301,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
                     branches: branches(&away),
                     pipelines: runs(&l, 5),
                     merge_requests: None,
+                    schedule: Some(super::sources::paused()),
                 },
             )
             .unwrap(),

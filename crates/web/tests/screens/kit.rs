@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{duration, timestamp, v1};
 use jiff::{SignedDuration, Timestamp};
-use web::pages::{Ctx, Live, Nav};
+use web::pages::{Ctx, Door, Live, Nav};
 
 /// The moment at which every fixture is drawn.
 pub(crate) fn now() -> Timestamp {
@@ -29,6 +29,7 @@ pub(crate) fn ctx<'a>() -> Ctx<'a> {
         live: Live::Live,
         nav: Nav::from_sources(&sources()),
         version: Some("3.17".into()),
+        door: Door::default(),
     }
 }
 

@@ -449,6 +449,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
                     title: "There is no such page",
                     text: "Nothing is at this address. It may have moved with its project.",
                     hint: None,
+                    request_id: Some("6f1d2c9a40b75e8833c1a0de"),
                 },
             )
             .unwrap(),
@@ -462,6 +463,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
                     title: "The aggregator does not answer",
                     text: "This page was not read before, so there is nothing old to show.",
                     hint: Some("It asks again by itself. The overview can still be read."),
+                    request_id: Some("6f1d2c9a40b75e8833c1a0de"),
                 },
             )
             .unwrap(),

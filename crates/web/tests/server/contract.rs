@@ -29,8 +29,16 @@ const JOB: &str = "id name stage status native_status allow_failure failure_reas
                    duration_seconds queued_seconds url";
 const BRANCH: &str = "source project_id name default protected sha author message committed_at outcome activity \
                       pipelines url";
-const SOURCE: &str =
-    "name platform url state error last_success_at projects budget requests_last_hour webhooks";
+const SOURCE: &str = "name platform url state error failing_since next_try_at last_success_at projects budget \
+                      requests_last_hour not_modified_share schedule batching endpoints sends_webhooks webhooks";
+const SOURCE_SCHEDULE: &str = "projects due unread next_at stretch active_every_seconds age_median_seconds \
+                               age_worst_seconds webhooks_alive paused_until failures";
+const ENDPOINT: &str =
+    "endpoint requests not_modified failed waited_seconds requests_last_hour not_modified_last_hour";
+const EXPLANATION: &str = "source platform id name url branch outcome activity problem reasons schedule source_state \
+                           source_error";
+const SCHEDULE: &str = "why why_text every_seconds asked_at whole_at answer failure due_at reading told_by_listing \
+                        webhook_at hooked paused_until stretch";
 const WEBHOOKS: &str =
     "last_at last_kind accepted duplicate ignored forged malformed too_large last_refused_at last_refusal";
 const MERGE_REQUEST: &str = "source project_id id number title state draft author reviewers labels source_branch \
@@ -75,6 +83,7 @@ async fn lists_have_their_five_fields_and_items_theirs() {
         (P.to_owned(), PROJECT),
         (format!("{P}/pipelines/9001"), PIPELINE),
         (format!("{P}/branches/main"), BRANCH),
+        (format!("{P}/explain"), EXPLANATION),
         (format!("{P}/pipelines/9001/jobs/j1/log"), "text truncated note loading"),
     ] {
         assert_fields(&world.get(&path).await.json(), item);
@@ -136,8 +145,13 @@ async fn values_are_what_the_contract_says() {
     assert_eq!(source["state"], "limited");
     assert_eq!(
         source["budget"],
-        json!({ "limit": 2000, "remaining": 0, "reset_at": "2026-11-24T12:01:00Z" })
+        json!({ "limit": 2000, "remaining": 0, "reset_at": "2026-11-24T12:01:00Z", "window_seconds": 60.0 })
     );
+    assert_fields(&source["schedule"], SOURCE_SCHEDULE);
+    assert_eq!(source["schedule"]["stretch"], 5.5);
+    assert_fields(&source["endpoints"][0], ENDPOINT);
+    assert_eq!(source["not_modified_share"], 80.0 / 120.0, "of the last hour");
+    assert_eq!(source["batching"]["budget"]["remaining"], 4000);
     assert_eq!(
         source["webhooks"],
         json!({
@@ -469,6 +483,7 @@ async fn the_description_fits_the_answers() {
     let contract = [
         "/projects",
         "/projects/{source}/{id}",
+        "/projects/{source}/{id}/explain",
         "/projects/{source}/{id}/pipelines",
         "/projects/{source}/{id}/pipelines/{pipeline}",
         "/projects/{source}/{id}/pipelines/{pipeline}/jobs",
@@ -480,6 +495,7 @@ async fn the_description_fits_the_answers() {
         "/merge-requests",
         "/issues",
         "/me",
+        "/session",
         "/pipelines",
         "/branches",
         "/sources",
@@ -497,10 +513,69 @@ async fn the_description_fits_the_answers() {
         ("Issue", ISSUE),
         ("Me", ME),
         ("Source", SOURCE),
+        ("SourceSchedule", SOURCE_SCHEDULE),
+        ("Endpoint", ENDPOINT),
+        ("Explanation", EXPLANATION),
+        ("Schedule", SCHEDULE),
     ] {
         assert_fields(&document["components"]["schemas"][name]["properties"], fields);
     }
     let problem = world.get("/api/v1/none").await;
     problem.problem(404);
     check(&document, &document["components"]["schemas"]["Problem"], &problem.json(), "problem");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_explanation_tells_who_decided_and_when_it_is_asked() {
+    let mut row = fixtures::full_row();
+    let state = row.branch.as_mut().and_then(|b| b.state.as_mut()).unwrap();
+    state.reasons = vec![
+        v1::Reason {
+            run_id: "9001".into(),
+            number: Some(17),
+            workflow: Some("build".into()),
+            outcome: v1::Outcome::Failed.into(),
+            url: Some("https://gitlab.example.com/p/-/pipelines/9001".into()),
+            ..Default::default()
+        },
+        v1::Reason {
+            run_id: "8000".into(),
+            left_out: "canceled".into(),
+            left_out_text: "it was canceled".into(),
+            url: Some("javascript:alert(1)".into()),
+            ..Default::default()
+        },
+    ];
+    let world = World::new(Script { rows: vec![row], ..Script::default() }).await;
+    let told = world.get(&format!("{P}/explain")).await.json();
+    assert_eq!(
+        told["reasons"],
+        json!([
+            { "pipeline_id": "9001", "number": 17, "workflow": "build", "decided": true, "outcome": "failed",
+              "left_out": null, "left_out_text": null, "url": "https://gitlab.example.com/p/-/pipelines/9001" },
+            { "pipeline_id": "8000", "number": null, "workflow": null, "decided": false, "outcome": null,
+              "left_out": "canceled", "left_out_text": "it was canceled", "url": null },
+        ])
+    );
+    assert_eq!(
+        told["schedule"],
+        json!({
+            "why": "active", "why_text": "something happened within the last day", "every_seconds": 45.0,
+            "asked_at": "2026-11-24T11:59:40Z", "whole_at": "2026-11-24T11:50:00Z", "answer": "failed",
+            "failure": "403 at gl", "due_at": "2026-11-24T12:00:25Z", "reading": false, "told_by_listing": false,
+            "webhook_at": "2026-11-24T11:58:00Z", "hooked": true, "paused_until": "2026-11-24T12:01:00Z",
+            "stretch": 5.5,
+        })
+    );
+    assert_eq!((&told["outcome"], &told["source_state"]), (&json!("failed"), &json!("limited")));
+
+    // A source that nobody asks; a project that goes by another name; one that is not.
+    world.aggregator.script().schedule = None;
+    world.aggregator.script().renamed.insert(("gl".into(), "old/name".into()), "42".into());
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    assert_eq!(world.get(&format!("{P}/explain")).await.json()["schedule"], Value::Null);
+    let moved = world.get("/api/v1/projects/gl/old%2Fname/explain").await;
+    assert!(moved.status.is_redirection(), "{}", moved.status);
+    assert_eq!(moved.headers["location"], format!("{P}/explain"));
+    world.get("/api/v1/projects/gl/none/explain").await.problem(404);
 }

@@ -238,7 +238,12 @@ pub(crate) fn full_source() -> v1::Source {
         error: some("waits for its rate limit"),
         last_success_at: time("2026-11-24T11:59:00Z"),
         projects: 3,
-        budget: Some(v1::Budget { limit: 2000, remaining: 0, reset_at: time("2026-11-24T12:01:00Z") }),
+        budget: Some(v1::Budget {
+            limit: 2000,
+            remaining: 0,
+            reset_at: time("2026-11-24T12:01:00Z"),
+            window: seconds(60, 0),
+        }),
         requests_last_hour: 123,
         title: "GitLab".into(),
         icon: "gitlab".into(),
@@ -255,6 +260,68 @@ pub(crate) fn full_source() -> v1::Source {
         has_issues: true,
         owner: Some(person()),
         owner_known: true,
+        sends_webhooks: true,
+        failing_since: time("2026-11-24T11:55:00Z"),
+        next_try_at: time("2026-11-24T12:01:00Z"),
+        schedule: Some(v1::SourceSchedule {
+            asked: 3,
+            due: 2,
+            unread: 1,
+            next_at: time("2026-11-24T12:00:04Z"),
+            stretch: 5.5,
+            age_median: seconds(22, 0),
+            age_worst: seconds(240, 0),
+            webhooks_alive: true,
+            open_until: time("2026-11-24T12:01:00Z"),
+            failures: 2,
+            active_every: seconds(45, 0),
+        }),
+        batching: Some(v1::Batching {
+            per_request: 50,
+            budget: Some(v1::Budget {
+                limit: 5000,
+                remaining: 4000,
+                reset_at: time("2026-11-24T12:30:00Z"),
+                window: seconds(3600, 0),
+            }),
+            cost: 2,
+        }),
+        endpoints: vec![
+            v1::EndpointTraffic {
+                endpoint: "GET /projects/:id/pipelines".into(),
+                requests: 400,
+                not_modified: 300,
+                failed: 4,
+                waited: seconds(40, 0),
+                requests_last_hour: 100,
+                not_modified_last_hour: 80,
+            },
+            v1::EndpointTraffic {
+                endpoint: "GET /projects".into(),
+                requests: 60,
+                requests_last_hour: 20,
+                ..Default::default()
+            },
+        ],
         ..Default::default()
+    }
+}
+
+pub(crate) fn full_schedule() -> v1::Schedule {
+    v1::Schedule {
+        why: "active".into(),
+        why_text: "something happened within the last day".into(),
+        every: seconds(45, 0),
+        asked_at: time("2026-11-24T11:59:40Z"),
+        whole_at: time("2026-11-24T11:50:00Z"),
+        answer: "failed".into(),
+        failure: some("403 at gl"),
+        due_at: time("2026-11-24T12:00:25Z"),
+        reading: false,
+        told: false,
+        webhook_at: time("2026-11-24T11:58:00Z"),
+        hooked: true,
+        paused_until: time("2026-11-24T12:01:00Z"),
+        stretch: 5.5,
     }
 }

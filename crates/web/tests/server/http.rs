@@ -167,8 +167,8 @@ async fn static_files_come_with_their_type() {
 #[tokio::test]
 async fn what_this_build_cannot_do_does_not_start() {
     for (yaml, says) in [
-        ("auth: { mode: basic, users_file: /x }", "auth.mode"),
-        ("server: { tls: { cert: /x, key: /y } }", "server.tls"),
+        ("auth: { mode: oidc }", "auth.mode: oidc"),
+        ("auth: { mode: basic, users_file: /x }", "auth.users_file: cannot read /x"),
     ] {
         let life = lifecycle::Lifecycle::new();
         let endpoint = api::Endpoint::InProcess(api::InProcess::default());

@@ -28,7 +28,8 @@ use web::WebSettings;
 
 use crate::fixtures::{
     at, bare_branch, bare_issue, bare_job, bare_merge_request, bare_pipeline, bare_user, full_branch,
-    full_issue, full_job, full_merge_request, full_pipeline, full_row, full_source, full_user, time,
+    full_issue, full_job, full_merge_request, full_pipeline, full_row, full_schedule, full_source, full_user,
+    time,
 };
 
 pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
@@ -39,6 +40,7 @@ pub(crate) struct Script {
     pub(crate) version: (u64, u64),
     pub(crate) rows: Vec<v1::Row>,
     pub(crate) sources: Vec<v1::Source>,
+    pub(crate) schedule: Option<v1::Schedule>,
     pub(crate) pipelines: Vec<v1::Pipeline>,
     pub(crate) jobs: Vec<v1::Job>,
     pub(crate) branches: Vec<v1::Branch>,
@@ -67,6 +69,7 @@ impl Default for Script {
             version: (7, 1),
             rows: vec![full_row()],
             sources: vec![full_source()],
+            schedule: Some(full_schedule()),
             pipelines: vec![full_pipeline(), bare_pipeline()],
             jobs: vec![full_job(), bare_job()],
             branches: vec![full_branch(), bare_branch()],
@@ -95,11 +98,29 @@ pub(crate) struct Aggregator {
     calls: Mutex<BTreeMap<&'static str, usize>>,
     asked: Mutex<Vec<String>>,
     ingested: Mutex<Vec<v1::IngestWebhookRequest>>,
+    /// The ids of the requests that projects were listed for.
+    request_ids: Mutex<Vec<String>>,
     words: broadcast::Sender<v1::WatchResponse>,
     up: Mutex<Option<CancellationToken>>,
 }
 
 impl Aggregator {
+    /// One that is away until it is [`Self::back`], and where it is.
+    pub(crate) fn start(script: Script, tasks: &Tasks) -> (Arc<Self>, Endpoint) {
+        let aggregator = Arc::new(Self {
+            script: Mutex::new(script),
+            calls: Mutex::default(),
+            asked: Mutex::default(),
+            ingested: Mutex::default(),
+            request_ids: Mutex::default(),
+            words: broadcast::Sender::new(1024),
+            up: Mutex::new(None),
+        });
+        let endpoint = Endpoint::InProcess(InProcess::default());
+        run(tasks, &aggregator, endpoint.clone());
+        (aggregator, endpoint)
+    }
+
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap()
     }
@@ -117,6 +138,11 @@ impl Aggregator {
     /// The webhooks that came, and none of them any more.
     pub(crate) fn ingested(&self) -> Vec<v1::IngestWebhookRequest> {
         std::mem::take(&mut self.ingested.lock().unwrap())
+    }
+
+    /// The ids of the requests that projects were listed for.
+    pub(crate) fn request_ids(&self) -> Vec<String> {
+        self.request_ids.lock().unwrap().clone()
     }
 
     /// A new version that changed these projects.
@@ -228,6 +254,9 @@ impl DashboardService for Service {
         &self,
         request: Ask<v1::ListProjectsRequest>,
     ) -> Result<Answer<v1::ListProjectsResponse>, Status> {
+        if let Some(id) = request.metadata().get("x-request-id") {
+            self.0.request_ids.lock().unwrap().push(id.to_str().unwrap().to_owned());
+        }
         let request = request.into_inner();
         self.0.count("list_projects", &request).await?;
         let version = self.0.version();
@@ -256,6 +285,20 @@ impl DashboardService for Service {
         let key = row.project.as_ref().and_then(|p| p.key.clone());
         let source = self.0.script().sources.first().cloned();
         Ok(Answer::new(v1::GetProjectResponse { row: Some(row), key, source, version: self.0.version() }))
+    }
+
+    async fn explain_project(
+        &self,
+        request: Ask<v1::ExplainProjectRequest>,
+    ) -> Result<Answer<v1::ExplainProjectResponse>, Status> {
+        let request = request.into_inner();
+        self.0.count("explain_project", &request).await?;
+        let row = self.0.find(request.key.as_ref())?;
+        let key = row.project.as_ref().and_then(|p| p.key.clone());
+        let script = self.0.script();
+        let (source, schedule) = (script.sources.first().cloned(), script.schedule.clone());
+        let version = Some(v1::Version { epoch: script.version.0, sequence: script.version.1 });
+        Ok(Answer::new(v1::ExplainProjectResponse { row: Some(row), key, source, version, schedule }))
     }
 
     async fn list_pipelines(
@@ -524,13 +567,17 @@ impl Reply {
 
 /// Settings as `yaml` says, as the web daemon reads them.
 pub(crate) fn settings(yaml: &str) -> WebSettings {
-    let dir = tempfile::tempdir().unwrap();
+    settings_in(&tempfile::tempdir().unwrap(), yaml)
+}
+
+/// The same with the files of `dir`, which is home as well.
+pub(crate) fn settings_in(dir: &tempfile::TempDir, yaml: &str) -> WebSettings {
     let file = dir.path().join("config.yaml");
     std::fs::write(&file, yaml).unwrap();
     let inputs = config::Inputs {
         role: config::Role::Web,
         file: Some(file),
-        env: config::Environment::from_iter([("HOME", "/nonexistent")]),
+        env: config::Environment::from_iter([("HOME", dir.path().to_str().unwrap())]),
         overrides: config::Overrides::default(),
         cwd: dir.path().to_owned(),
         platforms: config::Platforms::known(),
@@ -561,17 +608,8 @@ impl World {
     pub(crate) fn unconnected(yaml: &str, script: Script) -> Self {
         let life = Lifecycle::new();
         let tasks = life.tasks();
-        let aggregator = Arc::new(Aggregator {
-            script: Mutex::new(script),
-            calls: Mutex::default(),
-            asked: Mutex::default(),
-            ingested: Mutex::default(),
-            words: broadcast::Sender::new(1024),
-            up: Mutex::new(None),
-        });
-        let endpoint = Endpoint::InProcess(InProcess::default());
+        let (aggregator, endpoint) = Aggregator::start(script, &tasks);
         let clock = Arc::new(ManualClock::at(at(NOW)));
-        run(&tasks, &aggregator, endpoint.clone());
         let router = web::application(settings(yaml), &endpoint, Arc::clone(&clock) as _, &tasks).unwrap();
         Self { aggregator, clock, router, life }
     }

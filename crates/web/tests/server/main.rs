@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod contract;
+mod doors;
 mod events;
 mod fixtures;
+mod house;
 mod http;
 mod kit;
 mod last_good;
+mod metrics;
+mod tls;
 mod webhooks;

@@ -1,4 +1,5 @@
 //! A source of GitHub that asks a server of the test's own.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,95 @@
+//! Connecting: who it is, whether it is new enough, migrated.
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use history::{Error, ErrorKind, Keeper, Result};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection, SqlSafeStr};
+
+use crate::errors::{OLDEST, migrating, told, too_old};
+
+/// How it is connected.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// At most so many connections; at least 2, one of which writes.
+    pub pool_size: u32,
+    /// How long is waited for a connection.
+    pub connect_timeout: Duration,
+    /// How long a statement may take.
+    pub statement_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pool_size: 8,
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A database that is ready.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    /// Host, port and database, for messages.
+    pub(crate) at: Arc<str>,
+    pub(crate) pool: PgPool,
+}
+
+/// The migrations of this version, oldest first. Only ever added to.
+pub(crate) fn migrations() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "history".into(),
+        MigrationType::Simple,
+        include_str!("../../../migrations/postgres/0001_history.sql").into_sql_str(),
+        false,
+    )])
+}
+
+/// Connects (and migrates, while nobody else does).
+///
+/// # Errors
+/// In one sentence with what to do, without the password.
+pub async fn open(url: &str, options: Options) -> Result<Keeper<Postgres>> {
+    // What the address holds is not told: it may be a password.
+    let connect = PgConnectOptions::from_str(url).map_err(|_| {
+        Error::new(
+            ErrorKind::Refused,
+            "database.url is no address of PostgreSQL: postgres://user:password@host:5432/database",
+        )
+    })?;
+    let connect = connect
+        .application_name("ci-dashboard")
+        .options([("statement_timeout", options.statement_timeout.as_millis().to_string())])
+        .statement_cache_capacity(256);
+    let database = connect.get_database().unwrap_or_else(|| connect.get_username());
+    let at: Arc<str> = format!("{}:{}/{database}", connect.get_host(), connect.get_port()).into();
+    // Not through the pool, which tries an address where nobody listens until its time is over.
+    let connecting =
+        tokio::time::timeout(options.connect_timeout, PgConnection::connect_with(&connect)).await;
+    let mut connection = match connecting {
+        Ok(connected) => connected.map_err(|e| told(&at, e))?,
+        Err(_) => return Err(told(&at, sqlx::Error::PoolTimedOut)),
+    };
+    let (number, version): (String, String) =
+        sqlx::query_as("SELECT current_setting('server_version_num'), current_setting('server_version')")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|e| told(&at, e))?;
+    if number.parse::<i32>().unwrap_or_default() < OLDEST {
+        return Err(too_old(&at, &version));
+    }
+    migrations().run_direct(None, &mut connection, false).await.map_err(|e| migrating(&at, e))?;
+    // It may be gone already; what it did is done.
+    let _ = connection.close().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.pool_size.max(2))
+        .acquire_timeout(options.connect_timeout)
+        .connect_lazy_with(connect);
+    Ok(Keeper::new(Postgres { at, pool }))
+}

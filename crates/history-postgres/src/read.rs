@@ -1,0 +1,319 @@
+//! Reading.
+
+use async_trait::async_trait;
+use history::store::{
+    FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunQuery, RunRow, SnapshotRow, SourceRow, Store,
+};
+use history::{Error, ErrorKind, Health, Result, Treated, Webhook, WebhookEntry};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Postgres as Db, Row as _};
+
+use crate::errors::told;
+use crate::open::Postgres;
+use crate::rows::{flake, garbage, job_columns, project, run, run_columns, run_with_jobs, snapshot};
+use crate::times::{Date, Ms};
+use crate::write::Tx;
+
+/// All columns of a project.
+macro_rules! project_columns {
+    () => {
+        "p.id, p.source_id, p.native_id, p.name, p.description, p.visibility, p.avatar_url, p.url, p.default_branch, \
+         p.archived, p.ci_disabled, p.last_activity_at, p.described, p.gone_at, p.known_from, p.known_to"
+    };
+}
+pub(crate) use project_columns;
+
+/// What narrows runs.
+macro_rules! narrowed {
+    () => {
+        "r.project_id = ANY($1) AND r.day BETWEEN $2 AND $3 AND ($4 = 0 OR r.branch_id = $4) AND ($5 = 0 OR r.lane_id = $5) \
+         AND ($6 = 0 OR ($6 >> r.status) & 1 = 1) AND (NOT $7 OR r.flags & 4 = 0) AND (NOT $8 OR r.attempt = 1) \
+         AND ($9 IS NULL OR (extract(isodow FROM coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) AT TIME ZONE 'UTC') * 24 - 24 \
+              + extract(hour FROM coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) AT TIME ZONE 'UTC'))::int = $9) \
+         AND ($10 = 0 OR EXISTS (SELECT 1 FROM unnest(r.job_kinds) WITH ORDINALITY AS j (kind_id, place) \
+              JOIN job_kinds k ON k.id = j.kind_id WHERE k.name_id = $10 AND k.status = 4 \
+              AND ($11 IS NULL OR r.job_reasons[j.place] = ANY($11)))) \
+         AND ($10 <> 0 OR $11 IS NULL OR r.failure_id = ANY($11))"
+    };
+}
+
+macro_rules! newest_first {
+    () => {
+        "r.day DESC, coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) DESC NULLS LAST, r.run_key DESC, \
+         r.attempt DESC"
+    };
+}
+
+const RUNS: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM pipelines r WHERE ",
+    narrowed!(),
+    " ORDER BY ",
+    newest_first!(),
+    " LIMIT $12 OFFSET $13"
+);
+/// Of one project: the index gives the days in order, and reading ends with the page.
+const RUNS_OF_ONE: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM pipelines r WHERE r.project_id = ($1::int[])[1] AND ",
+    narrowed!(),
+    " ORDER BY ",
+    newest_first!(),
+    " LIMIT $12 OFFSET $13"
+);
+const COUNT: &str = concat!("SELECT count(*) FROM pipelines r WHERE ", narrowed!());
+const NEWEST: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM unnest($1::int[]) AS p (id) CROSS JOIN LATERAL (SELECT * FROM pipelines r \
+     WHERE r.project_id = p.id AND r.flags & 4 = 0 ORDER BY ",
+    newest_first!(),
+    " LIMIT $2) r"
+);
+const FIND: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM unnest($1::int[], $2::bigint[], $3::date[], $4::date[]) AS k (project, run, since, till) \
+     JOIN pipelines r ON r.run_key = k.run AND r.project_id = k.project AND r.day BETWEEN k.since AND k.till AND r.flags & 4 = 0"
+);
+const ATTEMPTS_OF_ONE: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    job_columns!(),
+    " FROM pipelines r WHERE r.project_id = $1 AND r.run_key = $2 ORDER BY r.attempt"
+);
+
+type Query = sqlx::query::Query<'static, Db, PgArguments>;
+
+fn narrow(statement: &'static str, query: &RunQuery) -> Query {
+    sqlx::query(statement)
+        .bind(query.projects.clone())
+        .bind(Date(query.from))
+        .bind(Date(query.to))
+        .bind(query.branch)
+        .bind(query.lane)
+        .bind(query.statuses)
+        .bind(query.newest)
+        .bind(query.first)
+        .bind(query.hour)
+        .bind(query.job)
+        .bind((!query.reasons.is_empty()).then(|| query.reasons.clone()))
+}
+
+impl Postgres {
+    async fn all<T>(&self, query: Query, read: impl Fn(&PgRow) -> Result<T>) -> Result<Vec<T>> {
+        let rows = query.fetch_all(&self.pool).await.map_err(|e| told(&self.at, e))?;
+        rows.iter().map(read).collect()
+    }
+}
+
+fn two<A, B>(row: &PgRow) -> Result<(A, B)>
+where
+    A: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
+    B: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
+{
+    Ok((row.try_get(0).map_err(garbage)?, row.try_get(1).map_err(garbage)?))
+}
+
+#[async_trait]
+impl Store for Postgres {
+    type Tx = Tx;
+
+    async fn health(&self) -> Result<Health> {
+        let statement = "SELECT current_setting('server_version'), pg_database_size(current_database())";
+        let (version, bytes): (String, i64) =
+            sqlx::query_as(statement).fetch_one(&self.pool).await.map_err(|e| told(&self.at, e))?;
+        Ok(Health { engine: format!("PostgreSQL {version}"), bytes: u64::try_from(bytes).ok() })
+    }
+
+    async fn begin(&self, durable: bool) -> Result<Tx> {
+        Tx::begin(self, durable).await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceRow>> {
+        self.all(sqlx::query("SELECT id, name, platform FROM sources ORDER BY name"), |row| {
+            let (id, name) = two(row)?;
+            Ok(SourceRow { id, name, platform: row.try_get(2).map_err(garbage)? })
+        })
+        .await
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectRow>> {
+        self.all(sqlx::query(concat!("SELECT ", project_columns!(), " FROM projects p")), project).await
+    }
+
+    async fn project(&self, source: &str, native_id: &str) -> Result<Option<ProjectRow>> {
+        const ONE: &str = concat!(
+            "SELECT ",
+            project_columns!(),
+            " FROM projects p JOIN sources s ON s.id = p.source_id \
+             WHERE s.name = $1 AND md5(p.native_id) = md5($2) AND p.native_id = $2"
+        );
+        let query = sqlx::query(ONE).bind(source.to_owned()).bind(native_id.to_owned());
+        Ok(self.all(query, project).await?.pop())
+    }
+
+    async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>> {
+        let statement = "SELECT project_id, lane_id, workflow_id FROM lanes WHERE project_id = ANY($1)";
+        self.all(sqlx::query(statement).bind(projects.to_vec()), |row| {
+            let (project, lane) = two(row)?;
+            Ok((project, lane, row.try_get(2).map_err(garbage)?))
+        })
+        .await
+    }
+
+    async fn reasons(&self, normalised: i32) -> Result<Vec<i32>> {
+        let query = sqlx::query("SELECT reason_id FROM reasons WHERE normal_id = $1").bind(normalised);
+        self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    }
+
+    async fn words(&self, ids: &[i32]) -> Result<Vec<(i32, String)>> {
+        self.all(sqlx::query("SELECT id, text FROM words WHERE id = ANY($1)").bind(ids.to_vec()), two).await
+    }
+
+    async fn find_words(&self, texts: &[String]) -> Result<Vec<(i32, String)>> {
+        self.all(sqlx::query("SELECT id, text FROM words WHERE text = ANY($1)").bind(texts.to_vec()), two)
+            .await
+    }
+
+    async fn people(&self, ids: &[i32]) -> Result<Vec<(i32, PersonRow)>> {
+        let statement = "SELECT id, name, login, avatar_url FROM people WHERE id = ANY($1)";
+        self.all(sqlx::query(statement).bind(ids.to_vec()), |row| {
+            let (id, name) = two(row)?;
+            Ok((id, (name, row.try_get(2).map_err(garbage)?, row.try_get(3).map_err(garbage)?)))
+        })
+        .await
+    }
+
+    async fn job_kinds(&self, ids: &[i32]) -> Result<Vec<(i32, JobKind)>> {
+        let statement = "SELECT id, name_id, stage_id, native_id, url_id, status, allow_failure FROM job_kinds WHERE id = ANY($1)";
+        self.all(sqlx::query(statement).bind(ids.to_vec()), |row| {
+            let read = || -> std::result::Result<(i32, JobKind), sqlx::Error> {
+                let kind = JobKind {
+                    name: row.try_get(1)?,
+                    stage: row.try_get(2)?,
+                    native: row.try_get(3)?,
+                    url: row.try_get(4)?,
+                    status: row.try_get(5)?,
+                    allow_failure: row.try_get(6)?,
+                };
+                Ok((row.try_get(0)?, kind))
+            };
+            read().map_err(garbage)
+        })
+        .await
+    }
+
+    async fn rolls(
+        &self,
+        kind: i16,
+        level: u8,
+        scopes: &[i32],
+        from: i32,
+        to: i32,
+    ) -> Result<Vec<(i32, i32, Vec<u8>)>> {
+        const ROLLS: &str = "SELECT scope, block, data FROM daily_statistics \
+             WHERE kind = $1 AND level = $2 AND scope = ANY($3) AND block BETWEEN $4 AND $5";
+        let query =
+            sqlx::query(ROLLS).bind(kind).bind(i16::from(level)).bind(scopes.to_vec()).bind(from).bind(to);
+        let mut rows = self
+            .all(query, |row| {
+                let (scope, block) = two(row)?;
+                Ok((scope, block, row.try_get(2).map_err(garbage)?))
+            })
+            .await?;
+        rows.sort_by_key(|(scope, block, _)| (*scope, *block));
+        Ok(rows)
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>> {
+        let statement = if query.projects.len() == 1 { RUNS_OF_ONE } else { RUNS };
+        self.all(narrow(statement, query).bind(query.limit).bind(query.skip), run).await
+    }
+
+    async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>> {
+        let query = sqlx::query(FIND)
+            .bind(keys.iter().map(|k| k.project).collect::<Vec<_>>())
+            .bind(keys.iter().map(|k| k.run).collect::<Vec<_>>())
+            .bind(keys.iter().map(|k| Date(k.from)).collect::<Vec<_>>())
+            .bind(keys.iter().map(|k| Date(k.to)).collect::<Vec<_>>());
+        self.all(query, run).await
+    }
+
+    async fn newest_runs(&self, projects: &[i32], limit: i64) -> Result<Vec<RunRow>> {
+        self.all(sqlx::query(NEWEST).bind(projects.to_vec()).bind(limit), run).await
+    }
+
+    async fn count_runs(&self, query: &RunQuery) -> Result<u64> {
+        let counts = self.all(narrow(COUNT, query), |row| row.try_get::<i64, _>(0).map_err(garbage)).await?;
+        Ok(counts.first().and_then(|n| u64::try_from(*n).ok()).unwrap_or_default())
+    }
+
+    async fn attempts(&self, project: i32, run_key: i64) -> Result<Vec<RunRow>> {
+        self.all(sqlx::query(ATTEMPTS_OF_ONE).bind(project).bind(run_key), run_with_jobs).await
+    }
+
+    async fn flakes(&self, projects: &[i32], from: i32, to: i32) -> Result<Vec<FlakeRow>> {
+        const FLAKES: &str = "SELECT project_id, lane_id, commit_key, job_id, branch_id, day, red, green, wasted_ms, run_key \
+             FROM flakes WHERE project_id = ANY($1) AND day BETWEEN $2 AND $3";
+        self.all(sqlx::query(FLAKES).bind(projects.to_vec()).bind(Date(from)).bind(Date(to)), flake).await
+    }
+
+    async fn snapshots(&self, project: i32, branch: i32, limit: i64) -> Result<Vec<SnapshotRow>> {
+        const SNAPSHOTS: &str = "SELECT project_id, branch_id, seen_at, sha, author_id, message, committed_at, is_default, \
+             is_protected, url_id FROM branch_snapshots WHERE project_id = $1 AND branch_id = $2 ORDER BY seen_at DESC LIMIT $3";
+        self.all(sqlx::query(SNAPSHOTS).bind(project).bind(branch).bind(limit), snapshot).await
+    }
+
+    async fn default_heads(&self, projects: &[i32]) -> Result<Vec<SnapshotRow>> {
+        const HEADS: &str = "SELECT b.project_id, b.branch_id, b.seen_at, b.sha, b.author_id, b.message, b.committed_at, \
+             b.is_default, b.is_protected, b.url_id FROM projects p JOIN words w ON w.text = p.default_branch \
+             CROSS JOIN LATERAL (SELECT * FROM branch_snapshots b WHERE b.project_id = p.id AND b.branch_id = w.id \
+             ORDER BY b.seen_at DESC LIMIT 1) b WHERE p.id = ANY($1)";
+        self.all(sqlx::query(HEADS).bind(projects.to_vec()), snapshot).await
+    }
+
+    async fn webhooks(&self, source: &str, untreated: bool, limit: i64) -> Result<Vec<WebhookEntry>> {
+        const WEBHOOKS: &str = "SELECT * FROM (SELECT delivery, kind, headers, body, received_at, outcome, reason, id \
+             FROM webhook_events WHERE source = $1 AND (NOT $2 OR outcome IS NULL) ORDER BY id DESC LIMIT $3) w ORDER BY id";
+        let name =
+            domain::SourceName::new(source).map_err(|e| Error::new(ErrorKind::Other, e.to_string()))?;
+        let query = sqlx::query(WEBHOOKS).bind(source.to_owned()).bind(untreated).bind(limit);
+        self.all(query, |row| {
+            let read = || -> std::result::Result<WebhookEntry, sqlx::Error> {
+                let headers: String = row.try_get(2)?;
+                let received: Ms = row.try_get(4)?;
+                let outcome: Option<String> = row.try_get(5)?;
+                let reason: Option<String> = row.try_get(6)?;
+                Ok(WebhookEntry {
+                    webhook: Webhook {
+                        source: name.clone(),
+                        delivery: row.try_get(0)?,
+                        kind: row.try_get(1)?,
+                        headers: serde_json::from_str(&headers).unwrap_or_default(),
+                        body: row.try_get(3)?,
+                        received_at: domain::Timestamp::from_millisecond(received.0).unwrap_or_default(),
+                    },
+                    treated: outcome.map(|word| match word.as_str() {
+                        "applied" => Treated::Applied,
+                        _ => Treated::Ignored(reason.unwrap_or_default()),
+                    }),
+                })
+            };
+            read().map_err(garbage)
+        })
+        .await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>> {
+        let query = sqlx::query("SELECT value FROM notes WHERE name = $1").bind(name.to_owned());
+        Ok(self.all(query, |row| row.try_get(0).map_err(garbage)).await?.pop())
+    }
+
+    async fn preferences(&self, user: &str) -> Result<Vec<(String, String)>> {
+        let statement = "SELECT p.name, p.value FROM users u JOIN user_preferences p ON p.user_id = u.id WHERE u.name = $1";
+        self.all(sqlx::query(statement).bind(user.to_owned()), two).await
+    }
+}

@@ -1,0 +1,198 @@
+//! Rows from columns, and columns from rows.
+
+use history::store::{FlakeRow, JobRow, ProjectRow, RunRow, SnapshotRow, flags};
+use history::{Error, ErrorKind, Known, Result};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use crate::times::{Date, Ms};
+
+/// All columns of a run, in the order of [`run`]. The table is `r`.
+macro_rules! run_columns {
+    () => {
+        "r.project_id, r.run_key, r.attempt, r.day, r.flags, r.status, r.native_id, r.event_id, r.branch_id, \
+         r.lane_id, r.workflow_id, r.author_id, r.url_id, r.failure_id, r.commit_key, r.number, r.created_at, \
+         r.started_at, r.finished_at, r.updated_at, r.committed_at, r.duration_ms, r.queued_ms, r.expected_ms, r.sha, \
+         r.message, r.run_text"
+    };
+}
+pub(crate) use run_columns;
+
+/// A run's jobs, after its columns.
+macro_rules! job_columns {
+    () => {
+        ", r.job_keys, r.job_kinds, r.job_times, r.job_reasons, r.job_texts"
+    };
+}
+pub(crate) use job_columns;
+
+/// Something in the database is not of the type that our schema says.
+pub(crate) fn garbage(error: sqlx::Error) -> Error {
+    Error::new(ErrorKind::Garbage, format!("the database holds what this version cannot read: {error}"))
+}
+
+type Read<T> = std::result::Result<T, sqlx::Error>;
+
+fn ms(row: &PgRow, at: usize) -> Read<Option<i64>> {
+    Ok(row.try_get::<Option<Ms>, _>(at)?.map(|t| t.0))
+}
+
+fn day(row: &PgRow, at: usize) -> Read<i32> {
+    Ok(row.try_get::<Date, _>(at)?.0)
+}
+
+pub(crate) fn run(row: &PgRow) -> Result<RunRow> {
+    let read = || -> Read<RunRow> {
+        Ok(RunRow {
+            id: 0,
+            project: row.try_get(0)?,
+            run: row.try_get(1)?,
+            attempt: row.try_get(2)?,
+            day: day(row, 3)?,
+            flags: row.try_get(4)?,
+            status: row.try_get(5)?,
+            native: row.try_get(6)?,
+            event: row.try_get(7)?,
+            branch: row.try_get(8)?,
+            lane: row.try_get(9)?,
+            workflow: row.try_get(10)?,
+            author: row.try_get(11)?,
+            url: row.try_get(12)?,
+            failure: row.try_get::<Option<i32>, _>(13)?.unwrap_or_default(),
+            commit: row.try_get::<Option<i32>, _>(14)?.unwrap_or_default(),
+            number: row.try_get(15)?,
+            created_at: ms(row, 16)?,
+            started_at: ms(row, 17)?,
+            finished_at: ms(row, 18)?,
+            updated_at: ms(row, 19)?,
+            committed_at: ms(row, 20)?,
+            duration: row.try_get(21)?,
+            queued: row.try_get(22)?,
+            expected: row.try_get(23)?,
+            sha: row.try_get(24)?,
+            message: row.try_get(25)?,
+            run_text: row.try_get(26)?,
+            jobs: None,
+        })
+    };
+    read().map_err(garbage)
+}
+
+/// The same with its jobs.
+pub(crate) fn run_with_jobs(row: &PgRow) -> Result<RunRow> {
+    let mut run = run(row)?;
+    if run.flags & flags::JOBS == 0 {
+        return Ok(run);
+    }
+    let read = || -> Read<Vec<JobRow>> {
+        let keys: Option<Vec<i64>> = row.try_get(27)?;
+        let kinds: Option<Vec<i32>> = row.try_get(28)?;
+        let times: Option<Vec<Option<i32>>> = row.try_get(29)?;
+        let reasons: Option<Vec<i32>> = row.try_get(30)?;
+        let texts: Option<Vec<Option<String>>> = row.try_get(31)?;
+        let (kinds, times) = (kinds.unwrap_or_default(), times.unwrap_or_default());
+        let job = |(i, key)| {
+            let time = |n: usize| times.get(5 * i + n).copied().flatten();
+            JobRow {
+                job: key,
+                job_text: texts.as_ref().and_then(|t| t.get(i)).cloned().flatten(),
+                kind: kinds.get(i).copied().unwrap_or_default(),
+                reason: reasons.as_ref().and_then(|r| r.get(i)).copied().unwrap_or_default(),
+                created: time(0),
+                started: time(1),
+                finished: time(2),
+                duration: time(3),
+                queued: time(4),
+            }
+        };
+        Ok(keys.unwrap_or_default().into_iter().enumerate().map(job).collect())
+    };
+    run.jobs = Some(read().map_err(garbage)?);
+    Ok(run)
+}
+
+/// An array as PostgreSQL writes one: several of different lengths cannot be sent as one array.
+pub(crate) fn array<T: ToString>(cells: impl Iterator<Item = Option<T>>) -> String {
+    let cells: Vec<String> = cells.map(|c| c.map_or_else(|| "NULL".to_owned(), |c| c.to_string())).collect();
+    format!("{{{}}}", cells.join(","))
+}
+
+/// A text within an array.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The five arrays of a run's jobs.
+pub(crate) fn job_arrays(jobs: &[JobRow]) -> (String, String, String, Option<String>, Option<String>) {
+    let times = jobs.iter().flat_map(|j| [j.created, j.started, j.finished, j.duration, j.queued]);
+    (
+        array(jobs.iter().map(|j| Some(j.job))),
+        array(jobs.iter().map(|j| Some(j.kind))),
+        array(times),
+        jobs.iter().any(|j| j.reason != 0).then(|| array(jobs.iter().map(|j| Some(j.reason)))),
+        jobs.iter()
+            .any(|j| j.job_text.is_some())
+            .then(|| array(jobs.iter().map(|j| j.job_text.as_deref().map(quoted)))),
+    )
+}
+
+pub(crate) fn project(row: &PgRow) -> Result<ProjectRow> {
+    let read = || -> Read<ProjectRow> {
+        let moment = |ms: Option<i64>| ms.and_then(|ms| domain::Timestamp::from_millisecond(ms).ok());
+        let known = (moment(ms(row, 14)?), moment(ms(row, 15)?));
+        Ok(ProjectRow {
+            id: row.try_get(0)?,
+            source: row.try_get(1)?,
+            native_id: row.try_get(2)?,
+            name: row.try_get(3)?,
+            description: row.try_get(4)?,
+            visibility: row.try_get(5)?,
+            avatar_url: row.try_get(6)?,
+            url: row.try_get(7)?,
+            default_branch: row.try_get(8)?,
+            archived: row.try_get(9)?,
+            ci_disabled: row.try_get(10)?,
+            last_activity_at: ms(row, 11)?,
+            described: row.try_get(12)?,
+            gone_at: ms(row, 13)?,
+            known: known.0.zip(known.1).map(|(from, to)| Known { from, to }),
+        })
+    };
+    read().map_err(garbage)
+}
+
+pub(crate) fn flake(row: &PgRow) -> Result<FlakeRow> {
+    let read = || -> Read<FlakeRow> {
+        Ok(FlakeRow {
+            project: row.try_get(0)?,
+            lane: row.try_get(1)?,
+            commit: row.try_get(2)?,
+            job: row.try_get(3)?,
+            branch: row.try_get(4)?,
+            day: day(row, 5)?,
+            red: row.try_get(6)?,
+            green: row.try_get(7)?,
+            wasted: row.try_get(8)?,
+            run: row.try_get(9)?,
+        })
+    };
+    read().map_err(garbage)
+}
+
+pub(crate) fn snapshot(row: &PgRow) -> Result<SnapshotRow> {
+    let read = || -> Read<SnapshotRow> {
+        Ok(SnapshotRow {
+            project: row.try_get(0)?,
+            branch: row.try_get(1)?,
+            seen_at: ms(row, 2)?.unwrap_or_default(),
+            sha: row.try_get(3)?,
+            author: row.try_get(4)?,
+            message: row.try_get(5)?,
+            committed_at: ms(row, 6)?,
+            default: row.try_get(7)?,
+            protected: row.try_get(8)?,
+            url: row.try_get(9)?,
+        })
+    };
+    read().map_err(garbage)
+}

@@ -1,0 +1,122 @@
+//! What may be wrong with a server, and what is said about it.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use domain::Status;
+use history::{Error, ErrorKind, History, RunFilter};
+use history_postgres::{Options, open};
+use history_suite::server::Server;
+use history_suite::{Story, key, run};
+use sqlx::{Connection, Executor, PgConnection};
+
+fn quick() -> Options {
+    Options {
+        connect_timeout: Duration::from_secs(3),
+        statement_timeout: Duration::from_secs(2),
+        ..Options::default()
+    }
+}
+
+async fn refused(url: &str) -> Error {
+    let error = open(url, quick()).await.err().unwrap();
+    assert_eq!(error.text.lines().count(), 1, "one sentence: {error}");
+    assert!(!error.text.contains("wrong"), "the password is told: {error}");
+    error
+}
+
+#[tokio::test]
+async fn each_mistake_has_its_own_sentence() {
+    let Some(server) = Server::start(true) else { return };
+    assert_eq!(refused(&server.url_with("wrong", "postgres")).await.kind, ErrorKind::Refused);
+    let error = refused(&server.url("nowhere")).await;
+    assert!(error.kind == ErrorKind::Refused && error.text.contains("no such database"), "{error}");
+    assert_eq!(refused("postgres://ci:wrong@127.0.0.1:1/x").await.kind, ErrorKind::Unreachable);
+    assert_eq!(refused("postgres://ci:wrong@host:no-port/x").await.kind, ErrorKind::Refused);
+    let tls = refused(&format!("{}?sslmode=require", server.url("postgres"))).await;
+    assert!(tls.text.contains("sslmode"), "{tls}");
+
+    let mut connection = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    connection.execute("CREATE DATABASE standby").await.unwrap();
+    connection.execute("ALTER DATABASE standby SET default_transaction_read_only = on").await.unwrap();
+    assert_eq!(refused(&server.url("standby")).await.kind, ErrorKind::ReadOnly);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_told_from_an_altered_one() {
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    drop(open(&url, quick()).await.unwrap());
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let statement = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', true, 'x', 0)";
+    connection.execute(statement).await.unwrap();
+    let error = refused(&url).await;
+    assert!(
+        error.kind == ErrorKind::Newer && error.text.contains("newer version (its schema is 99)"),
+        "{error}"
+    );
+    connection.execute("DELETE FROM _sqlx_migrations WHERE version = 99").await.unwrap();
+    connection.execute("UPDATE _sqlx_migrations SET checksum = 'x'").await.unwrap();
+    assert_eq!(refused(&url).await.kind, ErrorKind::Altered);
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing_that_was_written() {
+    let Some(mut server) = Server::start(false) else { return };
+    let history = open(&server.url("postgres"), quick()).await.unwrap();
+    Story::new().run("1", run(1, Status::Success, 0, 0)).told(&history).await;
+    server.kill();
+    let more = || Story::new().run("1", run(2, Status::Failed, 0, 1)).batch();
+    let error = history.ingest(more()).await.unwrap_err();
+    assert!(error.may_pass(), "{error}");
+    server.resume();
+    history.ingest(more()).await.unwrap();
+    assert_eq!(history.runs(&key("1"), &RunFilter::default(), 0, 9).await.unwrap().total, 2);
+}
+
+#[tokio::test]
+async fn whoever_writes_is_waited_for_and_then_named() {
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    let history = open(&url, quick()).await.unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let mut lock = other.begin().await.unwrap();
+    lock.execute("SELECT pg_advisory_xact_lock(1667837284)").await.unwrap();
+    let error =
+        history.ingest(Story::new().run("1", run(1, Status::Success, 0, 0)).batch()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Slow, "{error}");
+    lock.rollback().await.unwrap();
+    Story::new().run("1", run(1, Status::Success, 0, 0)).told(&history).await;
+}
+
+#[tokio::test]
+async fn people_with_sql_tools_find_names_and_partitions() {
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    let history = open(&url, quick()).await.unwrap();
+    let job = domain::Job {
+        failure_reason: Some("exit code 2".into()),
+        ..domain::Job::new(domain::JobId::from(5), "build", Status::Failed, "failed")
+    };
+    let news = history::RunNews {
+        jobs: Some(vec![job]),
+        ..history::RunNews::of(key("1"), run(1, Status::Failed, 0, 0))
+    };
+    Story::new().project("1").news(news).run("1", run(2, Status::Success, 40, 0)).told(&history).await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let text = async |statement: &'static str, connection: &mut PgConnection| {
+        sqlx::query_scalar::<_, String>(statement).fetch_all(connection).await.unwrap()
+    };
+    assert_eq!(text("SELECT count(*)::text FROM pipelines", &mut connection).await, ["2"]);
+    let stats = "SELECT concat_ws(' ', project, branch, total, successful, failed, round(average_duration)) FROM pipeline_stats";
+    assert_eq!(text(stats, &mut connection).await, ["1 main 2 1 1 10"]);
+    let jobs = "SELECT concat_ws(' ', project, run, name, status, failure_reason) FROM job_runs";
+    assert_eq!(text(jobs, &mut connection).await, ["1 1 build failed exit code 2"]);
+    let partitions =
+        "SELECT relname::text FROM pg_class WHERE relname ~ '^pipelines_\\d{4}_\\d{2}$' ORDER BY 1";
+    assert_eq!(text(partitions, &mut connection).await, ["pipelines_2025_06", "pipelines_2025_07"]);
+    history.prune(Some(history::Day::of(history_suite::at(30, 0))), history_suite::at(0, 0)).await.unwrap();
+    assert_eq!(text(partitions, &mut connection).await, ["pipelines_2025_07"]);
+}

@@ -1,0 +1,122 @@
+//! Opening the file: made, guarded, migrated.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use history::store::Store;
+use history::{Error, ErrorKind, Keeper, Result};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection, SqlSafeStr};
+
+use crate::errors::{migrating, told};
+
+/// How it is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections that read.
+    pub readers: u32,
+    /// How long is waited for another process that writes, and for a free connection.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { readers: 4, timeout: Duration::from_secs(5) }
+    }
+}
+
+/// A file that is ready.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    pub(crate) path: Arc<Path>,
+    pub(crate) readers: SqlitePool,
+    pub(crate) writer: SqlitePool,
+}
+
+/// The migrations of this version, oldest first. Only ever added to.
+pub(crate) fn migrations() -> Migrator {
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "history".into(),
+        MigrationType::Simple,
+        include_str!("../../../migrations/sqlite/0001_history.sql").into_sql_str(),
+        false,
+    )])
+}
+
+/// Kibibytes of pages that each connection holds.
+const CACHE_KIB: i32 = 16 * 1024;
+/// Bytes of the file that are read as memory.
+const MAPPED_BYTES: i64 = 1 << 30;
+/// The log ahead is cut back to this many bytes when it has grown beyond.
+const MAX_LOG_BYTES: i64 = 64 << 20;
+
+/// Opens (and makes, and migrates) a file.
+///
+/// # Errors
+/// In one sentence with what to do. The file is left as it is.
+pub async fn open(path: impl Into<PathBuf>, options: Options) -> Result<Keeper<Sqlite>> {
+    let path: Arc<Path> = path.into().into();
+    make(&path)?;
+    let connect = SqliteConnectOptions::new()
+        .filename(&path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(options.timeout)
+        // Rows are put in an order that keeps what belongs together true; a check of each would cost a third of the speed.
+        .foreign_keys(false)
+        .pragma("cache_size", (-CACHE_KIB).to_string())
+        .pragma("mmap_size", MAPPED_BYTES.to_string())
+        .pragma("journal_size_limit", MAX_LOG_BYTES.to_string())
+        .pragma("temp_store", "memory");
+    let pool = |max: u32, read_only: bool| {
+        SqlitePoolOptions::new()
+            .max_connections(max)
+            .acquire_timeout(options.timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(connect.clone().pragma("query_only", if read_only { "on" } else { "off" }))
+    };
+    let writer = pool(1, false);
+    migrate(&path, &writer).await?;
+    let sqlite = Sqlite { path: Arc::clone(&path), readers: pool(options.readers.max(1), true), writer };
+    // A file may be damaged where nobody has looked yet.
+    sqlite.sources().await?;
+    Ok(Keeper::new(sqlite))
+}
+
+/// Makes folder and file, for their owner alone.
+fn make(path: &Path) -> Result<()> {
+    let failed = |what: &Path, error: &std::io::Error| {
+        let text = format!(
+            "the database {}: {}: {error}; see that its folder can be written",
+            path.display(),
+            what.display()
+        );
+        Error::new(ErrorKind::ReadOnly, text)
+    };
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
+    }
+    let mut open = std::fs::OpenOptions::new();
+    open.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    match open.open(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(failed(path, &e)),
+    }
+}
+
+/// Applies what is missing, all in one transaction that keeps every other process out.
+async fn migrate(path: &Path, writer: &SqlitePool) -> Result<()> {
+    let mut connection = writer.acquire().await.map_err(|e| told(path, e))?;
+    let mut tx = connection.begin_with("BEGIN EXCLUSIVE").await.map_err(|e| told(path, e))?;
+    migrations().run_direct(None, &mut *tx, false).await.map_err(|e| migrating(path, e))?;
+    tx.commit().await.map_err(|e| told(path, e))
+}

@@ -1,0 +1,352 @@
+//! Reading.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use history::store::{
+    FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunQuery, RunRow, SnapshotRow, SourceRow, Store, flags,
+};
+use history::{Health, Result, Treated, Webhook, WebhookEntry};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite as Db};
+
+use crate::errors::told;
+use crate::open::Sqlite;
+use crate::rows::{Json, flake, garbage, job, project, run, run_columns, snapshot};
+use crate::write::Tx;
+
+pub(crate) const PROJECT: &str = "SELECT p.id, p.source_id, p.native_id, p.name, p.description, p.visibility, p.avatar_url, p.url, \
+     p.default_branch, p.archived, p.ci_disabled, p.last_activity_at, p.described, p.gone_at, p.known_from, p.known_to \
+     FROM projects p";
+
+/// What narrows runs, of `?2` on.
+macro_rules! narrowed {
+    () => {
+        "(?4 = 0 OR r.branch_id = ?4) AND (?5 = 0 OR r.lane_id = ?5) AND (?6 = 0 OR (?6 >> r.status) & 1) \
+         AND (NOT ?7 OR r.flags & 4 = 0) AND (NOT ?8 OR r.attempt = 1) \
+         AND (?9 IS NULL OR (coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) / 3600000 + 72) % 168 = ?9) \
+         AND (?10 = 0 OR EXISTS (SELECT 1 FROM jobs j JOIN job_kinds k ON k.id = j.kind_id WHERE j.pipeline_id = r.id \
+              AND k.name_id = ?10 AND k.status = 4 AND (?11 IS NULL OR j.reason_id IN (SELECT value FROM json_each(?11))))) \
+         AND (?10 <> 0 OR ?11 IS NULL OR r.failure_id IN (SELECT value FROM json_each(?11)))"
+    };
+}
+
+macro_rules! newest_first {
+    () => {
+        "r.day DESC, coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) DESC, r.run_key DESC, r.attempt DESC"
+    };
+}
+
+/// Of one project: the index gives the days in order, and reading ends with the page.
+const RUNS_OF_ONE: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM pipelines r WHERE r.project_id = ?1 AND r.day BETWEEN ?2 AND ?3 AND ",
+    narrowed!(),
+    " ORDER BY ",
+    newest_first!(),
+    " LIMIT ?12 OFFSET ?13"
+);
+const RUNS_OF_MANY: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM json_each(?1) p CROSS JOIN pipelines r ON r.project_id = p.value \
+     AND r.day BETWEEN ?2 AND ?3 WHERE ",
+    narrowed!(),
+    " ORDER BY ",
+    newest_first!(),
+    " LIMIT ?12 OFFSET ?13"
+);
+const COUNT: &str = concat!(
+    "SELECT count(*) FROM json_each(?1) p CROSS JOIN pipelines r ON r.project_id = p.value \
+     AND r.day BETWEEN ?2 AND ?3 WHERE ",
+    narrowed!()
+);
+const NEWEST: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM json_each(?1) p CROSS JOIN pipelines r ON r.id IN (SELECT r.id FROM pipelines r \
+     WHERE r.project_id = p.value AND r.flags & 4 = 0 ORDER BY ",
+    newest_first!(),
+    " LIMIT ?2) \
+     ORDER BY r.project_id, ",
+    newest_first!()
+);
+const FIND: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM json_each(?1) k CROSS JOIN pipelines r ON r.project_id = k.value ->> 0 \
+     AND r.run_key = k.value ->> 1 AND r.flags & 4 = 0"
+);
+const ATTEMPTS_OF_ONE: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM pipelines r WHERE r.project_id = ?1 AND r.run_key = ?2 ORDER BY r.attempt"
+);
+
+type Query = sqlx::query::Query<'static, Db, sqlx::sqlite::SqliteArguments>;
+
+fn narrow(q: Query, query: &RunQuery) -> Query {
+    q.bind(query.from)
+        .bind(query.to)
+        .bind(query.branch)
+        .bind(query.lane)
+        .bind(query.statuses)
+        .bind(query.newest)
+        .bind(query.first)
+        .bind(query.hour)
+        .bind(query.job)
+        .bind((!query.reasons.is_empty()).then(|| Json::numbers(query.reasons.iter().copied())))
+}
+
+/// Puts jobs to the runs that have some.
+pub(crate) fn with_jobs(rows: &mut [RunRow], jobs: &[SqliteRow]) -> Result<()> {
+    let mut of: HashMap<i64, Vec<_>> = HashMap::new();
+    for row in jobs {
+        let (run, job) = job(row)?;
+        of.entry(run).or_default().push(job);
+    }
+    for row in rows.iter_mut().filter(|r| r.flags & flags::JOBS != 0) {
+        row.jobs = Some(of.remove(&row.id).unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Which of some runs have jobs.
+pub(crate) fn having_jobs(rows: &[RunRow]) -> String {
+    Json::numbers(rows.iter().filter(|r| r.flags & flags::JOBS != 0).map(|r| r.id))
+}
+
+pub(crate) const JOBS: &str = "SELECT j.pipeline_id, j.job_key, j.kind_id, j.reason_id, j.created, j.started, j.finished, \
+     j.duration_ms, j.queued_ms, j.job_text FROM json_each(?1) p CROSS JOIN jobs j ON j.pipeline_id = p.value";
+
+impl Sqlite {
+    async fn all<T>(&self, query: Query, read: impl Fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
+        let rows = query.fetch_all(&self.readers).await.map_err(|e| told(&self.path, e))?;
+        rows.iter().map(read).collect()
+    }
+}
+
+fn two<A, B>(row: &SqliteRow) -> Result<(A, B)>
+where
+    A: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
+    B: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
+{
+    Ok((row.try_get(0).map_err(garbage)?, row.try_get(1).map_err(garbage)?))
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    type Tx = Tx;
+
+    async fn health(&self) -> Result<Health> {
+        let statement = "SELECT sqlite_version(), (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())";
+        let (version, bytes): (String, i64) =
+            sqlx::query_as(statement).fetch_one(&self.readers).await.map_err(|e| told(&self.path, e))?;
+        Ok(Health { engine: format!("SQLite {version}"), bytes: u64::try_from(bytes).ok() })
+    }
+
+    async fn begin(&self, durable: bool) -> Result<Tx> {
+        let failed = |e| told(&self.path, e);
+        let mut connection = self.writer.acquire().await.map_err(failed)?;
+        let synchronous = if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+        sqlx::query(synchronous).execute(&mut *connection).await.map_err(failed)?;
+        drop(connection);
+        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        Ok(Tx { path: self.path.clone(), tx })
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceRow>> {
+        self.all(sqlx::query("SELECT id, name, platform FROM sources ORDER BY name"), |row| {
+            let (id, name) = two(row)?;
+            Ok(SourceRow { id, name, platform: row.try_get(2).map_err(garbage)? })
+        })
+        .await
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectRow>> {
+        self.all(sqlx::query(PROJECT), project).await
+    }
+
+    async fn project(&self, source: &str, native_id: &str) -> Result<Option<ProjectRow>> {
+        const ONE: &str = "SELECT p.id, p.source_id, p.native_id, p.name, p.description, p.visibility, p.avatar_url, p.url, \
+             p.default_branch, p.archived, p.ci_disabled, p.last_activity_at, p.described, p.gone_at, p.known_from, p.known_to \
+             FROM projects p JOIN sources s ON s.id = p.source_id WHERE s.name = ?1 AND p.native_id = ?2";
+        let query = sqlx::query(ONE).bind(source.to_owned()).bind(native_id.to_owned());
+        Ok(self.all(query, project).await?.pop())
+    }
+
+    async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>> {
+        const LANES: &str = "SELECT l.project_id, l.lane_id, l.workflow_id FROM json_each(?1) p CROSS JOIN lanes l ON l.project_id = p.value";
+        self.all(sqlx::query(LANES).bind(Json::numbers(projects.iter().copied())), |row| {
+            let (project, lane) = two(row)?;
+            Ok((project, lane, row.try_get(2).map_err(garbage)?))
+        })
+        .await
+    }
+
+    async fn reasons(&self, normalised: i32) -> Result<Vec<i32>> {
+        let query = sqlx::query("SELECT reason_id FROM reasons WHERE normal_id = ?1").bind(normalised);
+        self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    }
+
+    async fn words(&self, ids: &[i32]) -> Result<Vec<(i32, String)>> {
+        let statement = "SELECT w.id, w.text FROM json_each(?1) i CROSS JOIN words w ON w.id = i.value";
+        self.all(sqlx::query(statement).bind(Json::numbers(ids.iter().copied())), two).await
+    }
+
+    async fn find_words(&self, texts: &[String]) -> Result<Vec<(i32, String)>> {
+        let statement = "SELECT w.id, w.text FROM json_each(?1) t CROSS JOIN words w ON w.text = t.value";
+        self.all(sqlx::query(statement).bind(Json::texts(texts)), two).await
+    }
+
+    async fn people(&self, ids: &[i32]) -> Result<Vec<(i32, PersonRow)>> {
+        let statement = "SELECT p.id, p.name, p.login, p.avatar_url FROM json_each(?1) i CROSS JOIN people p ON p.id = i.value";
+        self.all(sqlx::query(statement).bind(Json::numbers(ids.iter().copied())), |row| {
+            let (id, name) = two(row)?;
+            Ok((id, (name, row.try_get(2).map_err(garbage)?, row.try_get(3).map_err(garbage)?)))
+        })
+        .await
+    }
+
+    async fn job_kinds(&self, ids: &[i32]) -> Result<Vec<(i32, JobKind)>> {
+        let statement = "SELECT k.id, k.name_id, k.stage_id, k.native_id, k.url_id, k.status, k.allow_failure \
+                         FROM json_each(?1) i CROSS JOIN job_kinds k ON k.id = i.value";
+        self.all(sqlx::query(statement).bind(Json::numbers(ids.iter().copied())), |row| {
+            let read = || -> std::result::Result<(i32, JobKind), sqlx::Error> {
+                let kind = JobKind {
+                    name: row.try_get(1)?,
+                    stage: row.try_get(2)?,
+                    native: row.try_get(3)?,
+                    url: row.try_get(4)?,
+                    status: row.try_get(5)?,
+                    allow_failure: row.try_get(6)?,
+                };
+                Ok((row.try_get(0)?, kind))
+            };
+            read().map_err(garbage)
+        })
+        .await
+    }
+
+    async fn rolls(
+        &self,
+        kind: i16,
+        level: u8,
+        scopes: &[i32],
+        from: i32,
+        to: i32,
+    ) -> Result<Vec<(i32, i32, Vec<u8>)>> {
+        const ROLLS: &str = "SELECT d.scope, d.block, d.data FROM json_each(?3) s CROSS JOIN daily_statistics d \
+             ON d.kind = ?1 AND d.level = ?2 AND d.scope = s.value AND d.block BETWEEN ?4 AND ?5";
+        let query = sqlx::query(ROLLS)
+            .bind(kind)
+            .bind(level)
+            .bind(Json::numbers(scopes.iter().copied()))
+            .bind(from)
+            .bind(to);
+        let mut rows = self
+            .all(query, |row| {
+                let (scope, block) = two(row)?;
+                Ok((scope, block, row.try_get(2).map_err(garbage)?))
+            })
+            .await?;
+        // They come so, but nobody promises it.
+        rows.sort_by_key(|(scope, block, _)| (*scope, *block));
+        Ok(rows)
+    }
+
+    async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>> {
+        let asked = match query.projects[..] {
+            [one] => sqlx::query(RUNS_OF_ONE).bind(one),
+            _ => sqlx::query(RUNS_OF_MANY).bind(Json::numbers(query.projects.iter().copied())),
+        };
+        self.all(narrow(asked, query).bind(query.limit).bind(query.skip), run).await
+    }
+
+    async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>> {
+        let keys = Json::rows(keys, |cells, key| {
+            cells.n(key.project).n(key.run);
+        });
+        self.all(sqlx::query(FIND).bind(keys), run).await
+    }
+
+    async fn newest_runs(&self, projects: &[i32], limit: i64) -> Result<Vec<RunRow>> {
+        self.all(sqlx::query(NEWEST).bind(Json::numbers(projects.iter().copied())).bind(limit), run).await
+    }
+
+    async fn count_runs(&self, query: &RunQuery) -> Result<u64> {
+        let asked = sqlx::query(COUNT).bind(Json::numbers(query.projects.iter().copied()));
+        let counts = self.all(narrow(asked, query), |row| row.try_get::<i64, _>(0).map_err(garbage)).await?;
+        Ok(counts.first().and_then(|n| u64::try_from(*n).ok()).unwrap_or_default())
+    }
+
+    async fn attempts(&self, project: i32, run_key: i64) -> Result<Vec<RunRow>> {
+        let mut rows = self.all(sqlx::query(ATTEMPTS_OF_ONE).bind(project).bind(run_key), run).await?;
+        let jobs = sqlx::query(JOBS).bind(having_jobs(&rows)).fetch_all(&self.readers).await;
+        with_jobs(&mut rows, &jobs.map_err(|e| told(&self.path, e))?)?;
+        Ok(rows)
+    }
+
+    async fn flakes(&self, projects: &[i32], from: i32, to: i32) -> Result<Vec<FlakeRow>> {
+        const FLAKES: &str = "SELECT f.project_id, f.lane_id, f.commit_key, f.job_id, f.branch_id, f.day, f.red, f.green, \
+             f.wasted_ms, f.run_key FROM json_each(?1) p CROSS JOIN flakes f ON f.project_id = p.value AND f.day BETWEEN ?2 AND ?3";
+        self.all(sqlx::query(FLAKES).bind(Json::numbers(projects.iter().copied())).bind(from).bind(to), flake)
+            .await
+    }
+
+    async fn snapshots(&self, project: i32, branch: i32, limit: i64) -> Result<Vec<SnapshotRow>> {
+        const SNAPSHOTS: &str = "SELECT project_id, branch_id, seen_at, sha, author_id, message, committed_at, is_default, \
+             is_protected, url_id FROM branch_snapshots WHERE project_id = ?1 AND branch_id = ?2 ORDER BY seen_at DESC LIMIT ?3";
+        self.all(sqlx::query(SNAPSHOTS).bind(project).bind(branch).bind(limit), snapshot).await
+    }
+
+    async fn default_heads(&self, projects: &[i32]) -> Result<Vec<SnapshotRow>> {
+        const HEADS: &str = "SELECT b.project_id, b.branch_id, max(b.seen_at), b.sha, b.author_id, b.message, b.committed_at, \
+             b.is_default, b.is_protected, b.url_id FROM json_each(?1) i JOIN projects p ON p.id = i.value \
+             JOIN words w ON w.text = p.default_branch \
+             JOIN branch_snapshots b ON b.project_id = p.id AND b.branch_id = w.id GROUP BY b.project_id";
+        self.all(sqlx::query(HEADS).bind(Json::numbers(projects.iter().copied())), snapshot).await
+    }
+
+    async fn webhooks(&self, source: &str, untreated: bool, limit: i64) -> Result<Vec<WebhookEntry>> {
+        const WEBHOOKS: &str = "SELECT * FROM (SELECT delivery, kind, headers, body, received_at, outcome, reason, id \
+             FROM webhook_events WHERE source = ?1 AND (NOT ?2 OR outcome IS NULL) ORDER BY id DESC LIMIT ?3) ORDER BY id";
+        let name = domain::SourceName::new(source)
+            .map_err(|e| history::Error::new(history::ErrorKind::Other, e.to_string()))?;
+        let query = sqlx::query(WEBHOOKS).bind(source.to_owned()).bind(untreated).bind(limit);
+        self.all(query, |row| {
+            let read = || -> std::result::Result<WebhookEntry, sqlx::Error> {
+                let headers: String = row.try_get(2)?;
+                let outcome: Option<String> = row.try_get(5)?;
+                let reason: Option<String> = row.try_get(6)?;
+                Ok(WebhookEntry {
+                    webhook: Webhook {
+                        source: name.clone(),
+                        delivery: row.try_get(0)?,
+                        kind: row.try_get(1)?,
+                        headers: serde_json::from_str(&headers).unwrap_or_default(),
+                        body: row.try_get(3)?,
+                        received_at: domain::Timestamp::from_millisecond(row.try_get(4)?).unwrap_or_default(),
+                    },
+                    treated: outcome.map(|word| match word.as_str() {
+                        "applied" => Treated::Applied,
+                        _ => Treated::Ignored(reason.unwrap_or_default()),
+                    }),
+                })
+            };
+            read().map_err(garbage)
+        })
+        .await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<String>> {
+        let query = sqlx::query("SELECT value FROM notes WHERE name = ?1").bind(name.to_owned());
+        Ok(self.all(query, |row| row.try_get(0).map_err(garbage)).await?.pop())
+    }
+
+    async fn preferences(&self, user: &str) -> Result<Vec<(String, String)>> {
+        let statement = "SELECT p.name, p.value FROM users u JOIN user_preferences p ON p.user_id = u.id WHERE u.name = ?1";
+        self.all(sqlx::query(statement).bind(user.to_owned()), two).await
+    }
+}

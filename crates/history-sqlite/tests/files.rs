@@ -1,0 +1,95 @@
+//! What may be wrong with a file, and what is said about it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use history::{Error, ErrorKind, History};
+use history_sqlite::{Options, open};
+use history_suite::{Story, run};
+
+async fn refused(path: &Path) -> Error {
+    let before = std::fs::read(path).unwrap_or_default();
+    let error = open(path, Options { timeout: std::time::Duration::from_millis(200), ..Options::default() })
+        .await
+        .err()
+        .unwrap();
+    assert!(error.text.contains(path.to_str().unwrap()), "{error}");
+    assert_eq!(error.text.lines().count(), 1, "one sentence: {error}");
+    assert_eq!(std::fs::read(path).unwrap_or_default(), before, "the file is left as it is");
+    error
+}
+
+/// A file of ours, closed, with something changed in it.
+async fn altered(path: &Path, statement: &'static str) {
+    drop(open(path, Options::default()).await.unwrap());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query(statement).execute(&pool).await.unwrap();
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_none_of_ours_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    std::fs::write(&path, "This is no database, and somebody may want it still. ".repeat(100)).unwrap();
+    assert_eq!(refused(&path).await.kind, ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_told_from_an_altered_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let newer = folder.path().join("newer.db");
+    let statement = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'x', true, x'00', 0)";
+    altered(&newer, statement).await;
+    let error = refused(&newer).await;
+    assert_eq!(error.kind, ErrorKind::Newer);
+    assert!(error.text.contains("newer version (its schema is 99)"), "{error}");
+    let tampered = folder.path().join("tampered.db");
+    altered(&tampered, "UPDATE _sqlx_migrations SET checksum = x'00'").await;
+    assert_eq!(refused(&tampered).await.kind, ErrorKind::Altered);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep").join("er").join("x.db");
+    drop(open(&path, Options::default()).await.unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let error = refused(&folder.path().join("file").join("x.db")).await;
+    assert_eq!(error.kind, ErrorKind::ReadOnly);
+    assert_eq!(refused(folder.path()).await.kind, ErrorKind::ReadOnly, "a folder is no file");
+}
+
+#[tokio::test]
+async fn whoever_holds_the_file_is_waited_for_and_then_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let history =
+        open(&path, Options { timeout: std::time::Duration::from_millis(200), ..Options::default() })
+            .await
+            .unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let other = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let error = history
+        .ingest(Story::new().run("1", run(1, domain::Status::Success, 0, 0)).batch())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Slow);
+    assert!(error.may_pass());
+    drop(lock);
+    other.close().await;
+    let did =
+        history.ingest(Story::new().run("1", run(1, domain::Status::Success, 0, 0)).batch()).await.unwrap();
+    assert_eq!(did.added, 1, "and afterwards all is well");
+}

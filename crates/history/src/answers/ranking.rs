@@ -1,0 +1,131 @@
+//! What stands out among projects, workflows and jobs.
+
+use std::collections::{BTreeSet, HashMap};
+
+use domain::ProjectKey;
+
+use super::scope::Scope;
+use super::{Ask, Figures};
+use crate::Result;
+use crate::keeper::Keeper;
+use crate::roll::{Group, Kind};
+use crate::store::Store;
+
+/// What is ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Projects.
+    Projects,
+    /// Workflows of projects.
+    Workflows,
+    /// Jobs of projects, by their name.
+    Jobs,
+}
+
+/// What it is ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// Median duration.
+    Slowest,
+    /// Number of runs.
+    Busiest,
+    /// Share of red.
+    Failing,
+}
+
+/// A question for a ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranking {
+    /// What.
+    pub of: Of,
+    /// By what.
+    pub by: By,
+    /// Only what came to so many verdicts.
+    pub min_runs: u64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A place in a ranking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Whose.
+    pub project: ProjectKey,
+    /// The project's name.
+    pub project_name: String,
+    /// The lane, of a workflow.
+    pub lane: Option<String>,
+    /// The name of the workflow, as far as it has one, or of the job.
+    pub name: Option<String>,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+pub(crate) async fn ranking<S: Store>(
+    keeper: &Keeper<S>,
+    ask: &Ask,
+    ranking: &Ranking,
+) -> Result<Vec<Ranked>> {
+    let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
+    let kind = if ranking.of == Of::Jobs { Kind::Jobs } else { Kind::Runs };
+    let mut groups: HashMap<(i32, i32), Group> = HashMap::new();
+    scope
+        .each(keeper, kind, scope.window, &scope.project_ids(), |project, (_, key), group| {
+            let key = if ranking.of == Of::Projects { 0 } else { key };
+            groups.entry((project, key)).or_default().add(&group, 1);
+        })
+        .await?;
+    let found: Vec<((i32, i32), Figures)> = groups
+        .iter()
+        .map(|(key, group)| (*key, Figures::of(group)))
+        .filter(|(_, f)| match ranking.by {
+            By::Slowest => f.duration.count >= ranking.min_runs.max(1),
+            By::Busiest => f.runs >= ranking.min_runs.max(1),
+            By::Failing => f.verdicts() >= ranking.min_runs.max(1) && f.failed > 0,
+        })
+        .collect();
+    let of: BTreeSet<i32> = found.iter().map(|((project, _), _)| *project).collect();
+    let lanes = match ranking.of {
+        Of::Workflows => lane_names(keeper, &of.into_iter().collect::<Vec<_>>()).await?,
+        Of::Projects | Of::Jobs => HashMap::new(),
+    };
+    let words = found.iter().map(|((_, key), _)| *key).chain(lanes.values().copied()).collect();
+    let names = keeper.resolve(words, BTreeSet::new(), BTreeSet::new()).await?;
+    let mut ranked = Vec::with_capacity(found.len());
+    for ((project, key), figures) in found {
+        let Some(project_key) = scope.key(project) else { continue };
+        let word = names.word(key)?.map(str::to_owned);
+        let (lane, name) = match ranking.of {
+            Of::Projects => (None, None),
+            Of::Jobs => (None, word),
+            Of::Workflows => {
+                let name = lanes.get(&(project, key)).copied().unwrap_or_default();
+                (Some(word.unwrap_or_default()), names.word(name)?.map(str::to_owned))
+            }
+        };
+        let project_name = scope.projects.get(&project).map(|p| p.name.clone()).unwrap_or_default();
+        ranked.push(Ranked { project: project_key, project_name, lane, name, figures });
+    }
+    let weight = |f: &Figures| match ranking.by {
+        By::Slowest => f.duration.p50.map_or(0, |d| d.as_millis() as u64),
+        By::Busiest => f.runs,
+        // Parts of a billion: whole numbers sort.
+        By::Failing => f.failed * 1_000_000_000 / f.verdicts().max(1),
+    };
+    ranked.sort_by(|a, b| {
+        (weight(&b.figures), b.figures.runs)
+            .cmp(&(weight(&a.figures), a.figures.runs))
+            .then_with(|| (&a.project, &a.lane, &a.name).cmp(&(&b.project, &b.lane, &b.name)))
+    });
+    ranked.truncate(ranking.limit);
+    Ok(ranked)
+}
+
+/// Numbers of workflows' names by project and lane.
+pub(super) async fn lane_names<S: Store>(
+    keeper: &Keeper<S>,
+    projects: &[i32],
+) -> Result<HashMap<(i32, i32), i32>> {
+    let lanes = keeper.store.lanes(projects).await?;
+    Ok(lanes.into_iter().map(|(project, lane, name)| ((project, lane), name)).collect())
+}

@@ -1,0 +1,196 @@
+//! A batch of news, from reports to rows, statistics and flakes, in one transaction.
+
+mod flakes;
+mod projects;
+mod statistics;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
+
+use self::projects::{put_projects, snapshot_row};
+pub(crate) use self::statistics::COMMON_BRANCHES;
+use self::statistics::put_statistics;
+use crate::keeper::Keeper;
+use crate::merge::{Attempt, Attempts, Report, merge};
+use crate::reading::{Numbers, person_row, texts_of};
+use crate::store::{JobKind, RunKey, RunRow, Store, Writing};
+use crate::text::run_key;
+use crate::{Batch, Day, Ingested, Result, Snapshot};
+
+/// A run may have been written down under a day that is so far from the one that its creation says.
+const NEAR_DAYS: i32 = 31;
+/// Days for which nothing can stand.
+const ANY_DAY: (i32, i32) = (-1_000_000, 1_000_000);
+
+/// A run in a batch: what was known, and what will be.
+struct Run {
+    before: Attempts,
+    after: Attempts,
+    /// Rows as they stand, by attempt.
+    rows: BTreeMap<i16, RunRow>,
+}
+
+type Runs = BTreeMap<(i32, i64), Run>;
+
+impl<S: Store> Keeper<S> {
+    pub(crate) async fn write(&self, batch: Batch) -> Result<Ingested> {
+        if batch.is_empty() {
+            return Ok(Ingested::default());
+        }
+        let _one_at_a_time = self.writer.lock().await;
+        let mut tx = self.store.begin(false).await?;
+        let mut fresh = Numbers::default();
+        let (done, kinds) = self.write_in(&mut tx, batch, &mut fresh).await?;
+        tx.commit().await?;
+        self.remember(fresh, &kinds);
+        Ok(done)
+    }
+
+    async fn write_in(
+        &self,
+        tx: &mut S::Tx,
+        batch: Batch,
+        fresh: &mut Numbers,
+    ) -> Result<(Ingested, HashMap<i32, JobKind>)> {
+        let mut done = Ingested::default();
+        let projects = put_projects(tx, &batch).await?;
+        let scopes: HashMap<i32, i32> = projects.values().map(|p| (p.id, p.source)).collect();
+
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        let mut reports = Vec::with_capacity(batch.runs.len());
+        for news in batch.runs {
+            let Some(project) = projects.get(&news.project) else { continue };
+            let began = Day::of(news.pipeline.began().unwrap_or(batch.seen_at));
+            if began.0 < oldest {
+                // Dropped for its age, or would be.
+                done.unchanged += 1;
+                continue;
+            }
+            let key = (project.id, run_key(&news.pipeline.id));
+            let report = Report {
+                pipeline: news.pipeline,
+                jobs: news.jobs,
+                committed_at: news.committed_at,
+                seen_at: batch.seen_at,
+            };
+            reports.push((key, report));
+        }
+        let mut runs = self.known_runs(tx, &reports).await?;
+        for (key, report) in reports {
+            if let Some(run) = runs.get_mut(&key)
+                && !merge(&mut run.after, report)
+            {
+                done.unchanged += 1;
+            }
+        }
+        runs.retain(|_, run| run.before != run.after);
+
+        let mut words: Vec<String> = COMMON_BRANCHES.map(str::to_owned).into();
+        let mut people = Vec::new();
+        for attempt in runs.values().flat_map(|r| r.before.values().chain(r.after.values())) {
+            texts_of(attempt, &mut words, &mut people);
+        }
+        for Snapshot { branch, .. } in &batch.snapshots {
+            words.push(branch.name.clone());
+            words.extend(branch.url.as_ref().map(|u| u.as_str().to_owned()));
+            people.extend(branch.author.as_ref().map(person_row));
+        }
+        let (numbers, kinds) = self.numbers(tx, words, people, &runs_of(&runs), fresh).await?;
+
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        for ((project, _), run) in &runs {
+            let last = run.after.last_key_value().map(|(n, _)| *n);
+            for (number, attempt) in &run.after {
+                let row = numbers.row(*project, *number, attempt, Some(*number) != last);
+                match run.rows.get(number) {
+                    None => new.push(row),
+                    Some(old) => {
+                        let row = RunRow { id: old.id, ..row };
+                        let same_jobs = row.jobs == old.jobs && row.day == old.day;
+                        let (mine, theirs) =
+                            (RunRow { jobs: None, ..row.clone() }, RunRow { jobs: None, ..old.clone() });
+                        if mine != theirs || !same_jobs {
+                            let jobs = row.jobs.clone().filter(|_| !same_jobs);
+                            changed.push((RunRow { jobs, ..row }, old.day));
+                        }
+                    }
+                }
+            }
+        }
+        done.added += new.len();
+        done.changed += changed.len();
+        let days: BTreeSet<i32> = new.iter().chain(changed.iter().map(|(r, _)| r)).map(|r| r.day).collect();
+        tx.make_room(&days.into_iter().collect::<Vec<_>>()).await?;
+        tx.put_reasons(&reasons(&runs, &numbers)).await?;
+        let lanes: BTreeMap<(i32, i32), i32> = new
+            .iter()
+            .chain(changed.iter().map(|(r, _)| r))
+            .filter(|r| r.workflow != 0)
+            .map(|r| ((r.project, r.lane), r.workflow))
+            .collect();
+        let lanes: Vec<_> = lanes.into_iter().map(|((project, lane), name)| (project, lane, name)).collect();
+        tx.put_lanes(&lanes).await?;
+        tx.put_runs(&new, &changed).await?;
+        put_statistics(tx, &runs, &scopes, &numbers).await?;
+        self.put_flakes(tx, &runs, &numbers, &kinds).await?;
+
+        let seen_at = batch.seen_at.as_millisecond();
+        let heads: Vec<_> = batch
+            .snapshots
+            .iter()
+            .filter_map(|s| Some(snapshot_row(projects.get(&s.project)?.id, s, seen_at, &numbers)))
+            .collect();
+        tx.put_snapshots(&heads).await?;
+        Ok((done, kinds))
+    }
+
+    /// What the database has of the runs that are reported.
+    async fn known_runs(&self, tx: &mut S::Tx, reports: &[((i32, i64), Report)]) -> Result<Runs> {
+        let mut keys: BTreeMap<(i32, i64), (i32, i32)> = BTreeMap::new();
+        for (key, report) in reports {
+            let days = match report.pipeline.created_at {
+                Some(at) => (Day::of(at).0 - NEAR_DAYS, Day::of(at).0 + NEAR_DAYS),
+                None => ANY_DAY,
+            };
+            let known = keys.entry(*key).or_insert(days);
+            *known = (known.0.min(days.0), known.1.max(days.1));
+        }
+        let keys: Vec<RunKey> =
+            keys.into_iter().map(|((project, run), (from, to))| RunKey { project, run, from, to }).collect();
+        let rows = tx.attempts(&keys).await?;
+        let names = self.names(&rows, &[]).await?;
+        let mut runs: Runs = keys
+            .iter()
+            .map(|k| {
+                let run = Run { before: Attempts::new(), after: Attempts::new(), rows: BTreeMap::new() };
+                ((k.project, k.run), run)
+            })
+            .collect();
+        for row in rows {
+            if let Some(run) = runs.get_mut(&(row.project, row.run)) {
+                let attempt = names.attempt(&row)?;
+                run.before.insert(row.attempt, attempt.clone());
+                run.after.insert(row.attempt, attempt);
+                run.rows.insert(row.attempt, row);
+            }
+        }
+        Ok(runs)
+    }
+}
+
+/// Every attempt with its run, for whoever needs the texts of all.
+fn runs_of(runs: &Runs) -> Vec<&Attempt> {
+    runs.values().flat_map(|r| r.before.values().chain(r.after.values())).collect()
+}
+
+/// Reasons with what they come to when normalised.
+fn reasons(runs: &Runs, numbers: &Numbers) -> Vec<(i32, i32)> {
+    let mut pairs = BTreeSet::new();
+    for attempt in runs.values().flat_map(|r| r.after.values()) {
+        let jobs = attempt.jobs.iter().flat_map(BTreeMap::values).filter_map(|j| j.failure_reason.as_deref());
+        for reason in attempt.pipeline.failure.as_deref().into_iter().chain(jobs) {
+            pairs.insert((numbers.word(reason), numbers.reason(Some(reason))));
+        }
+    }
+    pairs.into_iter().collect()
+}

@@ -1,0 +1,194 @@
+//! What a batch adds to the daily statistics, and takes out of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::Status;
+
+use super::Runs;
+use crate::calendar::LEVELS;
+use crate::merge::{Attempt, Attempts};
+use crate::reading::Numbers;
+use crate::roll::{Group, GroupKey, Kind, Roll, RollKey, Sketch, TIMELINE_DAYS, Timeline, Verdict};
+use crate::store::Writing;
+use crate::text::{commit_key, is_remedy};
+use crate::{Day, Result};
+
+/// Branches of these names have statistics of their own over a whole source, as people ask for them; figures of any other
+/// branch are the sum of its projects'.
+pub(crate) const COMMON_BRANCHES: [&str; 9] =
+    ["main", "master", "develop", "dev", "trunk", "production", "staging", "release", "default"];
+
+/// A run's place on a timeline (branch and lane), its key, and what stands there from now on.
+type Move = ((i32, i32), i64, Option<Verdict>);
+
+/// What an attempt adds to the statistics of its run's day: runs, then jobs.
+fn shares(number: i16, attempt: &Attempt, numbers: &Numbers) -> [Vec<(GroupKey, Group)>; 2] {
+    let p = &attempt.pipeline;
+    let branch = p.branch.as_deref().map_or(0, |b| numbers.word(b));
+    let mut group = Group::default();
+    if number == 1 {
+        count(&mut group, p.status);
+        if p.status.is_verdict() {
+            group.durations = sketch(p.duration);
+        }
+        group.queued = match (p.queued, p.created_at, p.started_at) {
+            (Some(queued), ..) => sketch(Some(queued)),
+            (None, Some(created), Some(started)) => {
+                Sketch::of(started.as_millisecond() - created.as_millisecond())
+            }
+            _ => Sketch::default(),
+        };
+        if let (true, Some(finished), Some(committed)) =
+            (p.status.is_green(), p.finished_at, attempt.committed_at)
+        {
+            group.lead = Sketch::of(finished.as_millisecond() - committed.as_millisecond());
+        }
+        if let Some(began) = p.began() {
+            let hour = began.as_millisecond().div_euclid(60 * 60 * 1000).rem_euclid(24) as u8;
+            let hour_of_week = Day::of(began).weekday() * 24 + hour;
+            group.hours.insert(hour_of_week, (1, i64::from(p.status == Status::Failed)));
+        }
+    } else {
+        group.further = 1;
+    }
+    if p.status == Status::Failed && p.failure.is_some() {
+        group.reasons.insert(numbers.reason(p.failure.as_deref()), 1);
+    }
+    let runs = vec![((branch, numbers.word(&p.workflow.lane)), group)];
+
+    let mut jobs: Vec<(GroupKey, Group)> = Vec::new();
+    for job in attempt.jobs.iter().flat_map(BTreeMap::values) {
+        let mut group = Group::default();
+        if number == 1 {
+            count(&mut group, job.status);
+            if job.status.is_verdict() {
+                group.durations = sketch(job.duration);
+            }
+            group.queued = sketch(job.queued);
+        } else {
+            group.further = 1;
+        }
+        if job.status == Status::Failed {
+            group.reasons.insert(numbers.reason(job.failure_reason.as_deref()), 1);
+        }
+        jobs.push(((branch, numbers.word(&job.name)), group));
+    }
+    [runs, jobs]
+}
+
+fn count(group: &mut Group, status: Status) {
+    if let Some(at) = Status::ALL.iter().position(|s| *s == status) {
+        group.counts[at] += 1;
+    }
+}
+
+fn sketch(d: Option<std::time::Duration>) -> Sketch {
+    d.map_or_else(Sketch::default, |d| Sketch::of(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// A run's place on the timeline: its newest attempt that came to a verdict.
+fn verdict(run: i64, attempts: &Attempts, numbers: &Numbers) -> Option<((i32, i32), i32, Verdict)> {
+    let attempt = attempts.values().rev().find(|a| a.pipeline.status.is_verdict())?;
+    let p = &attempt.pipeline;
+    let began = p.began().unwrap_or_else(|| attempt.day.start()).as_millisecond();
+    let took = match (p.finished_at, p.duration) {
+        (Some(finished), _) => finished.as_millisecond() - began,
+        (None, Some(duration)) => i64::try_from(duration.as_millis()).unwrap_or_default(),
+        (None, None) => 0,
+    };
+    let key = (p.branch.as_deref().map_or(0, |b| numbers.word(b)), numbers.word(&p.workflow.lane));
+    let verdict = Verdict {
+        began_ms: began,
+        run,
+        took_ms: took.max(0),
+        green: p.status.is_green(),
+        remedy: p.message.as_deref().is_some_and(is_remedy),
+        commit: p.sha.as_deref().map_or(0, commit_key),
+    };
+    Some((key, attempt.day.0.div_euclid(TIMELINE_DAYS), verdict))
+}
+
+pub(super) async fn put_statistics<T: Writing>(
+    tx: &mut T,
+    runs: &Runs,
+    sources: &HashMap<i32, i32>,
+    numbers: &Numbers,
+) -> Result<()> {
+    let common: BTreeSet<i32> = COMMON_BRANCHES.iter().map(|b| numbers.word(b)).collect();
+    let mut differences: BTreeMap<RollKey, Roll> = BTreeMap::new();
+    let mut moves: BTreeMap<RollKey, Vec<Move>> = BTreeMap::new();
+    for ((project, run_number), run) in runs {
+        let source = sources.get(project).copied().unwrap_or_default();
+        for (attempts, sign) in [(&run.before, -1), (&run.after, 1)] {
+            for (number, attempt) in attempts {
+                let other = if sign < 0 { run.after.get(number) } else { run.before.get(number) };
+                if other == Some(attempt) {
+                    continue;
+                }
+                for (kind, groups) in
+                    [Kind::Runs, Kind::Jobs].into_iter().zip(shares(*number, attempt, numbers))
+                {
+                    for (key, group) in groups {
+                        for (level, days) in LEVELS.into_iter().enumerate() {
+                            let at = |kind, scope| RollKey {
+                                kind,
+                                level: level as u8,
+                                scope,
+                                block: attempt.day.0.div_euclid(days),
+                            };
+                            differences.entry(at(kind, *project)).or_default().add(key, &group, sign);
+                            if kind == Kind::Runs {
+                                let all = differences.entry(at(Kind::Source, source)).or_default();
+                                all.add((0, 0), &group, sign);
+                                if common.contains(&key.0) {
+                                    all.add((key.0, 0), &group, sign);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let (old, new) =
+            (verdict(*run_number, &run.before, numbers), verdict(*run_number, &run.after, numbers));
+        if old != new {
+            let at = |block| RollKey { kind: Kind::Timeline, level: 0, scope: *project, block };
+            if let Some((key, block, _)) = old {
+                moves.entry(at(block)).or_default().push((key, *run_number, None));
+            }
+            if let Some((key, block, verdict)) = new {
+                moves.entry(at(block)).or_default().push((key, *run_number, Some(verdict)));
+            }
+        }
+    }
+    differences.retain(|_, roll| !roll.tidy());
+
+    let keys: Vec<RollKey> = differences.keys().chain(moves.keys()).copied().collect();
+    let known: HashMap<RollKey, Vec<u8>> = tx.rolls(&keys).await?.into_iter().collect();
+    let mut put = Vec::with_capacity(keys.len());
+    for (key, difference) in differences {
+        let bytes = match known.get(&key) {
+            Some(bytes) => {
+                let mut roll = Roll::from_bytes(bytes)?;
+                roll.merge(&difference);
+                if roll.tidy() { None } else { Some(roll.to_bytes()) }
+            }
+            None => Some(difference.to_bytes()),
+        };
+        put.push((key, bytes));
+    }
+    for (key, moves) in moves {
+        let mut timeline = match known.get(&key) {
+            Some(bytes) => Timeline::from_bytes(bytes)?,
+            None => Timeline::default(),
+        };
+        for (place, run, verdict) in moves {
+            match verdict {
+                Some(verdict) => timeline.put(place, verdict),
+                None => timeline.take(place, run),
+            }
+        }
+        put.push((key, (!timeline.0.is_empty()).then(|| timeline.to_bytes())));
+    }
+    tx.put_rolls(&put).await
+}

@@ -1,0 +1,86 @@
+//! The contract suite: what every database has to do, with the same answers.
+//!
+//! ```ignore
+//! // tests/suite.rs
+//! history_suite::contract!(Files::new());
+//! ```
+//!
+//! expands to one test for each promise, on a database of its own:
+//!
+//! ```ignore
+//! #[tokio::test]
+//! async fn keeps_every_field() { history_suite::keeping::every_field(&Files::new()).await }
+//! // …
+//! ```
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "tests: one that panics has failed, which is what it is for"
+)]
+
+pub mod answers;
+pub mod bench;
+pub mod keeping;
+pub mod log;
+pub mod order;
+#[cfg(unix)]
+pub mod server;
+mod story;
+pub mod world;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use history::{History, Result};
+
+pub use story::{Story, at, key, run};
+
+/// A place for one database.
+#[async_trait]
+pub trait Place: Debug + Send + Sync {
+    /// Opens the database that is there, made at the first time.
+    async fn open(&self) -> Result<Arc<dyn History>>;
+}
+
+/// One test for each promise, each with a place of its own.
+#[macro_export]
+macro_rules! contract {
+    ($place:expr) => {
+        $crate::contract!(@tests $place,
+            keeps_every_field: keeping::every_field,
+            keeps_ids_of_any_shape_apart: keeping::ids,
+            never_goes_backwards: keeping::never_backwards,
+            keeps_every_attempt: keeping::attempts,
+            keeps_projects_that_left: keeping::projects,
+            comes_back_after_a_restart: keeping::restart,
+            may_be_opened_by_two_at_once: keeping::two_at_once,
+            keeps_heads_that_moved: keeping::snapshots,
+            pages_and_narrows: keeping::pages,
+            drops_what_is_too_old: keeping::prune,
+            logs_webhooks_once: log::webhooks,
+            keeps_notes_and_preferences: log::notes,
+            any_order_comes_to_the_same: order::any_order,
+            statistics_are_what_is_computed_anew: order::statistics,
+            two_writers_at_once_lose_nothing: order::two_writers,
+            counts_by_day: answers::by_day,
+            knows_how_long_it_takes: answers::durations,
+            ranks: answers::ranking,
+            knows_since_when_it_is_broken: answers::broken,
+            knows_what_is_flaky: answers::flaky,
+            groups_failures_across_projects: answers::failure_groups,
+            draws_the_week: answers::heat,
+            measures_delivery: answers::delivery,
+            names_the_runs_behind_a_figure: answers::behind,
+            estimates_from_green_runs: answers::estimate,
+            an_empty_history_has_answers: answers::nothing,
+        );
+    };
+    (@tests $place:expr, $($name:ident: $module:ident::$check:ident),+ $(,)?) => {
+        $(#[tokio::test]
+        async fn $name() {
+            $crate::$module::$check(&$place).await;
+        })+
+    };
+}
