@@ -1,0 +1,63 @@
+//! `ci-dashboard doctor` against simulated platforms and real files.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::kit::{Ended, Forge, Place};
+
+fn doctor(place: &Place, config: &str) -> Ended {
+    let config = place.config(config).display().to_string();
+    place.run("ci-dashboard", &["doctor", "--config", &config])
+}
+
+#[test]
+fn it_says_what_is_well_what_is_not_and_what_to_do() {
+    let (place, forge) = (Place::new(), Forge::start(2));
+    let socket = format!("aggregator: {{ listen: \"unix:{}\" }}\n", place.path("a.sock").display());
+    let good = doctor(&place, &format!("{}{socket}", forge.config()));
+    assert_eq!(good.code, Some(0), "{good:?}");
+    // The simulated tokens may do everything: that is no failure, and not hidden.
+    for part in ["source gl", "source gh", "answers in", "can alter things: api", "can alter things: repo"] {
+        assert!(good.out.contains(part), "no {part:?}: {}", good.out);
+    }
+    assert!(!good.out.contains("FAIL") && !good.out.contains(forge.sim.token()), "{}", good.out);
+
+    let bad = format!(
+        "server: {{ host: 0.0.0.0 }}\n{socket}gitlab: [ {{ name: gl, url: \"{}\", token: nonsense }} ]\n\
+         github: [ {{ name: gone, url: \"http://127.0.0.1:1\", token: x }}, {{ name: unset, token: \"${{NOT_SET}}\" }} ]\n",
+        forge.sim.gitlab_url()
+    );
+    let bad = doctor(&place, &bad);
+    assert_eq!(bad.code, Some(1), "{bad:?}");
+    for part in [
+        "asks nobody who they are",
+        "make a new token with",
+        "check url:, name resolution and the firewall",
+        "NOT_SET",
+        "3 broken",
+    ] {
+        assert!(bad.out.contains(part), "no {part:?}: {}", bad.out);
+    }
+
+    let wrong = doctor(&place, "server: { prot: 1 }\ncache: { ttl: soon }\n");
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.out.contains("prot") && wrong.out.contains("ttl"), "{}", wrong.out);
+}
+
+#[test]
+fn files_that_everybody_can_read_are_named() {
+    let (place, forge) = (Place::new(), Forge::start(2));
+    let secret = place.path("token");
+    std::fs::write(&secret, forge.sim.token()).unwrap();
+    let config = format!(
+        "aggregator: {{ listen: \"unix:{}\" }}\ngitlab: [ {{ name: gl, url: \"{}\", token_file: {} }} ]\n",
+        place.path("a.sock").display(),
+        forge.sim.gitlab_url(),
+        secret.display()
+    );
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o644)).unwrap();
+    let open = doctor(&place, &config);
+    assert!(open.out.contains(&format!("chmod o-r {}", secret.display())), "{}", open.out);
+    std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    let closed = doctor(&place, &config);
+    assert!(!closed.out.contains("chmod"), "{}", closed.out);
+}
