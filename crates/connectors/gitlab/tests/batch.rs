@@ -104,7 +104,6 @@ impl Forge {
                 known.default_branch.clone_from(&heads.default_branch);
             }
             match heads.extent {
-                Extent::Moved => unreachable!("GitLab's limit lets it read at once"),
                 Extent::Whole => known.pipelines.clone_from(&heads.pipelines),
                 Extent::News => {
                     for run in &heads.pipelines {
