@@ -224,6 +224,11 @@ pub trait Connector: Debug + Send + Sync {
     /// The requests made so far.
     fn traffic(&self) -> Traffic;
 
+    /// Whether there is another credential now than the one that the platform last refused: a token's file was written anew.
+    async fn has_new_credential(&self) -> bool {
+        false
+    }
+
     /// The projects that the token can see (narrowed by the source's groups / organizations), page by page.
     async fn projects(&self, page: Option<PageToken>) -> Result<ProjectPage>;
 

@@ -7,6 +7,7 @@
 mod listing;
 mod reading;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use connector::{Connector, Error};
@@ -49,13 +50,15 @@ pub struct Refresher {
     plan: Plan,
     schedule: Arc<Schedule>,
     cursor: Mutex<Cursor>,
+    /// Its credential was refused.
+    refused: AtomicBool,
 }
 
 impl Refresher {
     /// Sets it up; nothing is asked yet.
     #[must_use]
     pub fn new(hub: Arc<Hub>, connector: Arc<dyn Connector>, plan: Plan, schedule: Arc<Schedule>) -> Self {
-        Self { hub, connector, plan, schedule, cursor: Mutex::default() }
+        Self { hub, connector, plan, schedule, cursor: Mutex::default(), refused: AtomicBool::new(false) }
     }
 
     /// Runs until it is dropped.
@@ -69,7 +72,7 @@ impl Refresher {
                     let wait = std::time::Duration::try_from(wait).unwrap_or_default();
                     tokio::select! {
                         Some(()) = under_way.next(), if !under_way.is_empty() => {}
-                        () = tokio::time::sleep(wait) => {}
+                        () = tokio::time::sleep(wait) => self.look_for_another_credential().await,
                         () = self.schedule.nudged() => {}
                     }
                 }
@@ -85,6 +88,14 @@ impl Refresher {
                 None
             }
             Next::Wait(until) => Some(until),
+        }
+    }
+
+    /// A source that refused its token is tried with another one as soon as there is one.
+    async fn look_for_another_credential(&self) {
+        if self.refused.load(Ordering::Relaxed) && self.connector.has_new_credential().await {
+            self.refused.store(false, Ordering::Relaxed);
+            self.schedule.with(|s| s.wake(self.now()));
         }
     }
 
@@ -139,6 +150,7 @@ impl Refresher {
             }
             Err(error) => {
                 let error = error.naming(self.source());
+                self.refused.store(matches!(error, Error::Unauthorized(_)), Ordering::Relaxed);
                 let until = if let Error::RateLimited { until } = &error { *until } else { None };
                 let next = self.schedule.with(|s| s.failed(&work, until, now, rand::random()));
                 tracing::warn!(source = %self.source(), %error, next_try_at = %next, "source does not answer");

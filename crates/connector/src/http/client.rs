@@ -32,6 +32,8 @@ use crate::{Error, Result};
 
 /// What [`Dialect::hourly`](super::Dialect::hourly) counts in.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// No credential has this generation.
+const NONE_REFUSED: u64 = u64::MAX;
 /// How much of an answer that is no success is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
 
@@ -48,6 +50,8 @@ struct Inner {
     traffic: Counter,
     /// The hourly limit that the platform named; 0: none yet.
     told_hourly: AtomicU64,
+    /// Which credential, by its generation, was refused last; [`NONE_REFUSED`] before any was.
+    refused: AtomicU64,
 }
 
 /// One source's client. Cheap to clone.
@@ -105,6 +109,7 @@ impl Client {
             kept: Store::new(limits.kept_bytes),
             traffic: Counter::default(),
             told_hourly: AtomicU64::new(0),
+            refused: AtomicU64::new(NONE_REFUSED),
         })))
     }
 
@@ -268,8 +273,20 @@ impl Client {
             Err(Error::Unauthorized(_)) if credentials.refused(generation).await => {
                 self.tries_anywhere(lane, endpoint, url, total, once).await
             }
+            Err(error @ Error::Unauthorized(_)) => {
+                self.0.refused.store(generation, Ordering::Relaxed);
+                Err(error)
+            }
             outcome => outcome,
         }
+    }
+
+    /// Whether there is another credential now than the one that was refused last.
+    pub async fn has_new_credential(&self) -> bool {
+        let Auth::Renewed(credentials) = &self.0.settings.auth else { return false };
+        let refused = self.0.refused.load(Ordering::Relaxed);
+        // Looks whether there is, where it has not for a while.
+        refused != NONE_REFUSED && credentials.current().await.is_ok() && credentials.generation() != refused
     }
 
     /// The same for what need not go to the platform: the caller answers for where it goes.

@@ -39,15 +39,17 @@ pub trait Credentials: fmt::Debug + Send + Sync {
     fn occurs_in(&self, text: &str) -> bool;
 }
 
-/// How a token is sent: as [`Auth::Bearer`], say.
-pub type Wrap = fn(SecretString) -> Auth;
-
-/// Who asks, with a token from the settings. One that was read from a file is read again when the file changes.
+/// Who asks, with a token from the settings, sent as `wrap` says (as [`Auth::Bearer`]). One that was read from a file is read again when the file changes.
 #[must_use]
-pub fn auth_of(token: Option<&Secret>, wrap: Wrap, clock: &Arc<dyn Clock>) -> Auth {
+pub fn auth_of(
+    token: Option<&Secret>,
+    wrap: impl Fn(SecretString) -> Auth + Send + Sync + 'static,
+    clock: &Arc<dyn Clock>,
+) -> Auth {
     match token.map(|token| (token, token.from())) {
         None => Auth::Anonymous,
         Some((token, SecretFrom::File(path))) => {
+            let wrap = Box::new(wrap);
             Auth::Renewed(Arc::new(TokenFile::new(path.clone(), token.secret_string(), wrap, clock)))
         }
         Some((token, _)) => wrap(token.secret_string().clone()),
@@ -61,6 +63,9 @@ struct Known {
     /// Said once, until the file can be read again.
     complained: bool,
 }
+
+/// How a token is sent.
+type Wrap = Box<dyn Fn(SecretString) -> Auth + Send + Sync>;
 
 /// A token in a file.
 struct TokenFile {

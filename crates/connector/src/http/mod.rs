@@ -36,7 +36,7 @@ mod transport;
 pub use auth::Auth;
 pub use budget::Budget;
 pub use client::Client;
-pub use credentials::{Credentials, Wrap, auth_of};
+pub use credentials::{Credentials, auth_of};
 pub use post::Post;
 pub use response::Response;
 pub use settings::{BudgetHeaders, Classify, ClientSettings, Dialect, Limits, Timeouts};

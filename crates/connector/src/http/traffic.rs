@@ -37,6 +37,17 @@ pub struct Traffic {
     pub endpoints: Vec<EndpointTraffic>,
 }
 
+impl Traffic {
+    /// The two together: of a source with more than one client.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.last_hour += other.last_hour;
+        self.spent += other.spent;
+        self.endpoints.extend(other.endpoints);
+        self
+    }
+}
+
 /// Minutes that the rolling count looks back.
 const WINDOW: i64 = 60;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::SourceSettings;
-use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic};
+use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
     MergeRequest, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage,
@@ -51,15 +51,14 @@ pub(crate) fn build(
     let base = base::base(url).map_err(fail)?;
     let proxy = settings.proxy.as_ref().map(|p| Url::parse(p.expose())).transpose();
     let proxy = proxy.map_err(|e| fail(format!("proxy: {e}")))?;
-    let auth = match (&settings.user, &settings.token) {
-        (_, None) => Auth::Anonymous,
-        (Some(user), Some(token)) if !user.is_empty() => {
-            Auth::Basic { user: user.clone(), password: token.secret_string().clone() }
-        }
-        // Access tokens belong to nobody, and are sent alone.
-        (_, Some(token)) => Auth::Bearer(token.secret_string().clone()),
+    let user = settings.user.clone().filter(|user| !user.is_empty());
+    // Access tokens belong to nobody, and are sent alone.
+    let of_nobody = user.is_none() && settings.token.is_some();
+    let wrap = move |token| match &user {
+        Some(user) => Auth::Basic { user: user.clone(), password: token },
+        None => Auth::Bearer(token),
     };
-    let of_nobody = matches!(auth, Auth::Bearer(_));
+    let auth = auth_of(settings.token.as_ref(), wrap, &clock);
     let client = |dialect: Dialect| {
         let settings = ClientSettings {
             source: source.clone(),
@@ -123,14 +122,16 @@ impl Connector for Bitbucket {
         }
     }
 
+    async fn has_new_credential(&self) -> bool {
+        self.asker.has_new_credential().await
+            || self.cloud.client.has_new_credential().await
+            || self.data_center.client.has_new_credential().await
+    }
+
     fn traffic(&self) -> Traffic {
         let clients = [&self.asker, &self.cloud.client, &self.data_center.client];
-        clients.into_iter().map(Client::traffic).fold(Traffic::default(), |mut sum, one| {
-            // Their endpoints differ but for a few that only one of them ever asks.
-            sum.last_hour += one.last_hour;
-            sum.endpoints.extend(one.endpoints);
-            sum
-        })
+        // Their endpoints differ but for a few that only one of them ever asks.
+        clients.into_iter().map(Client::traffic).fold(Traffic::default(), Traffic::and)
     }
 
     async fn projects(&self, page: Option<PageToken>) -> Result<ProjectPage> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use config::SourceSettings;
-use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic};
+use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
 use connector::{
     BuildError, Connector, Descriptor, Error, Heads, HeadsAsk, Page, PageToken, PipelineDetail,
     PipelineQuery, Pipelines, ProjectPage, Result,
@@ -78,9 +78,10 @@ impl Cctray {
             .map_err(|e| fail(format!("proxy: {e}")))?;
         let auth = match (&settings.user, &settings.token) {
             (Some(user), Some(token)) => {
-                Auth::Basic { user: user.clone(), password: token.secret_string().clone() }
+                let user = user.clone();
+                auth_of(Some(token), move |password| Auth::Basic { user: user.clone(), password }, &clock)
             }
-            (None, Some(token)) => Auth::Bearer(token.secret_string().clone()),
+            (None, Some(token)) => auth_of(Some(token), Auth::Bearer, &clock),
             (Some(_), None) => return Err(fail("it has a user but no token".into())),
             (None, None) => Auth::Anonymous,
         };
@@ -186,6 +187,10 @@ impl Connector for Cctray {
 
     fn budget(&self) -> Option<Budget> {
         self.client.budget()
+    }
+
+    async fn has_new_credential(&self) -> bool {
+        self.client.has_new_credential().await
     }
 
     fn traffic(&self) -> Traffic {

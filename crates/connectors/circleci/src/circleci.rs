@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
-use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic};
+use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Page, PageToken,
     PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result, Webhooks,
@@ -69,10 +69,8 @@ impl CircleCi {
             .map(|p| Url::parse(p.expose()))
             .transpose()
             .map_err(|e| fail(format!("proxy: {e}")))?;
-        let auth = settings.token.as_ref().map_or(Auth::Anonymous, |token| Auth::Header {
-            name: "circle-token",
-            value: token.secret_string().clone(),
-        });
+        let header = |value| Auth::Header { name: "circle-token", value };
+        let auth = auth_of(settings.token.as_ref(), header, &clock);
         let client = Client::new(
             ClientSettings {
                 source: source.clone(),
@@ -176,6 +174,10 @@ impl Connector for CircleCi {
 
     fn budget(&self) -> Option<Budget> {
         self.client.budget()
+    }
+
+    async fn has_new_credential(&self) -> bool {
+        self.client.has_new_credential().await
     }
 
     fn traffic(&self) -> Traffic {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
-use connector::http::{Auth, Budget, Client, ClientSettings, Response, Traffic};
+use connector::http::{Auth, Budget, Client, ClientSettings, Response, Traffic, auth_of};
 use connector::wire::Rows;
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues, MergeRequests, Page,
@@ -53,14 +53,12 @@ impl Gitea {
             .map(|p| Url::parse(p.expose()))
             .transpose()
             .map_err(|e| fail(format!("proxy: {e}")))?;
-        let auth = match &settings.token {
-            // `token` is what all versions take; `Bearer` came later.
-            Some(token) => Auth::Header {
-                name: "authorization",
-                value: format!("token {}", token.secret_string().expose_secret()).into(),
-            },
-            None => Auth::Anonymous,
+        // `token` is what all versions take; `Bearer` came later.
+        let header = |token: SecretString| Auth::Header {
+            name: "authorization",
+            value: format!("token {}", token.expose_secret()).into(),
         };
+        let auth = auth_of(settings.token.as_ref(), header, &clock);
         let client = Client::new(
             ClientSettings {
                 source: source.clone(),
@@ -185,6 +183,10 @@ impl Connector for Gitea {
 
     fn budget(&self) -> Option<Budget> {
         self.client.budget()
+    }
+
+    async fn has_new_credential(&self) -> bool {
+        self.client.has_new_credential().await
     }
 
     fn traffic(&self) -> Traffic {

@@ -201,13 +201,13 @@ impl Connector for GitHub {
         self.client.budget()
     }
 
+    async fn has_new_credential(&self) -> bool {
+        self.client.has_new_credential().await
+    }
+
     fn traffic(&self) -> Traffic {
-        let mut traffic = self.client.traffic();
-        if let Some(signing_in) = self.app.as_ref().map(|app| app.traffic()) {
-            traffic.last_hour += signing_in.last_hour;
-            traffic.endpoints.extend(signing_in.endpoints);
-        }
-        traffic
+        let signing_in = self.app.as_ref().map(|app| app.traffic()).unwrap_or_default();
+        self.client.traffic().and(signing_in)
     }
 
     async fn projects(&self, page: Option<PageToken>) -> Result<ProjectPage> {

@@ -141,6 +141,10 @@ impl Connector for GitLab {
         self.client.budget()
     }
 
+    async fn has_new_credential(&self) -> bool {
+        self.client.has_new_credential().await
+    }
+
     fn traffic(&self) -> Traffic {
         self.client.traffic()
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
-use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Limits, Traffic};
+use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Limits, Traffic, auth_of};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Page, PageToken,
     PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result, Webhooks,
@@ -68,9 +68,10 @@ impl Jenkins {
         };
         let user = settings.user.clone().filter(|user| !user.is_empty());
         let auth = match (user, settings.token.as_ref()) {
-            (Some(user), Some(token)) => Auth::Basic { user, password: token.secret_string().clone() },
-            (None, Some(token)) => Auth::Bearer(token.secret_string().clone()),
-            (None, None) => Auth::Anonymous,
+            (Some(user), Some(token)) => {
+                auth_of(Some(token), move |password| Auth::Basic { user: user.clone(), password }, &clock)
+            }
+            (None, token) => auth_of(token, Auth::Bearer, &clock),
             (Some(_), None) => {
                 return Err(fail(
                     "it has a user but no token: give both, or neither to read anonymously".into(),
@@ -220,6 +221,10 @@ impl Connector for Jenkins {
 
     fn budget(&self) -> Option<Budget> {
         self.client.budget()
+    }
+
+    async fn has_new_credential(&self) -> bool {
+        self.client.has_new_credential().await
     }
 
     fn traffic(&self) -> Traffic {
