@@ -139,6 +139,13 @@ CREATE TABLE reasons (
     PRIMARY KEY (normal_id, reason_id)
 );
 
+-- Which projects had runs on a branch, unless that has a common name.
+CREATE TABLE branches (
+    branch_id  int NOT NULL,
+    project_id int NOT NULL,
+    PRIMARY KEY (branch_id, project_id)
+);
+
 CREATE TABLE lanes (
     project_id  int NOT NULL,
     lane_id     int NOT NULL,

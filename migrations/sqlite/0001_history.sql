@@ -119,6 +119,13 @@ CREATE TABLE reasons (
     PRIMARY KEY (normal_id, reason_id)
 ) WITHOUT ROWID;
 
+-- Which projects had runs on a branch, unless that has a common name.
+CREATE TABLE branches (
+    branch_id  INTEGER NOT NULL,
+    project_id INTEGER NOT NULL,
+    PRIMARY KEY (branch_id, project_id)
+) WITHOUT ROWID;
+
 CREATE TABLE lanes (
     project_id  INTEGER NOT NULL,
     lane_id     INTEGER NOT NULL,

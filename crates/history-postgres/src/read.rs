@@ -53,6 +53,16 @@ const RUNS: &str = concat!(
     newest_first!(),
     " LIMIT $12 OFFSET $13"
 );
+const RUNS_WITH_JOBS: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    job_columns!(),
+    " FROM pipelines r WHERE ",
+    narrowed!(),
+    " ORDER BY ",
+    newest_first!(),
+    " LIMIT $12 OFFSET $13"
+);
 /// Of one project: the index gives the days in order, and reading ends with the page.
 const RUNS_OF_ONE: &str = concat!(
     "SELECT ",
@@ -164,6 +174,11 @@ impl Store for Postgres {
         .await
     }
 
+    async fn projects_with(&self, branch: i32) -> Result<Vec<i32>> {
+        let query = sqlx::query("SELECT project_id FROM branches WHERE branch_id = $1").bind(branch);
+        self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    }
+
     async fn reasons(&self, normalised: i32) -> Result<Vec<i32>> {
         let query = sqlx::query("SELECT reason_id FROM reasons WHERE normal_id = $1").bind(normalised);
         self.all(query, |row| row.try_get(0).map_err(garbage)).await
@@ -231,6 +246,10 @@ impl Store for Postgres {
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>> {
         let statement = if query.projects.len() == 1 { RUNS_OF_ONE } else { RUNS };
         self.all(narrow(statement, query).bind(query.limit).bind(query.skip), run).await
+    }
+
+    async fn runs_with_jobs(&self, query: &RunQuery) -> Result<Vec<RunRow>> {
+        self.all(narrow(RUNS_WITH_JOBS, query).bind(query.limit).bind(query.skip), run_with_jobs).await
     }
 
     async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>> {

@@ -337,6 +337,15 @@ impl Writing for Tx {
         self.run(query).await.map(drop)
     }
 
+    async fn put_branches(&mut self, branches: &[(i32, i32)]) -> Result<()> {
+        const PUT: &str = "INSERT INTO branches (branch_id, project_id) SELECT * FROM unnest($1::int[], $2::int[]) ON CONFLICT DO NOTHING";
+        if branches.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(PUT).bind(column(branches, |b| b.0)).bind(column(branches, |b| b.1));
+        self.run(query).await.map(drop)
+    }
+
     async fn put_lanes(&mut self, lanes: &[(i32, i32, i32)]) -> Result<()> {
         const PUT: &str = "INSERT INTO lanes AS l (project_id, lane_id, workflow_id) SELECT * FROM unnest($1::int[], $2::int[], $3::int[]) \
              ON CONFLICT (project_id, lane_id) DO UPDATE SET workflow_id = excluded.workflow_id \

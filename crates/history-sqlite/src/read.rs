@@ -185,6 +185,11 @@ impl Store for Sqlite {
         .await
     }
 
+    async fn projects_with(&self, branch: i32) -> Result<Vec<i32>> {
+        let query = sqlx::query("SELECT project_id FROM branches WHERE branch_id = ?1").bind(branch);
+        self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    }
+
     async fn reasons(&self, normalised: i32) -> Result<Vec<i32>> {
         let query = sqlx::query("SELECT reason_id FROM reasons WHERE normal_id = ?1").bind(normalised);
         self.all(query, |row| row.try_get(0).map_err(garbage)).await
@@ -262,6 +267,13 @@ impl Store for Sqlite {
             _ => sqlx::query(RUNS_OF_MANY).bind(Json::numbers(query.projects.iter().copied())),
         };
         self.all(narrow(asked, query).bind(query.limit).bind(query.skip), run).await
+    }
+
+    async fn runs_with_jobs(&self, query: &RunQuery) -> Result<Vec<RunRow>> {
+        let mut rows = self.runs(query).await?;
+        let jobs = sqlx::query(JOBS).bind(having_jobs(&rows)).fetch_all(&self.readers).await;
+        with_jobs(&mut rows, &jobs.map_err(|e| told(&self.path, e))?)?;
+        Ok(rows)
     }
 
     async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>> {

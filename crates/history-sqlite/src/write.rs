@@ -228,6 +228,17 @@ impl Writing for Tx {
         self.run(sqlx::query(PUT).bind(rows)).await.map(drop)
     }
 
+    async fn put_branches(&mut self, branches: &[(i32, i32)]) -> Result<()> {
+        const PUT: &str = "INSERT OR IGNORE INTO branches (branch_id, project_id) SELECT value ->> 0, value ->> 1 FROM json_each(?1)";
+        if branches.is_empty() {
+            return Ok(());
+        }
+        let rows = Json::rows(branches, |cells, (branch, project)| {
+            cells.n(*branch).n(*project);
+        });
+        self.run(sqlx::query(PUT).bind(rows)).await.map(drop)
+    }
+
     async fn put_lanes(&mut self, lanes: &[(i32, i32, i32)]) -> Result<()> {
         const PUT: &str = "INSERT INTO lanes (project_id, lane_id, workflow_id) SELECT value ->> 0, value ->> 1, value ->> 2 \
              FROM json_each(?1) WHERE true ON CONFLICT (project_id, lane_id) DO UPDATE SET workflow_id = excluded.workflow_id \

@@ -271,6 +271,22 @@ impl<S: Store> Keeper<S> {
         Ok(kinds)
     }
 
+    /// The numbers of what `names` holds, and of what its texts come to when they are normalised as reasons.
+    pub(crate) async fn numbers_of(&self, names: &Names) -> Result<Numbers> {
+        let mut numbers = Numbers {
+            words: names.words.iter().map(|(id, text)| (Arc::clone(text), *id)).collect(),
+            ..Numbers::default()
+        };
+        let normal: BTreeSet<String> =
+            names.words.values().map(|text| crate::normalise_reason(text)).collect();
+        let normal: Vec<String> =
+            normal.into_iter().filter(|t| !numbers.words.contains_key(t.as_str())).collect();
+        for (id, text) in self.store.find_words(&normal).await? {
+            numbers.words.insert(text.into(), id);
+        }
+        Ok(numbers)
+    }
+
     /// The number of a text; `None` when no row can have it.
     pub(crate) async fn number_of(&self, text: &str) -> Result<Option<i32>> {
         if let Some(id) = self.cache(|cache| cache.numbers.words.get(text).copied()) {
@@ -295,7 +311,7 @@ impl<S: Store> Keeper<S> {
         let mut totals: HashMap<i32, u64> = HashMap::new();
         for (project, _, bytes) in rolls {
             *totals.entry(project).or_default() +=
-                Roll::from_bytes(&bytes)?.0.values().map(Group::runs).sum::<u64>();
+                Roll::from_bytes_of(&bytes, |key| key.0 == 0)?.0.values().map(Group::runs).sum::<u64>();
         }
         Ok(totals)
     }

@@ -307,6 +307,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// One project.
     async fn project(&self, source: &str, native_id: &str) -> Result<Option<ProjectRow>>;
 
+    /// Which projects had runs on a branch, as far as it is not one of a common name.
+    async fn projects_with(&self, branch: i32) -> Result<Vec<i32>>;
+
     /// Names of workflows: project, lane, number of the name.
     async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>>;
 
@@ -337,6 +340,9 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Runs, newest first, without their jobs.
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>>;
+
+    /// The same with their jobs.
+    async fn runs_with_jobs(&self, query: &RunQuery) -> Result<Vec<RunRow>>;
 
     /// The newest attempts of some runs, without their jobs.
     async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>>;
@@ -404,6 +410,9 @@ pub trait Writing: Send {
 
     /// Writes what reasons come to when they are normalised: number of the reason, number of that.
     async fn put_reasons(&mut self, reasons: &[(i32, i32)]) -> Result<()>;
+
+    /// Notes on which branches there were runs: branch, project.
+    async fn put_branches(&mut self, branches: &[(i32, i32)]) -> Result<()>;
 
     /// Writes the names of workflows: project, lane, number of the name.
     async fn put_lanes(&mut self, lanes: &[(i32, i32, i32)]) -> Result<()>;

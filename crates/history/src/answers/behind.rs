@@ -39,7 +39,7 @@ pub(crate) async fn behind<S: Store>(
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
     let mut query = RunQuery {
         projects: scope.project_ids(),
-        branch: scope.branch,
+        branch: scope.branch.number(),
         statuses: behind.statuses.iter().fold(0, |bits, s| bits | 1 << status_number(*s)),
         hour: behind.hour_of_week.map(i32::from),
         // A failure counts in every attempt, a rate in the first.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use domain::{DEAD_WORKFLOW_AFTER, Person, ProjectKey, RunId, Timestamp};
 
 use super::Ask;
-use super::scope::Scope;
+use super::scope::{Branch, Scope};
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::reading::moment;
 use crate::roll::{Kind, TIMELINE_DAYS, Timeline, Verdict};
@@ -69,7 +69,7 @@ impl Red {
 pub(super) async fn branches<S: Store>(keeper: &Keeper<S>, scope: &Scope) -> Result<HashMap<i32, i32>> {
     let mut of = HashMap::new();
     let mut known: HashMap<String, i32> = HashMap::new();
-    if scope.branch == 0 {
+    if scope.branch == Branch::Any {
         let mut texts: Vec<String> =
             scope.projects.values().filter_map(|p: &ProjectRow| p.default_branch.clone()).collect();
         texts.sort_unstable();
@@ -78,8 +78,8 @@ pub(super) async fn branches<S: Store>(keeper: &Keeper<S>, scope: &Scope) -> Res
     }
     for (id, project) in &scope.projects {
         let branch = match scope.branch {
-            0 => project.default_branch.as_ref().and_then(|b| known.get(b)).copied(),
-            branch => Some(branch),
+            Branch::Any => project.default_branch.as_ref().and_then(|b| known.get(b)).copied(),
+            branch => Some(branch.number()),
         };
         of.extend(branch.map(|b| (*id, b)));
     }
@@ -101,7 +101,9 @@ pub(crate) async fn broken<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Ve
         let mut older: BTreeMap<(i32, i32), Vec<Verdict>> = BTreeMap::new();
         for (project, _, bytes) in keeper.store.rolls(Kind::Timeline.number(), 0, &projects, from, to).await?
         {
-            for ((branch, lane), verdicts) in Timeline::from_bytes(&bytes)?.0 {
+            for ((branch, lane), verdicts) in
+                Timeline::from_bytes_of(&bytes, |(branch, _)| branch_of.get(&project) == Some(&branch))?.0
+            {
                 if branch_of.get(&project) == Some(&branch) {
                     older
                         .entry((project, lane))

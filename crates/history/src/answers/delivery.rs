@@ -8,7 +8,7 @@ use domain::{Patterns, ProjectKey, RunId};
 use super::Ask;
 use super::broken::branches;
 use super::ranking::lane_names;
-use super::scope::Scope;
+use super::scope::{Branch, Scope};
 use crate::keeper::Keeper;
 use crate::roll::{Kind, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::{RunKey, Store};
@@ -152,8 +152,12 @@ pub(crate) async fn delivery<S: Store>(
     let mut green: BTreeMap<(i32, i32), Vec<Verdict>> = BTreeMap::new();
     let mut deployed: BTreeMap<(i32, i32), Vec<Verdict>> = BTreeMap::new();
     for (project, _, bytes) in keeper.store.rolls(Kind::Timeline.number(), 0, &projects, first, last).await? {
-        for ((branch, lane), verdicts) in Timeline::from_bytes(&bytes)?.0 {
-            let asked = scope.branch == 0 || scope.branch == branch;
+        for ((branch, lane), verdicts) in Timeline::from_bytes_of(&bytes, |(branch, lane)| {
+            deploys.contains(&(project, lane)) || branch_of.get(&project) == Some(&branch)
+        })?
+        .0
+        {
+            let asked = scope.branch == Branch::Any || scope.branch.number() == branch;
             if deploys.contains(&(project, lane)) && asked {
                 deployed.entry((project, lane)).or_default().extend(verdicts.iter().copied());
             }
@@ -210,13 +214,18 @@ pub(crate) async fn delivery<S: Store>(
     }
 
     let mut lead = Sketch::default();
-    scope
-        .each(keeper, Kind::Runs, scope.window, &projects, |project, (branch, _), group| {
-            if branch_of.get(&project) == Some(&branch) {
-                lead.add(&group.lead, 1);
-            }
-        })
-        .await?;
+    let mut of_branch: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for project in &projects {
+        if let Some(branch) = branch_of.get(project) {
+            of_branch.entry(*branch).or_default().push(*project);
+        }
+    }
+    for (branch, projects) in of_branch {
+        let scope = scope.on(Branch::of(keeper, branch).await?);
+        scope
+            .each(keeper, Kind::Runs, scope.window, &projects, |_, _, group| lead.add(&group.lead, 1))
+            .await?;
+    }
     delivery.lead_time = Median::of(&lead);
     Ok(delivery)
 }
@@ -237,7 +246,7 @@ mod tests {
     use super::*;
 
     fn v(began: i64, took: i64, green: bool, remedy: bool) -> Verdict {
-        Verdict { began_ms: began, run: began, took_ms: took, green, remedy, commit: 1 }
+        Verdict { began_ms: began, run: began, took_ms: took, green, remedy }
     }
 
     const ALL: (i64, i64) = (i64::MIN, i64::MAX);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::{ProjectKey, RunId, Status};
 
 use super::ranking::lane_names;
-use super::scope::Scope;
+use super::scope::{Branch, Scope};
 use super::{Ask, NEARLY_ONLY_RED, QUIET_DAYS, QUIET_RUNS};
 use crate::keeper::Keeper;
 use crate::roll::{Group, Kind};
@@ -61,7 +61,7 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
     let rows = keeper.store.flakes(&scope.project_ids(), scope.window.from.0, scope.window.to.0).await?;
     let mut of: BTreeMap<Id, Vec<FlakeRow>> = BTreeMap::new();
-    for row in rows.into_iter().filter(|r| scope.branch == 0 || r.branch == scope.branch) {
+    for row in rows.into_iter().filter(|r| scope.branch == Branch::Any || r.branch == scope.branch.number()) {
         of.entry((row.project, row.lane, row.job)).or_default().push(row);
     }
     let projects: BTreeSet<i32> = of.keys().map(|(project, ..)| *project).collect();
@@ -156,12 +156,10 @@ impl Counts {
         let mut counts = Self::default();
         let lanes = &mut counts.lanes;
         scope
-            .each(keeper, Kind::Runs, window, projects, |p, (_, lane), group| add(lanes, (p, lane), &group))
+            .each(keeper, Kind::Runs, window, projects, |p, lane, group| add(lanes, (p, lane), &group))
             .await?;
         let jobs = &mut counts.jobs;
-        scope
-            .each(keeper, Kind::Jobs, window, projects, |p, (_, job), group| add(jobs, (p, job), &group))
-            .await?;
+        scope.each(keeper, Kind::Jobs, window, projects, |p, job, group| add(jobs, (p, job), &group)).await?;
         Ok(counts)
     }
 

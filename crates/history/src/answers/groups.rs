@@ -40,7 +40,7 @@ pub(crate) async fn failure_groups<S: Store>(
     let projects = scope.project_ids();
     let mut with_jobs = HashSet::new();
     scope
-        .each(keeper, Kind::Jobs, scope.window, &projects, |project, (_, job), group| {
+        .each(keeper, Kind::Jobs, scope.window, &projects, |project, job, group| {
             for (reason, n) in group.reasons {
                 with_jobs.insert(project);
                 *groups.entry((job, reason)).or_default().entry(project).or_default() += n;

@@ -70,7 +70,7 @@ pub(crate) async fn ranking<S: Store>(
     let kind = if ranking.of == Of::Jobs { Kind::Jobs } else { Kind::Runs };
     let mut groups: HashMap<(i32, i32), Group> = HashMap::new();
     scope
-        .each(keeper, kind, scope.window, &scope.project_ids(), |project, (_, key), group| {
+        .each(keeper, kind, scope.window, &scope.project_ids(), |project, key, group| {
             let key = if ranking.of == Of::Projects { 0 } else { key };
             groups.entry((project, key)).or_default().add(&group, 1);
         })

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use domain::{NativeId, ProjectKey, SourceName};
 
 use crate::calendar::{Blocks, LEVELS};
-use crate::ingest::COMMON_BRANCHES;
+use crate::ingest::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
-use crate::roll::{Group, GroupKey, Kind, Roll};
-use crate::store::{ProjectRow, SourceRow, Store};
+use crate::roll::{Group, Kind, Roll};
+use crate::store::{ProjectRow, RunQuery, SourceRow, Store};
 use crate::{Result, Window};
 
 /// What is asked about. Empty lists and `None` let in everything.
@@ -34,13 +34,42 @@ impl Ask {
     }
 }
 
+/// Which branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Branch {
+    /// Any.
+    Any,
+    /// One that has statistics of its own.
+    Common(i32),
+    /// One that is counted from its runs.
+    Other(i32),
+}
+
+impl Branch {
+    pub(super) async fn of<S: Store>(keeper: &Keeper<S>, number: i32) -> Result<Self> {
+        for name in COMMON_BRANCHES {
+            if keeper.number_of(name).await? == Some(number) {
+                return Ok(Self::Common(number));
+            }
+        }
+        Ok(Self::Other(number))
+    }
+
+    /// Its number; 0: any.
+    pub(super) const fn number(self) -> i32 {
+        match self {
+            Self::Any => 0,
+            Self::Common(id) | Self::Other(id) => id,
+        }
+    }
+}
+
 /// The same, in numbers.
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) sources: HashMap<i32, SourceRow>,
     pub(super) projects: HashMap<i32, ProjectRow>,
-    /// The branch's number; 0: any.
-    pub(super) branch: i32,
+    pub(super) branch: Branch,
     /// The whole of its sources.
     whole: bool,
     pub(super) window: Window,
@@ -57,9 +86,9 @@ impl Scope {
         let sources: HashMap<i32, SourceRow> =
             keeper.store.sources().await?.into_iter().filter(lets_in).map(|s| (s.id, s)).collect();
         let branch = match &ask.branch {
-            None => 0,
+            None => Branch::Any,
             Some(branch) => match keeper.number_of(branch).await? {
-                Some(id) => id,
+                Some(id) => Branch::of(keeper, id).await?,
                 None => return Ok(None),
             },
         };
@@ -75,6 +104,11 @@ impl Scope {
         Ok(Some(Self { sources, projects, branch, whole: ask.project.is_none(), window: ask.window }))
     }
 
+    /// The same on another branch.
+    pub(super) fn on(&self, branch: Branch) -> Self {
+        Self { branch, sources: self.sources.clone(), projects: self.projects.clone(), ..*self }
+    }
+
     pub(super) fn project_ids(&self) -> Vec<i32> {
         let mut ids: Vec<i32> = self.projects.keys().copied().collect();
         ids.sort_unstable();
@@ -87,22 +121,25 @@ impl Scope {
         Some(ProjectKey::new(source, NativeId::new(&row.native_id)))
     }
 
-    fn fits(&self, key: GroupKey) -> bool {
-        self.branch == 0 || key.0 == self.branch
-    }
-
-    /// Hands over every group of projects' statistics that fits: project, key, group.
+    /// Hands over every group of projects' runs, or jobs, that fits: project, lane or job's name, group.
     pub(super) async fn each<S: Store>(
         &self,
         keeper: &Keeper<S>,
         kind: Kind,
         window: Window,
         projects: &[i32],
-        mut take: impl FnMut(i32, GroupKey, Group),
+        mut take: impl FnMut(i32, i32, Group),
     ) -> Result<()> {
+        if let Branch::Other(branch) = self.branch {
+            return counted(keeper, kind, window, projects, branch, |project, _, key, group| {
+                take(project, key, group);
+            })
+            .await;
+        }
+        let branch = self.branch.number();
         for Blocks { level, from, to } in window.blocks() {
             for (project, _, bytes) in keeper.store.rolls(kind.number(), level, projects, from, to).await? {
-                for (key, group) in Roll::from_bytes_of(&bytes, |key| self.fits(key))?.0 {
+                for ((_, key), group) in Roll::from_bytes_of(&bytes, |key| key.0 == branch)?.0 {
                     take(project, key, group);
                 }
             }
@@ -117,50 +154,69 @@ impl Scope {
         daily: bool,
         mut take: impl FnMut(i32, Group),
     ) -> Result<()> {
-        let (kind, scopes) = self.cheapest(keeper).await?;
+        let projects = self.project_ids();
+        if let Branch::Other(branch) = self.branch {
+            return counted(keeper, Kind::Runs, self.window, &projects, branch, |_, day, _, group| {
+                take(day, group);
+            })
+            .await;
+        }
+        let (kind, scopes) = if self.whole {
+            let mut sources: Vec<i32> = self.sources.keys().copied().collect();
+            sources.sort_unstable();
+            (Kind::Source, sources)
+        } else {
+            (Kind::Runs, projects)
+        };
         let blocks = match daily {
             true => vec![Blocks { level: 0, from: self.window.from.0, to: self.window.to.0 }],
             false => self.window.blocks(),
         };
-        // A whole source stands under no lane, once for all branches (0) and once for each that is common.
-        let wanted =
-            |key: GroupKey| if kind == Kind::Source { key == (self.branch, 0) } else { self.fits(key) };
+        let branch = self.branch.number();
         for Blocks { level, from, to } in blocks {
             for (_, block, bytes) in keeper.store.rolls(kind.number(), level, &scopes, from, to).await? {
-                for (_, group) in Roll::from_bytes_of(&bytes, wanted)?.0 {
+                for (_, group) in Roll::from_bytes_of(&bytes, |key| key.0 == branch)?.0 {
                     take(block * LEVELS[usize::from(level)], group);
                 }
             }
         }
         Ok(())
     }
+}
 
-    /// Statistics of whole sources where they answer, else of the projects that have the branch.
-    async fn cheapest<S: Store>(&self, keeper: &Keeper<S>) -> Result<(Kind, Vec<i32>)> {
-        let mut common = self.branch == 0;
-        for branch in COMMON_BRANCHES {
-            common = common || keeper.number_of(branch).await? == Some(self.branch);
-        }
-        if self.whole && common {
-            let mut sources: Vec<i32> = self.sources.keys().copied().collect();
-            sources.sort_unstable();
-            return Ok((Kind::Source, sources));
-        }
-        let mut projects = self.project_ids();
-        if self.whole {
-            let level = LEVELS.len() - 1;
-            let (from, to) =
-                (self.window.from.0.div_euclid(LEVELS[level]), self.window.to.0.div_euclid(LEVELS[level]));
-            let rolls = keeper.store.rolls(Kind::Runs.number(), level as u8, &projects, from, to).await?;
-            projects.clear();
-            for (project, _, bytes) in rolls {
-                if projects.last() != Some(&project)
-                    && !Roll::from_bytes_of(&bytes, |key| self.fits(key))?.0.is_empty()
-                {
-                    projects.push(project);
-                }
-            }
-        }
-        Ok((Kind::Runs, projects))
+/// Counts the runs (or jobs) of a branch that has no statistics of its own: project, day, lane or job's name, group.
+async fn counted<S: Store>(
+    keeper: &Keeper<S>,
+    kind: Kind,
+    window: Window,
+    projects: &[i32],
+    branch: i32,
+    mut take: impl FnMut(i32, i32, i32, Group),
+) -> Result<()> {
+    let mut with: Vec<i32> = keeper.store.projects_with(branch).await?;
+    with.retain(|p| projects.binary_search(p).is_ok());
+    if with.is_empty() {
+        return Ok(());
     }
+    let query = RunQuery {
+        projects: with,
+        from: window.from.0,
+        to: window.to.0,
+        branch,
+        limit: i64::MAX,
+        ..RunQuery::default()
+    };
+    let rows = match kind {
+        Kind::Jobs => keeper.store.runs_with_jobs(&query).await?,
+        Kind::Runs | Kind::Source | Kind::Timeline => keeper.store.runs(&query).await?,
+    };
+    let names = keeper.names(&rows, &[]).await?;
+    let numbers = keeper.numbers_of(&names).await?;
+    for row in &rows {
+        let [runs, jobs] = shares(row.attempt, &names.attempt(row)?, &numbers);
+        for ((_, key), group) in if kind == Kind::Jobs { jobs } else { runs } {
+            take(row.project, row.day, key, group);
+        }
+    }
+    Ok(())
 }

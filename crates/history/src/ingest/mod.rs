@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
 use self::projects::{put_projects, snapshot_row};
-pub(crate) use self::statistics::COMMON_BRANCHES;
 use self::statistics::put_statistics;
+pub(crate) use self::statistics::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
 use crate::merge::{Attempt, Attempts, Report, merge};
 use crate::reading::{Numbers, person_row, texts_of};
@@ -130,6 +130,14 @@ impl<S: Store> Keeper<S> {
             .collect();
         let lanes: Vec<_> = lanes.into_iter().map(|((project, lane), name)| (project, lane, name)).collect();
         tx.put_lanes(&lanes).await?;
+        let common: BTreeSet<i32> = COMMON_BRANCHES.iter().map(|b| numbers.word(b)).collect();
+        let branches: BTreeSet<(i32, i32)> = new
+            .iter()
+            .chain(changed.iter().map(|(r, _)| r))
+            .filter(|r| r.branch != 0 && !common.contains(&r.branch))
+            .map(|r| (r.branch, r.project))
+            .collect();
+        tx.put_branches(&branches.into_iter().collect::<Vec<_>>()).await?;
         tx.put_runs(&new, &changed).await?;
         put_statistics(tx, &runs, &scopes, &numbers).await?;
         self.put_flakes(tx, &runs, &numbers, &kinds).await?;

@@ -10,19 +10,20 @@ use crate::merge::{Attempt, Attempts};
 use crate::reading::Numbers;
 use crate::roll::{Group, GroupKey, Kind, Roll, RollKey, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::Writing;
-use crate::text::{commit_key, is_remedy};
+use crate::text::is_remedy;
 use crate::{Day, Result};
 
-/// Branches of these names have statistics of their own over a whole source, as people ask for them; figures of any other
-/// branch are the sum of its projects'.
+/// Branches of these names have statistics of their own beside those of all branches together, as people ask for them. Any
+/// other branch has few runs as a rule, and is counted from them when it is asked for: a group for each would be as many
+/// groups as runs.
 pub(crate) const COMMON_BRANCHES: [&str; 9] =
     ["main", "master", "develop", "dev", "trunk", "production", "staging", "release", "default"];
 
 /// A run's place on a timeline (branch and lane), its key, and what stands there from now on.
 type Move = ((i32, i32), i64, Option<Verdict>);
 
-/// What an attempt adds to the statistics of its run's day: runs, then jobs.
-fn shares(number: i16, attempt: &Attempt, numbers: &Numbers) -> [Vec<(GroupKey, Group)>; 2] {
+/// What an attempt adds to the statistics of its run's day, under its branch: runs, then jobs.
+pub(crate) fn shares(number: i16, attempt: &Attempt, numbers: &Numbers) -> [Vec<(GroupKey, Group)>; 2] {
     let p = &attempt.pipeline;
     let branch = p.branch.as_deref().map_or(0, |b| numbers.word(b));
     let mut group = Group::default();
@@ -103,7 +104,6 @@ fn verdict(run: i64, attempts: &Attempts, numbers: &Numbers) -> Option<((i32, i3
         took_ms: took.max(0),
         green: p.status.is_green(),
         remedy: p.message.as_deref().is_some_and(is_remedy),
-        commit: p.sha.as_deref().map_or(0, commit_key),
     };
     Some((key, attempt.day.0.div_euclid(TIMELINE_DAYS), verdict))
 }
@@ -136,13 +136,16 @@ pub(super) async fn put_statistics<T: Writing>(
                                 scope,
                                 block: attempt.day.0.div_euclid(days),
                             };
-                            differences.entry(at(kind, *project)).or_default().add(key, &group, sign);
-                            if kind == Kind::Runs {
-                                let all = differences.entry(at(Kind::Source, source)).or_default();
-                                all.add((0, 0), &group, sign);
+                            let mut count = |at, lane| {
+                                let roll: &mut Roll = differences.entry(at).or_default();
+                                roll.add((0, lane), &group, sign);
                                 if common.contains(&key.0) {
-                                    all.add((key.0, 0), &group, sign);
+                                    roll.add((key.0, lane), &group, sign);
                                 }
+                            };
+                            count(at(kind, *project), key.1);
+                            if kind == Kind::Runs {
+                                count(at(Kind::Source, source), 0);
                             }
                         }
                     }

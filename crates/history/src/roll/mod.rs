@@ -23,11 +23,11 @@ use crate::{Error, Result};
 /// What a roll counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// Runs of a project, by branch and lane.
+    /// Runs of a project by lane, on all branches together (0) and on each of a common name.
     Runs,
-    /// Jobs of a project, by branch and name.
+    /// Jobs of a project by name, likewise.
     Jobs,
-    /// Runs of a source, by branch as far as it is some project's default branch.
+    /// Runs of a source, likewise.
     Source,
     /// Verdicts of a project in their order: a [`Timeline`].
     Timeline,
@@ -178,7 +178,7 @@ impl Group {
     }
 }
 
-/// A branch's number (0: none, or any), and the number of a lane or of a job's name (0: any).
+/// A branch's number (0: all of them), and the number of a lane or of a job's name (0: any).
 pub type GroupKey = (i32, i32);
 
 /// Groups of one block.

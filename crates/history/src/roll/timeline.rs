@@ -19,8 +19,6 @@ pub struct Verdict {
     pub green: bool,
     /// Its message says that it takes something back: a revert, a rollback, a hotfix.
     pub remedy: bool,
-    /// The beginning of its commit's id; 0: not known.
-    pub commit: i32,
 }
 
 /// Verdicts of a project in a block of days, by branch and lane, each list in order.
@@ -49,21 +47,23 @@ impl Timeline {
     /// As it stands in the database.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![FORM];
+        let (mut out, mut part) = (vec![FORM], Vec::new());
         put(&mut out, self.0.len() as u64);
         for ((branch, lane), list) in &self.0 {
             put_signed(&mut out, i64::from(*branch));
             put_signed(&mut out, i64::from(*lane));
-            put(&mut out, list.len() as u64);
+            part.clear();
+            put(&mut part, list.len() as u64);
             let (mut at, mut run) = (0, 0);
             for v in list {
-                put_signed(&mut out, v.began_ms - at);
-                put_signed(&mut out, v.run.wrapping_sub(run));
-                put_signed(&mut out, v.took_ms);
-                out.push(u8::from(v.green) | u8::from(v.remedy) << 1);
-                out.extend(v.commit.to_le_bytes());
+                put_signed(&mut part, v.began_ms - at);
+                put_signed(&mut part, v.run.wrapping_sub(run));
+                put_signed(&mut part, v.took_ms);
+                part.push(u8::from(v.green) | u8::from(v.remedy) << 1);
                 (at, run) = (v.began_ms, v.run);
             }
+            put(&mut out, part.len() as u64);
+            out.extend_from_slice(&part);
         }
         out
     }
@@ -73,6 +73,14 @@ impl Timeline {
     /// # Errors
     /// When these are not the bytes of a timeline.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Self::from_bytes_of(bytes, |_| true)
+    }
+
+    /// Reads the lists of branches and lanes that are `wanted` and passes over the others.
+    ///
+    /// # Errors
+    /// When these are not the bytes of a timeline.
+    pub fn from_bytes_of(bytes: &[u8], wanted: impl Fn((i32, i32)) -> bool) -> Result<Self> {
         let mut from = Reader(bytes);
         if from.byte()? != FORM {
             return Err(Error::garbage("statistics of a form that this version does not know"));
@@ -80,6 +88,11 @@ impl Timeline {
         let mut all = BTreeMap::new();
         for _ in 0..from.count()? {
             let key = (from.small()?, from.small()?);
+            let mut part = from.part()?;
+            if !wanted(key) {
+                continue;
+            }
+            let from = &mut part;
             let len = from.count()?;
             let mut list = Vec::with_capacity(len);
             let (mut at, mut run) = (0_i64, 0_i64);
@@ -88,14 +101,12 @@ impl Timeline {
                 run = run.wrapping_add(from.get_signed()?);
                 let took_ms = from.get_signed()?;
                 let bits = from.byte()?;
-                let commit = i32::from_le_bytes([from.byte()?, from.byte()?, from.byte()?, from.byte()?]);
                 list.push(Verdict {
                     began_ms: at,
                     run,
                     took_ms,
                     green: bits & 1 != 0,
                     remedy: bits & 2 != 0,
-                    commit,
                 });
             }
             all.insert(key, list);
@@ -112,10 +123,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_and_back(verdicts in prop::collection::vec((0_i32..3, any::<i32>(), any::<i64>(), 0_i64..1_000_000, any::<bool>(), any::<bool>(), any::<i32>()), 0..30)) {
+        fn bytes_and_back(verdicts in prop::collection::vec((0_i32..3, any::<i32>(), any::<i64>(), 0_i64..1_000_000, any::<bool>(), any::<bool>()), 0..30)) {
             let mut timeline = Timeline::default();
-            for (branch, at, run, took_ms, green, remedy, commit) in verdicts {
-                timeline.put((branch, 1), Verdict { began_ms: at.into(), run, took_ms, green, remedy, commit });
+            for (branch, at, run, took_ms, green, remedy) in verdicts {
+                timeline.put((branch, 1), Verdict { began_ms: at.into(), run, took_ms, green, remedy });
             }
             prop_assert_eq!(Timeline::from_bytes(&timeline.to_bytes()).unwrap(), timeline);
         }
