@@ -53,7 +53,8 @@ CREATE UNIQUE INDEX project_names_by_name ON project_names (project_id, md5(name
 -- 4 failed, 5 canceled, 6 skipped, 7 manual, 8 unknown. flags: 1 the platform counts attempts, 2 read in full, 4 a later
 -- attempt is there, 8 has jobs. run_key is the platform's id where that is a number; else run_text is the id and run_key a
 -- number made from it. Jobs stand in arrays, as a row for each would take more room than all else: job_times has for each job
--- created, started, finished (tenths of a second from the beginning of the day), duration and queued (milliseconds).
+-- created, started, finished (tenths of a second, the first that is known from the beginning
+-- of the day, each further one from the one before it), duration and queued (milliseconds).
 CREATE TABLE pipelines (
     run_key      bigint NOT NULL,
     number       bigint,
@@ -254,8 +255,11 @@ CREATE VIEW jobs AS
 SELECT r.project_id, r.run_key, r.attempt, r.day, j.job_key, j.kind_id,
        r.job_reasons[j.place] AS reason_id, r.job_texts[j.place] AS job_text,
        r.day::timestamp AT TIME ZONE 'UTC' + r.job_times[j.place * 5 - 4] * interval '0.1 second' AS created_at,
-       r.day::timestamp AT TIME ZONE 'UTC' + r.job_times[j.place * 5 - 3] * interval '0.1 second' AS started_at,
-       r.day::timestamp AT TIME ZONE 'UTC' + r.job_times[j.place * 5 - 2] * interval '0.1 second' AS finished_at,
+       r.day::timestamp AT TIME ZONE 'UTC'
+           + (coalesce(r.job_times[j.place * 5 - 4], 0) + r.job_times[j.place * 5 - 3]) * interval '0.1 second' AS started_at,
+       r.day::timestamp AT TIME ZONE 'UTC'
+           + (coalesce(r.job_times[j.place * 5 - 4], 0) + coalesce(r.job_times[j.place * 5 - 3], 0)
+              + r.job_times[j.place * 5 - 2]) * interval '0.1 second' AS finished_at,
        r.job_times[j.place * 5 - 1] AS duration_ms, r.job_times[j.place * 5] AS queued_ms
 FROM pipelines r
 CROSS JOIN LATERAL unnest(r.job_keys, r.job_kinds) WITH ORDINALITY AS j (job_key, kind_id, place);

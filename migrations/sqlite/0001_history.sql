@@ -97,7 +97,8 @@ CREATE TABLE job_kinds (
     UNIQUE (name_id, stage_id, native_id, url_id, status, allow_failure)
 );
 
--- Times are tenths of a second from the beginning of the run's day.
+-- Times are tenths of a second: the first that is known from the beginning of the run's day, each further one from the one
+-- before it.
 CREATE TABLE jobs (
     pipeline_id INTEGER NOT NULL,
     job_key     INTEGER NOT NULL,
@@ -134,15 +135,16 @@ CREATE TABLE lanes (
 ) WITHOUT ROWID;
 
 -- Daily statistics, kept up with every write; kind 0 runs, 1 jobs, 2 a whole source, 3 verdicts in their order. level: blocks
--- of 1, 8, 64 days (kind 3: of 16). The blob is described in crates/history/src/roll.
+-- of 1, 8, 64 days (kind 3: of 16), counted from 1970-01-01; scope: a project, or a source. All four are one number, so that
+-- rows stand in the order in which they are read. The blob is described in crates/history/src/roll.
 CREATE TABLE daily_statistics (
-    kind  INTEGER NOT NULL,
-    level INTEGER NOT NULL,
-    scope INTEGER NOT NULL,
-    block INTEGER NOT NULL,
+    id    INTEGER PRIMARY KEY,
     data  BLOB NOT NULL,
-    PRIMARY KEY (kind, level, scope, block)
-) WITHOUT ROWID;
+    kind  INTEGER AS (id >> 60) VIRTUAL,
+    level INTEGER AS (id >> 56 & 15) VIRTUAL,
+    scope INTEGER AS (id >> 24 & 4294967295) VIRTUAL,
+    block INTEGER AS ((id & 16777215) - 8388608) VIRTUAL
+);
 
 -- Commits on which a lane (job_id 0), or a job of it, was red and green.
 CREATE TABLE flakes (
@@ -235,8 +237,8 @@ SELECT s.name AS source, p.native_id AS project, coalesce(r.run_text, CAST(r.run
                      WHEN 5 THEN 'canceled' WHEN 6 THEN 'skipped' WHEN 7 THEN 'manual' ELSE 'unknown' END AS status,
        x.text AS failure_reason,
        r.day * 86400000 + j.created * 100 AS created_at,
-       r.day * 86400000 + j.started * 100 AS started_at,
-       r.day * 86400000 + j.finished * 100 AS finished_at,
+       r.day * 86400000 + (coalesce(j.created, 0) + j.started) * 100 AS started_at,
+       r.day * 86400000 + (coalesce(j.created, 0) + coalesce(j.started, 0) + j.finished) * 100 AS finished_at,
        j.duration_ms / 1000.0 AS duration_seconds, j.queued_ms / 1000.0 AS queued_seconds
 FROM jobs j
 JOIN pipelines r ON r.id = j.pipeline_id

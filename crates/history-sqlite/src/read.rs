@@ -12,7 +12,7 @@ use sqlx::{Row as _, Sqlite as Db};
 
 use crate::errors::told;
 use crate::open::Sqlite;
-use crate::rows::{Json, flake, garbage, job, project, run, run_columns, snapshot};
+use crate::rows::{Json, flake, garbage, job, project, roll_id, run, run_columns, scope_and_block, snapshot};
 use crate::write::Tx;
 
 pub(crate) const PROJECT: &str = "SELECT p.id, p.source_id, p.native_id, p.name, p.description, p.visibility, p.avatar_url, p.url, \
@@ -242,18 +242,16 @@ impl Store for Sqlite {
         from: i32,
         to: i32,
     ) -> Result<Vec<(i32, i32, Vec<u8>)>> {
-        const ROLLS: &str = "SELECT d.scope, d.block, d.data FROM json_each(?3) s CROSS JOIN daily_statistics d \
-             ON d.kind = ?1 AND d.level = ?2 AND d.scope = s.value AND d.block BETWEEN ?4 AND ?5";
-        let query = sqlx::query(ROLLS)
-            .bind(kind)
-            .bind(level)
-            .bind(Json::numbers(scopes.iter().copied()))
-            .bind(from)
-            .bind(to);
+        const ROLLS: &str = "SELECT d.id, d.data FROM json_each(?1) s CROSS JOIN daily_statistics d \
+             ON d.id BETWEEN s.value ->> 0 AND s.value ->> 1";
+        let ranges = Json::rows(scopes, |cells, scope| {
+            cells.n(roll_id(kind, level, *scope, from)).n(roll_id(kind, level, *scope, to));
+        });
         let mut rows = self
-            .all(query, |row| {
-                let (scope, block) = two(row)?;
-                Ok((scope, block, row.try_get(2).map_err(garbage)?))
+            .all(sqlx::query(ROLLS).bind(ranges), |row| {
+                let (id, data): (i64, Vec<u8>) = two(row)?;
+                let (scope, block) = scope_and_block(id);
+                Ok((scope, block, data))
             })
             .await?;
         // They come so, but nobody promises it.

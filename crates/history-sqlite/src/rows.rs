@@ -270,3 +270,39 @@ pub(crate) fn snapshot(row: &SqliteRow) -> Result<SnapshotRow> {
     };
     read().map_err(garbage)
 }
+
+/// The number under which statistics stand: kind, level, scope and block, in the order in which they are read.
+pub(crate) const fn roll_id(kind: i16, level: u8, scope: i32, block: i32) -> i64 {
+    const ZERO: i64 = 1 << 23;
+    let block = block as i64 + ZERO;
+    let block = if block < 0 {
+        0
+    } else if block >= 2 * ZERO {
+        2 * ZERO - 1
+    } else {
+        block
+    };
+    (kind as i64) << 60 | (level as i64) << 56 | (scope as i64) << 24 | block
+}
+
+/// The scope and the block of such a number.
+pub(crate) const fn scope_and_block(id: i64) -> (i32, i32) {
+    ((id >> 24) as i32, (id & 0xff_ffff) as i32 - (1 << 23))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_statistics_sort_as_they_are_read_and_come_apart() {
+        let places =
+            [(0, 0, 1, -5), (0, 0, 1, 20_000), (0, 0, 2, 0), (0, 2, 1, 0), (1, 0, i32::MAX, 7), (3, 0, 1, 0)];
+        let ids = places.map(|(kind, level, scope, block)| roll_id(kind, level, scope, block));
+        assert!(ids.is_sorted(), "{ids:?}");
+        for (place, id) in places.into_iter().zip(ids) {
+            assert_eq!(scope_and_block(id), (place.2, place.3));
+        }
+        assert_eq!(roll_id(0, 0, 1, i32::MIN), roll_id(0, 0, 1, -(1 << 23)), "beyond what there can be");
+    }
+}

@@ -14,7 +14,7 @@ use sqlx::{Row as _, Sqlite as Db, Transaction};
 
 use crate::errors::told;
 use crate::read::{JOBS, having_jobs, with_jobs};
-use crate::rows::{Json, garbage, project, run, run_cells, run_columns};
+use crate::rows::{Json, garbage, project, roll_id, run, run_cells, run_columns};
 
 /// A transaction on the one connection that writes.
 #[derive(Debug)]
@@ -282,10 +282,10 @@ impl Writing for Tx {
     }
 
     async fn rolls(&mut self, keys: &[RollKey]) -> Result<Vec<(RollKey, Vec<u8>)>> {
-        const SELECT: &str = "SELECT k.key, d.data FROM json_each(?1) k CROSS JOIN daily_statistics d ON d.kind = k.value ->> 0 \
-             AND d.level = k.value ->> 1 AND d.scope = k.value ->> 2 AND d.block = k.value ->> 3";
+        const SELECT: &str =
+            "SELECT k.key, d.data FROM json_each(?1) k CROSS JOIN daily_statistics d ON d.id = k.value";
         let found = self
-            .all(sqlx::query(SELECT).bind(Json::rows(keys, key_cells)), |row| {
+            .all(sqlx::query(SELECT).bind(Json::numbers(keys.iter().map(id_of))), |row| {
                 Ok((row.try_get::<i64, _>(0).map_err(garbage)?, row.try_get(1).map_err(garbage)?))
             })
             .await?;
@@ -294,17 +294,14 @@ impl Writing for Tx {
     }
 
     async fn put_rolls(&mut self, rolls: &[(RollKey, Option<Vec<u8>>)]) -> Result<()> {
-        const PUT: &str = "INSERT INTO daily_statistics (kind, level, scope, block, data) SELECT value ->> 0, value ->> 1, \
-             value ->> 2, value ->> 3, unhex(value ->> 4) FROM json_each(?1) WHERE true \
-             ON CONFLICT (kind, level, scope, block) DO UPDATE SET data = excluded.data";
-        const REMOVE: &str = "DELETE FROM daily_statistics WHERE (kind, level, scope, block) IN \
-             (SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1))";
+        const PUT: &str = "INSERT INTO daily_statistics (id, data) SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1) \
+             WHERE true ON CONFLICT (id) DO UPDATE SET data = excluded.data";
+        const REMOVE: &str = "DELETE FROM daily_statistics WHERE id IN (SELECT value FROM json_each(?1))";
         let put =
             Json::rows(rolls.iter().filter_map(|(k, b)| Some((k, b.as_deref()?))), |cells, (key, bytes)| {
-                key_cells(cells, key);
-                cells.bytes(Some(bytes));
+                cells.n(id_of(key)).bytes(Some(bytes));
             });
-        let remove = Json::rows(rolls.iter().filter(|(_, b)| b.is_none()).map(|(k, _)| k), key_cells);
+        let remove = Json::numbers(rolls.iter().filter(|(_, b)| b.is_none()).map(|(k, _)| id_of(k)));
         for (statement, rows) in [(PUT, put), (REMOVE, remove)] {
             if rows != "[]" {
                 self.run(sqlx::query(statement).bind(rows)).await?;
@@ -425,6 +422,6 @@ impl Writing for Tx {
     }
 }
 
-fn key_cells(cells: &mut crate::rows::Cells<'_>, key: &RollKey) {
-    cells.n(key.kind.number()).n(key.level).n(key.scope).n(key.block);
+const fn id_of(key: &RollKey) -> i64 {
+    roll_id(key.kind.number(), key.level, key.scope, key.block)
 }

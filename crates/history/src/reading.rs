@@ -127,7 +127,6 @@ impl Names {
         let run = id_of(row.run, row.run_text.as_deref());
         let number = row.number.and_then(|n| u64::try_from(n).ok());
         let base = i64::from(row.day) * DAY_MS;
-        let at = |tenths: Option<i32>| moment(tenths.map(|t| base + i64::from(t) * 100));
         let mut all = BTreeMap::new();
         for job in jobs {
             let kind = self.kinds.get(&job.kind).ok_or_else(|| {
@@ -135,13 +134,19 @@ impl Names {
             })?;
             let id = id_of(job.job, job.job_text.as_deref());
             let url = self.word(kind.url)?.map(|t| fill_template(t, &run, number, Some(&id)));
+            let mut last = base;
+            let [created_at, started_at, finished_at] =
+                [job.created, job.started, job.finished].map(|tenths: Option<i32>| {
+                    last += i64::from(tenths?) * 100;
+                    moment(Some(last))
+                });
             let read = Job {
                 stage: self.text(kind.stage)?,
                 allow_failure: kind.allow_failure,
                 failure_reason: self.text(job.reason)?,
-                created_at: at(job.created),
-                started_at: at(job.started),
-                finished_at: at(job.finished),
+                created_at,
+                started_at,
+                finished_at,
                 duration: span(job.duration),
                 queued: span(job.queued),
                 url: url.and_then(|u| WebUrl::parse(&u)),
@@ -233,19 +238,25 @@ impl Numbers {
         let run = run_key(&p.id);
         let bit = |on: bool, bit: i16| if on { bit } else { 0 };
         let base = i64::from(attempt.day.0) * DAY_MS;
-        let tenths = |at: Option<Timestamp>| {
-            at.map(|at| i32::try_from((at.as_millisecond() - base).div_euclid(100)).unwrap_or(i32::MAX))
+        let times = |job: &Job| {
+            let mut last = base;
+            [job.created_at, job.started_at, job.finished_at].map(|at| {
+                let tenths = (at?.as_millisecond() - last).div_euclid(100);
+                last += tenths * 100;
+                Some(i32::try_from(tenths).unwrap_or(i32::MAX))
+            })
         };
         let jobs = attempt.jobs.as_ref().map(|jobs| {
             jobs.iter()
-                .map(|(key, job)| JobRow {
+                .map(|(key, job)| (key, job, times(job)))
+                .map(|(key, job, [created, started, finished])| JobRow {
                     job: *key,
                     job_text: text_of(job.id.as_str(), *key),
                     kind: self.kinds.get(&self.kind(job, p)).copied().unwrap_or_default(),
                     reason: self.maybe(job.failure_reason.as_deref()),
-                    created: tenths(job.created_at),
-                    started: tenths(job.started_at),
-                    finished: tenths(job.finished_at),
+                    created,
+                    started,
+                    finished,
                     duration: span_ms(job.duration),
                     queued: span_ms(job.queued),
                 })

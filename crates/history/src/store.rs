@@ -131,7 +131,8 @@ pub mod flags {
     pub const JOBS: i16 = 8;
 }
 
-/// A job. Its times are tenths of a second from the beginning of its run's day.
+/// A job. Its times are tenths of a second: the first that is known from the beginning of its run's day, each further one
+/// from the one before it, as small numbers take less room.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobRow {
     /// Key of the job in its run.

@@ -3,7 +3,7 @@
 //! | word | here |
 //! | --- | --- |
 //! | success rate | (success + warning) ÷ (success + warning + failed) of first attempts that completed; canceled and skipped are in neither |
-//! | duration | of first attempts that came to a verdict; percentiles within 0.8 % |
+//! | duration | of first attempts that came to a verdict; percentiles within 1.6 % |
 //! | queue time | first attempt created → begun |
 //! | broken since | start of the first red run after the newest green one of its branch and lane |
 //! | flaky | red and green on one commit of one lane, or of one job of it; nearly only red is broken instead; cleared after [`QUIET_DAYS`] days and [`QUIET_RUNS`] runs |

@@ -65,7 +65,6 @@ pub(crate) fn shares(number: i16, attempt: &Attempt, numbers: &Numbers) -> [Vec<
             if job.status.is_verdict() {
                 group.durations = sketch(job.duration);
             }
-            group.queued = sketch(job.queued);
         } else {
             group.further = 1;
         }

@@ -77,7 +77,7 @@ pub struct Group {
     pub further: i64,
     /// Durations of first attempts that came to a verdict.
     pub durations: Sketch,
-    /// How long first attempts waited.
+    /// How long first attempts waited. Of runs alone.
     pub queued: Sketch,
     /// From commit to green, where the commit's time is known.
     pub lead: Sketch,

@@ -90,10 +90,10 @@ pub async fn durations(place: &dyn Place) {
     story.told(&*history).await;
     let spread = history.spread(&Ask::all(days(0, 19))).await.unwrap();
     assert_eq!((spread.days.len(), spread.duration.count), (20, 200), "a canceled run has no say");
-    assert!((spread.trend.unwrap() - 1.0).abs() < 0.03, "{:?}", spread.trend);
+    assert!((spread.trend.unwrap() - 1.0).abs() < 0.04, "{:?}", spread.trend);
     let near = |told: Option<Duration>, truth: f64| {
         let told = told.unwrap().as_secs_f64();
-        assert!((told - truth).abs() <= truth * 0.01, "{told} is not {truth}");
+        assert!((told - truth).abs() <= truth * 0.017, "{told} is not {truth}");
     };
     let first = history.figures(&Ask::all(days(0, 9))).await.unwrap();
     near(first.duration.p50, 50.0);
@@ -333,7 +333,7 @@ pub async fn delivery(place: &dyn Place) {
     assert_eq!(told.failed.iter().map(|(_, run)| run.as_str()).collect::<Vec<_>>(), ["2", "4"]);
     assert!((told.change_failure_rate.unwrap() - 0.4).abs() < 1e-9);
     let near =
-        |told: Option<Duration>, truth: f64| (told.unwrap().as_secs_f64() - truth).abs() <= truth * 0.01;
+        |told: Option<Duration>, truth: f64| (told.unwrap().as_secs_f64() - truth).abs() <= truth * 0.017;
     assert!(near(told.time_to_restore.median, 600.0), "{:?}", told.time_to_restore);
     // The failed deployment on the default branch was red as well: 612 s; the other 1012 s.
     assert_eq!(told.time_to_green.count, 2);
