@@ -261,7 +261,7 @@ impl Archive {
             tokio::select! { () = keep => {} () = archive.show(&hub) => {} () = stopping.stopping() => {} }
             // What changed last goes along, if that is quick.
             if let Some(history) = archive.history() {
-                let _ = tokio::time::timeout(LAST_WORD, writer.flush(&history)).await;
+                let _ = tokio::time::timeout(LAST_WORD, writer.last_word(&history)).await;
             }
         });
     }

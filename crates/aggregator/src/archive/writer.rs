@@ -195,20 +195,22 @@ impl Writer {
         locked(&self.dirty).extend(all);
     }
 
+    /// Writes what has been published last, when nothing more will be.
+    pub(super) async fn last_word(&self, history: &Arc<dyn History>) {
+        self.drain().await;
+        if let Err(error) = self.flush(history).await {
+            self.archive.unwell(&error);
+        }
+    }
+
     /// Writes all that is dirty now.
     ///
     /// # Errors
     /// The database's; what was not written is dirty still.
-    pub(super) async fn flush(&self, history: &Arc<dyn History>) -> history::Result<()> {
+    async fn flush(&self, history: &Arc<dyn History>) -> history::Result<()> {
         loop {
-            let keys: Vec<ProjectKey> = {
-                let mut dirty = locked(&self.dirty);
-                let keys: Vec<_> = dirty.iter().take(PROJECTS_AT_ONCE).cloned().collect();
-                for key in &keys {
-                    dirty.remove(key);
-                }
-                keys
-            };
+            // They are dirty until they are written, whatever ends this before.
+            let keys: Vec<ProjectKey> = locked(&self.dirty).iter().take(PROJECTS_AT_ONCE).cloned().collect();
             let details: Vec<RunNews> = locked(&self.archive.details).drain(..).collect();
             if keys.is_empty() && details.is_empty() {
                 break;
@@ -216,7 +218,6 @@ impl Writer {
             let (mut batch, news) = self.batch(&keys);
             batch.runs.extend(details.iter().cloned());
             if let Err(error) = write(history, batch).await {
-                locked(&self.dirty).extend(keys);
                 let mut kept = locked(&self.archive.details);
                 for detail in details.into_iter().rev() {
                     kept.push_front(detail);
@@ -224,6 +225,7 @@ impl Writer {
                 kept.truncate(super::MAX_DETAILS);
                 return Err(error);
             }
+            locked(&self.dirty).retain(|key| !keys.contains(key));
             let mut written = locked(&self.written);
             for News { key, after, gap } in news {
                 if let Some(gap) = gap {
