@@ -294,7 +294,16 @@ impl<'a> Rig<'a> {
     }
 
     async fn run_until(&mut self, end: Timestamp, stop: impl Fn(&Self) -> bool) {
+        let mut told = self.now();
         while self.now() < end && !stop(self) {
+            if std::env::var_os("VERBOSE").is_some() && self.now().duration_since(told).as_mins() >= 5 {
+                told = self.now();
+                eprintln!(
+                    "    {told}: {:?}, {:?}",
+                    self.spent(),
+                    self.aggregator.schedules().figures(&self.source)
+                );
+            }
             match self.refresher.turn().await {
                 None => {
                     self.look_at_the_board();

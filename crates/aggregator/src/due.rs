@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use domain::{Clock, ProjectKey, SourceName};
 use tokio::sync::Notify;
 
-use crate::schedule::{Explanation, Figures, Plan, Scheduler};
+use crate::schedule::{Explanation, Figures, Kept, Plan, Scheduler};
 
 /// One source's schedule.
 #[derive(Debug)]
@@ -74,6 +74,19 @@ impl Schedules {
             schedule.with(|s| s.looked_at(&project.id, self.clock.now()));
             schedule.nudge.notify_one();
         }
+    }
+
+    /// Goes on with what was left of a source's limit when the process before this one ended.
+    pub fn resume(&self, source: &SourceName, kept: Kept) {
+        if let Some(schedule) = self.of(source) {
+            schedule.with(|s| s.resume(kept));
+        }
+    }
+
+    /// What is left of a source's limit now.
+    #[must_use]
+    pub fn left(&self, source: &SourceName) -> Option<Kept> {
+        self.of(source)?.with(|s| s.left())
     }
 
     /// Why a project is asked when it is.

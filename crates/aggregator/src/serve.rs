@@ -182,7 +182,7 @@ impl Aggregator {
             }
         });
         let plans = self.plans.iter().map(|(connector, plan)| (connector.source().clone(), plan.clone()));
-        self.archive.start(&self.hub, &self.connectors, plans.collect(), tasks);
+        self.archive.start(&self.hub, &self.connectors, &self.schedules, plans.collect(), tasks);
         for (connector, _) in self.plans {
             if Keeper::is_of_use(connector.as_ref()) {
                 let keeper = Keeper {

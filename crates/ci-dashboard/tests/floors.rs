@@ -85,7 +85,10 @@ fn may_know(package: &str) -> Option<&'static [&'static str]> {
             "history-*",
         ],
         "web" => &["domain", "lifecycle", "config", "api"],
-        "ci-dashboard" => &["domain", "lifecycle", "config", "api", "aggregator", "web", "forge-sim"],
+        // `doctor` asks the platforms as the aggregator does.
+        "ci-dashboard" => {
+            &["domain", "lifecycle", "config", "api", "connector", "aggregator", "web", "forge-sim"]
+        }
         _ => return None,
     })
 }

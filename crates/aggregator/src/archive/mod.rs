@@ -14,6 +14,7 @@
 //! | `hooks` | webhooks, on the disk before they are acknowledged |
 
 mod backfill;
+mod budgets;
 mod hooks;
 mod open;
 mod warm;
@@ -33,9 +34,11 @@ use tokio::sync::watch;
 pub use hooks::{LOG_WITHIN, Logging};
 pub use open::migrate;
 
+use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::refresh::Plan;
 use backfill::Backfill;
+use budgets::Budgets;
 use hooks::Hooks;
 use writer::Writer;
 
@@ -236,6 +239,7 @@ impl Archive {
         self: &Arc<Self>,
         hub: &Arc<Hub>,
         connectors: &Arc<Registry>,
+        schedules: &Arc<Schedules>,
         plans: Vec<(SourceName, Plan)>,
         tasks: &Tasks,
     ) {
@@ -245,16 +249,20 @@ impl Archive {
         let backfill = Arc::new(Backfill::new(Arc::clone(self), Arc::clone(hub), Arc::clone(connectors)));
         // Before anything is published: no change is missed.
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
+        let sources = plans.iter().map(|(source, _)| source.clone()).collect();
+        let budgets = Budgets::new(Arc::clone(schedules), sources);
         let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
         tasks.run("history", async move {
             let keep = async {
                 let history = archive.open().await;
+                budgets.begin(&history).await;
                 writer.begin(&history, &plans).await;
                 archive.warmed.send_replace(true);
                 tokio::join!(
                     writer.run(&history),
                     backfill.run(&history),
                     archive.hooks.run(&history),
+                    budgets.run(&history),
                     archive.tidy(&history),
                 );
             };

@@ -6,6 +6,7 @@
 //! | `pace` | how often a project is to be asked, by what is known of it |
 //! | `bucket` | what may be spent now: an even rate within the platform's limit, with a reserve for people who look |
 //! | `circuit` | when a source that does not answer is tried again |
+//! | `kept` | what is left of the limit, known over a restart |
 //! | `cost` | what a question costs, learned from what it did cost |
 //! | `track` | what is known of one project, and what [`Scheduler::explain`] tells of it |
 //!
@@ -21,6 +22,7 @@
 mod bucket;
 mod circuit;
 mod cost;
+mod kept;
 mod pace;
 mod track;
 
@@ -34,6 +36,7 @@ use jiff::SignedDuration;
 
 pub use bucket::{EVENLY_WITHIN, RESERVE, most_in_any_window};
 pub use circuit::MAX_PAUSE;
+pub use kept::Kept;
 pub use pace::{Known, Why};
 pub use track::{Answer, Explanation};
 
@@ -136,6 +139,9 @@ pub struct Scheduler {
     /// What pays for questions about many, where the platform counts them apart.
     batches: Option<Bucket>,
     batching: Option<Batching>,
+    /// What was left when the process before this one ended, and what is left now.
+    kept: Option<Kept>,
+    left: Option<Kept>,
     circuit: Circuit,
     costs: Costs,
     listing: Listing,
@@ -218,6 +224,8 @@ impl Scheduler {
             bucket: Bucket::new(now),
             batches: None,
             batching: None,
+            kept: None,
+            left: None,
             circuit: Circuit::default(),
             costs: Costs::default(),
             listing: Listing {
@@ -274,13 +282,26 @@ impl Scheduler {
         Next::Wait(soonest)
     }
 
+    /// Goes on with what was left when the process before this one ended.
+    pub fn resume(&mut self, kept: Kept) {
+        self.kept = Some(kept);
+    }
+
+    /// What is left now, to be known after a restart.
+    #[must_use]
+    pub const fn left(&self) -> Option<Kept> {
+        self.left
+    }
+
     /// Takes note of what was spent, before a piece of work ends: what it cost is learned from that.
     pub fn observe(&mut self, now: Timestamp, means: Means) {
         self.settle(now, means);
     }
 
     fn settle(&mut self, now: Timestamp, means: Means) {
-        let more = self.bucket.settle(now, means.budget, means.spent);
+        let budget = kept::known(means.budget, self.kept, means.spent, now);
+        self.left = budget.map(|budget| Kept { budget, at: now });
+        let more = self.bucket.settle(now, budget, means.spent);
         self.costs.spent(more);
         if self.busy[Slot::Listing as usize] {
             self.listing.spent += more;

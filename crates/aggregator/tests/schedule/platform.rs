@@ -98,8 +98,8 @@ impl Platform {
 
     fn budget(&mut self) -> Option<Budget> {
         let used = self.spent_in_window();
-        // It is known from answers only; and what one told is kept over a restart.
-        let Limit { limit, window } = self.limit.filter(|_| !self.sent.is_empty())?;
+        // It is known from answers only.
+        let Limit { limit, window } = self.limit.filter(|_| self.spent > 0)?;
         let reset_at = Some(self.window_begins + window);
         Some(Budget { limit, remaining: limit.saturating_sub(used), reset_at, window: Some(window) })
     }
@@ -113,7 +113,11 @@ impl Platform {
 
     /// The aggregator begins anew; the platform goes on counting.
     pub(crate) fn restart(&mut self) {
+        let left = self.scheduler.left();
         self.scheduler = Scheduler::new(Plan { every: self.every }, self.now);
+        if let Some(left) = left {
+            self.scheduler.resume(left);
+        }
         (self.spent, self.listed) = (0, 0);
         self.under_way.clear();
     }
