@@ -174,17 +174,25 @@ impl Bucket {
         self.reserved[slot as usize] = 0.0;
     }
 
+    fn there(&self, urgent: bool) -> f64 {
+        let there = if urgent { self.tokens.max(0.0) + self.urgent } else { self.tokens };
+        there - self.reserved.iter().sum::<f64>()
+    }
+
+    /// Whether so much is there now.
+    pub(super) fn has(&self, cost: f64, urgent: bool) -> bool {
+        self.there(urgent) + 1e-9 >= cost
+    }
+
     /// When so much can be spent; `None` when not before something else changes. What is more than the bucket holds is
     /// let through when it is full.
     pub(super) fn when(&self, now: Timestamp, cost: f64, urgent: bool) -> Option<Timestamp> {
-        let (mut there, mut size, mut rate) = (self.tokens, self.rates.burst(), self.rates.background);
+        let (mut size, mut rate) = (self.rates.burst(), self.rates.background);
         if urgent {
-            there = there.max(0.0) + self.urgent;
             size = self.rates.urgent_burst();
             rate += self.rates.urgent;
         }
-        there -= self.reserved.iter().sum::<f64>();
-        let lacks = cost.min(size) - there;
+        let lacks = cost.min(size) - self.there(urgent);
         if lacks <= 1e-9 {
             return Some(now);
         }

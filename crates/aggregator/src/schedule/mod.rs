@@ -314,6 +314,12 @@ impl Scheduler {
         }
     }
 
+    /// What pays for it.
+    fn bucket_of(&self, slot: Slot) -> &Bucket {
+        let apart = if slot == Slot::News { self.batches.as_ref() } else { None };
+        apart.unwrap_or(&self.bucket)
+    }
+
     /// Whether it can be paid now; else when that may be so.
     fn afford(&self, free: bool, now: Timestamp, cost: f64, slot: Slot) -> Result<(), Timestamp> {
         let bucket = if slot == Slot::News { self.batches.as_ref() } else { None };
@@ -399,14 +405,13 @@ impl Scheduler {
             return Err(soonest);
         }
         latest_first(&mut due);
+        // Several at once only where all of them can be paid; one is let through when no more can ever be saved up for it.
+        let bucket = self.bucket_of(slot);
         let mut n = due.len().min(self.piece(reading));
-        loop {
-            match self.afford(!self.busy[slot as usize], now, self.cost(reading, n), slot) {
-                Ok(()) => break,
-                Err(at) if n == 1 => return Err(at),
-                Err(_) => n /= 2,
-            }
+        while n > 1 && !bucket.has(self.cost(reading, n), slot == Slot::Urgent) {
+            n /= 2;
         }
+        self.afford(!self.busy[slot as usize], now, self.cost(reading, n), slot)?;
         let mut projects: Vec<NativeId> = due.into_iter().take(n).map(|(_, id)| id.clone()).collect();
         if reading == Reading::News {
             self.fill(&mut projects, now);

@@ -105,6 +105,22 @@ fn who_looks_is_served_from_the_reserve_while_the_rest_waits() {
 }
 
 #[test]
+fn many_who_look_at_once_do_not_make_a_herd() {
+    for limit in [60, 1_000, 5_000] {
+        let limit = Limit { limit, window: HOUR };
+        let mut platform = Platform::new(60, MINUTES_5, Some(limit));
+        platform.run_for(HOUR / 4);
+        for n in 0..60 {
+            platform.scheduler.looked_at(&Platform::id(n), platform.now);
+            platform.scheduler.woken(&Platform::id(n), platform.now);
+        }
+        platform.run_for(secs(120));
+        let bound = most_in_any_window(even(limit)) + 1.0;
+        assert!(platform.busiest() as f64 <= bound, "{limit:?}: {} of {bound}", platform.busiest());
+    }
+}
+
+#[test]
 fn a_source_that_is_down_is_probed_by_one_question_at_a_time_and_comes_back_by_itself() {
     let mut platform = Platform::new(300, MINUTES_5, Some(GITHUB));
     platform.run_for(HOUR);
