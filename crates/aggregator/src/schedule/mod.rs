@@ -177,6 +177,8 @@ pub struct Figures {
     pub due: usize,
     /// Of these, never read yet.
     pub unread: usize,
+    /// Of these, seen at a glance at most: what led to their state is still to be read.
+    pub partly_known: usize,
     /// When the most pressing is due.
     pub next_at: Option<Timestamp>,
     /// How much longer than meant a project waits, 1 where the limit is no hindrance.
@@ -670,6 +672,7 @@ impl Scheduler {
             projects: asked().count(),
             due: asked().filter(|t| t.due_at(clock).is_some_and(|at| at <= now)).count(),
             unread: asked().filter(|t| t.is_unread()).count(),
+            partly_known: asked().filter(|t| t.is_partly_known()).count(),
             next_at: own.chain([self.listing_due(now)]).min(),
             stretch: self.stretch(now),
             age_median: ages.get(ages.len() / 2).copied(),

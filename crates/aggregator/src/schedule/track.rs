@@ -122,6 +122,11 @@ impl Track {
         self.is_asked() && self.asked_at.is_none()
     }
 
+    /// Whether its whole state was never read.
+    pub(super) const fn is_partly_known(&self) -> bool {
+        self.is_asked() && self.whole_at.is_none()
+    }
+
     pub(super) const fn is_failing(&self) -> bool {
         self.failures > 0
     }
@@ -221,11 +226,15 @@ impl Track {
             Reading::News if self.asked_at.is_none() && !clock.glances => None,
             // A glance at all of them comes before everything of each.
             Reading::Whole if clock.glances && self.asked_at.is_none() => None,
+            // What moved comes before what was only never looked at closely.
+            Reading::Whole if batched && self.moved_on => {
+                let at = self.whole_at.map_or(self.listed_at, |at| after(at, GAP.min(plan.every)));
+                Some((at, 2.0 * UNREAD + now.duration_since(at).as_secs_f64()))
+            }
             Reading::Whole if batched => Some(match self.whole_at {
                 None => (self.listed_at, UNREAD + now.duration_since(self.listed_at).as_secs_f64()),
                 Some(at) => {
-                    let gap = GAP.min(plan.every);
-                    let every = if self.moved_on { gap } else { pace::whole(every, plan) };
+                    let every = pace::whole(every, plan);
                     (after(at, every), lateness(at, every, now))
                 }
             }),
