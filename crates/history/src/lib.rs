@@ -1,7 +1,7 @@
 //! What must outlive a restart: every run that was seen, and the figures over them.
 //!
 //! [`History`] is the port that the aggregator knows. Its rules – when a report is newer, what a day's figures are, what
-//! "flaky" means – live here, once, in [`Keeper`]; a database is a [`Store`] that fetches and puts rows and knows
+//! "flaky" means – live here, once, in [`Keeper`]; a database is a [`store::Store`] that fetches and puts rows and knows
 //! nothing of their meaning. Hence the same answers from every database.
 //!
 //! | module | what |

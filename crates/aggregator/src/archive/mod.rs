@@ -1,8 +1,8 @@
 //! History, as the aggregator keeps it: the board's changes go into it, and the board begins with it.
 //!
-//! Nothing here is in the way of the board. [`Writer`] hears of changes, notes *which* rows changed, and reads what is new of
+//! Nothing here is in the way of the board. `writer` hears of changes, notes *which* rows changed, and reads what is new of
 //! them from the board when it writes: while the database is away there is a set of keys, no queue that grows. When it is
-//! back, what the board still holds is written, and what it does not hold any more is fetched again ([`Backfill`]), from the
+//! back, what the board still holds is written, and what it does not hold any more is fetched again (`backfill`), from the
 //! moment up to which history is known to be complete.
 //!
 //! | room | what |
