@@ -74,12 +74,16 @@ pub struct Plan {
 }
 
 /// What there is to spend at a moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Means {
     /// What is left of the limit.
     pub budget: Option<Budget>,
     /// The requests that it counted since the start.
     pub spent: u64,
+    /// All requests since the start.
+    pub sent: u64,
+    /// How many of these there may be in a minute, where the platform says so.
+    pub most_per_minute: Option<u64>,
     /// How many projects one question may cover, and what that is paid from.
     pub batching: Option<Batching>,
 }
@@ -138,6 +142,8 @@ pub struct Scheduler {
     bucket: Bucket,
     /// What pays for questions about many, where the platform counts them apart.
     batches: Option<Bucket>,
+    /// What may be sent at all, where the platform counts that as well.
+    sending: Option<Bucket>,
     batching: Option<Batching>,
     /// What was left when the process before this one ended, and what is left now.
     kept: Option<Kept>,
@@ -225,6 +231,7 @@ impl Scheduler {
             tracks: BTreeMap::new(),
             bucket: Bucket::new(now),
             batches: None,
+            sending: None,
             batching: None,
             kept: None,
             left: None,
@@ -308,6 +315,19 @@ impl Scheduler {
         if self.busy[Slot::Listing as usize] {
             self.listing.spent += more;
         }
+        let per_minute = means.most_per_minute.map(|most| Budget {
+            limit: most,
+            remaining: most,
+            reset_at: None,
+            window: Some(SignedDuration::from_mins(1)),
+        });
+        match per_minute {
+            Some(_) => {
+                let sending = self.sending.get_or_insert_with(|| Bucket::new(now));
+                sending.settle(now, per_minute, means.sent);
+            }
+            None => self.sending = None,
+        }
         self.batching = means.batching.filter(|b| b.per_request > 1);
         match self.batching.and_then(|b| b.budget) {
             // What such questions cost is charged when they are asked: the platform says it beforehand.
@@ -327,7 +347,9 @@ impl Scheduler {
         let bucket = if slot == Slot::News { self.batches.as_ref() } else { None };
         let at =
             if free { bucket.unwrap_or(&self.bucket).when(now, cost, slot == Slot::Urgent) } else { None };
-        match at {
+        // Whatever it costs, it is sent.
+        let sending = self.sending.as_ref().map_or(Some(now), |s| s.when(now, 1.0, slot == Slot::Urgent));
+        match at.zip(sending).map(|(at, sending)| at.max(sending)) {
             None => Err(after(now, LONGEST_WAIT)),
             Some(at) if at <= now => Ok(()),
             Some(at) => Err(at),

@@ -103,6 +103,10 @@ fn repository<'a>(project: &'a Project, html: &'a str) -> Node<'a> {
             let name = name.strip_prefix("refs/heads/").unwrap_or(name);
             Got::node(project.branch(name).map(|branch| reference(project, branch)))
         }
+        "object" => {
+            let oid = args.get("oid").and_then(Value::as_str).unwrap_or_default();
+            Got::node(project.commit(oid).map(|commit| of_commit(project, commit)))
+        }
         _ => Got::Leaf(Value::Null),
     })
 }
