@@ -61,6 +61,9 @@ pub const NAMES_AT_ONCE: usize = 4;
 const BACKLOG: usize = 200;
 /// The part of the even rate that listings may take: a large source is listed less often.
 const LISTING_SHARE: f64 = 0.1;
+/// The same of reading the whole state of projects of which nothing is told to have moved, where news are asked for as well: their
+/// colours are known, and what led to them can wait.
+const UNHURRIED_SHARE: f64 = 0.35;
 /// What moved is asked for so often, where the platform tells it in one question.
 const MOVED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// What has not happened within this is looked at again: a budget may have come back by other means.
@@ -151,6 +154,8 @@ pub struct Scheduler {
     circuit: Circuit,
     costs: Costs,
     listing: Listing,
+    /// Until then no whole state is read that nothing hurries ([`UNHURRIED_SHARE`]).
+    unhurried_at: Timestamp,
     /// A delivery that was believed came.
     webhook_at: Option<Timestamp>,
     /// What is being read.
@@ -245,6 +250,7 @@ impl Scheduler {
                 once: false,
                 moved_at: Some(now),
             },
+            unhurried_at: now,
             webhook_at: None,
             reading: BTreeSet::new(),
             busy: [false; 4],
@@ -271,7 +277,7 @@ impl Scheduler {
             _ => {}
         }
         match self.try_reading(Reading::Urgent, now) {
-            Ok(projects) => return self.start(projects, Reading::Urgent),
+            Ok(projects) => return self.start(projects, Reading::Urgent, now),
             Err(at) => soonest = soonest.min(at),
         }
         match self.try_listing(now) {
@@ -284,7 +290,7 @@ impl Scheduler {
         }
         for reading in [Reading::News, Reading::Whole] {
             match self.try_reading(reading, now) {
-                Ok(projects) => return self.start(projects, reading),
+                Ok(projects) => return self.start(projects, reading, now),
                 Err(at) => soonest = soonest.min(at),
             }
         }
@@ -419,6 +425,7 @@ impl Scheduler {
         let (mut due, mut soonest) = (Vec::new(), Timestamp::MAX);
         for (id, track) in self.idle() {
             let Some((at, late)) = track.wants(reading, clock) else { continue };
+            let at = if self.is_unhurried(reading, track) { at.max(self.unhurried_at) } else { at };
             if at <= now {
                 due.push((late, id));
             } else {
@@ -441,6 +448,11 @@ impl Scheduler {
             self.fill(&mut projects, now);
         }
         Ok(projects)
+    }
+
+    /// Whether that reading can wait: what there is to see of the project is told otherwise.
+    fn is_unhurried(&self, reading: Reading, track: &Track) -> bool {
+        reading == Reading::Whole && self.batching.is_some() && track.is_seen()
     }
 
     /// How many projects one piece of such a reading has at most.
@@ -491,11 +503,18 @@ impl Scheduler {
         Next::Do(Work::List)
     }
 
-    fn start(&mut self, projects: Vec<NativeId>, reading: Reading) -> Next {
+    fn start(&mut self, projects: Vec<NativeId>, reading: Reading, now: Timestamp) -> Next {
         let (slot, cost) = (reading.slot(), self.cost(reading, projects.len()));
         match self.batches.as_mut().filter(|_| reading == Reading::News) {
             Some(batches) => batches.take(cost),
             None => self.bucket.reserve(slot, cost),
+        }
+        let unhurried = |id: &&NativeId| self.tracks.get(*id).is_some_and(|t| self.is_unhurried(reading, t));
+        let can_wait = projects.iter().filter(unhurried).count();
+        if can_wait > 0 {
+            let rate = self.bucket.even_rate() * UNHURRIED_SHARE;
+            let wait = SignedDuration::try_from_secs_f64(self.cost(reading, can_wait) / rate);
+            self.unhurried_at = after(now, wait.unwrap_or(LONGEST_WAIT));
         }
         self.reading.extend(projects.iter().cloned());
         self.busy[slot as usize] = true;

@@ -129,6 +129,11 @@ impl Track {
         self.is_asked() && self.whole_at.is_none()
     }
 
+    /// Whether its colour was told, and nothing else since that is still to be read.
+    pub(super) const fn is_seen(&self) -> bool {
+        self.asked_at.is_some() && !self.moved_on
+    }
+
     pub(super) const fn is_failing(&self) -> bool {
         self.failures > 0
     }
@@ -221,10 +226,17 @@ impl Track {
                 let looked = looked.then(|| {
                     self.asked_at.map_or(self.listed_at, |asked| after(asked, pace::looked_at(plan)))
                 });
-                let at = self.woken_due(plan).into_iter().chain(looked).min()?;
+                // Where one question tells of all that webhooks told of, it does.
+                let woken =
+                    self.woken_due(plan).filter(|_| !batched || self.is_told() || self.asked_at.is_none());
+                let at = woken.into_iter().chain(looked).min()?;
                 Some((at, now.duration_since(at).as_secs_f64()))
             }
             _ if self.is_told() => None,
+            Reading::News if batched && self.asked_at.is_some() && self.woken_due(plan).is_some() => {
+                let at = self.woken_due(plan)?;
+                Some((at, 2.0 * UNREAD + now.duration_since(at).as_secs_f64()))
+            }
             Reading::News if self.asked_at.is_none() && !clock.glances => None,
             // A glance at all of them comes before everything of each.
             Reading::Whole if clock.glances && self.asked_at.is_none() => None,

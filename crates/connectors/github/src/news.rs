@@ -44,8 +44,11 @@ pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> Heads 
             seen.head(name, &commit);
         }
     }
-    // Renamed; empty; or no longer.
-    seen.more |= named != ask.project.default_branch || (named.is_some() && seen.head_sha.is_none());
+    // Renamed; not to be seen; or no longer there. Of an empty repository REST names a branch that it does not have.
+    seen.more |= match &named {
+        Some(_) => named != ask.project.default_branch || seen.head_sha.is_none(),
+        None => ask.known_head.is_some(),
+    };
     seen.more |= seen.runs_elsewhere() || seen.is_settling(pushed_at, now) || seen.lacks_reasons();
     let nothing_known = ask.known_at.is_none() && ask.known.is_empty();
     seen.more |= nothing_known && seen.told.is_empty();

@@ -74,6 +74,7 @@ impl Forge {
     fn asks(&self, full: bool) -> Vec<HeadsAsk> {
         let ask = |(project, heads, at): &(Project, Heads, Timestamp)| HeadsAsk {
             known: heads.pipelines.iter().cloned().map(Arc::new).collect(),
+            known_at: Some(*at),
             known_head: heads.default_branch.clone().map(|b| (b, project.last_activity_at)),
             known_workflows: heads.workflows.clone().map(|w| (w, *at)),
             full,
@@ -242,7 +243,8 @@ async fn what_was_never_seen_is_told_at_a_glance() {
         *heads = Heads::default();
         project.last_activity_at = None;
     }
-    let answers = forge.take(forge.asks(false)).await;
+    let asks = forge.asks(false).into_iter().map(|ask| HeadsAsk { known_at: None, ..ask });
+    let answers = forge.take(asks.collect()).await;
     assert_eq!(forge.spent(), (2, 0, 0), "two questions about {} repositories", answers.len());
     let world = forge.sim.world().with(|w| {
         let of = |p: &forge_sim::world::Project| {
