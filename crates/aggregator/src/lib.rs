@@ -3,7 +3,8 @@
 //! *observe → apply → publish*: [`refresh`] makes connectors observe, [`board`] merges what they saw, [`hub`] publishes
 //! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it; [`work`] keeps the open
 //! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
-//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it.
+//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it;
+//! [`insights`] answers from it.
 
 pub mod archive;
 pub mod board;
@@ -12,6 +13,7 @@ pub mod details;
 pub mod due;
 mod health;
 pub mod hub;
+pub mod insights;
 mod listen;
 pub mod metrics;
 mod platforms;

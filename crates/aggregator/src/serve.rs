@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1::dashboard_service_server::DashboardServiceServer;
+use api::v1::stats_service_server::StatsServiceServer;
 use config::{Settings, SourceSettings};
 use connector::{Connector, Registry};
-use domain::{Clock, Narrowing, PatternError, SourceName};
+use domain::{Clock, Narrowing, PatternError, Patterns, SourceName};
 use lifecycle::Tasks;
 use tonic::transport::Server;
 
@@ -15,6 +16,7 @@ use crate::board::Rules;
 use crate::details::Details;
 use crate::due::Schedules;
 use crate::hub::Hub;
+use crate::insights::Insights;
 use crate::metrics::Metrics;
 use crate::platforms::platform;
 use crate::refresh::{Plan, Refresher};
@@ -55,6 +57,7 @@ pub struct Aggregator {
     schedules: Arc<Schedules>,
     webhooks: Arc<Webhooks>,
     archive: Arc<Archive>,
+    deployments: Patterns,
 }
 
 impl Aggregator {
@@ -105,7 +108,20 @@ impl Aggregator {
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
         let attention = Arc::default();
         let every = settings.cache.refresh_interval;
-        Ok(Self { hub, connectors, watched, details, attention, plans, every, schedules, webhooks, archive })
+        let deployments = settings.filters.deployments.clone();
+        Ok(Self {
+            hub,
+            connectors,
+            watched,
+            details,
+            attention,
+            plans,
+            every,
+            schedules,
+            webhooks,
+            archive,
+            deployments,
+        })
     }
 
     /// Its board.
@@ -162,15 +178,24 @@ impl Aggregator {
         let dashboard = DashboardServiceServer::new(service)
             .max_decoding_message_size(api::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(api::MAX_MESSAGE_BYTES);
+        let insights = Insights {
+            archive: Arc::clone(&self.archive),
+            hub: Arc::clone(&self.hub),
+            deployments: self.deployments,
+        };
+        let stats = StatsServiceServer::new(insights)
+            .max_decoding_message_size(api::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(api::MAX_MESSAGE_BYTES);
         let stopping = tasks.clone();
         tasks.run("grpc", async move {
             health.set_serving::<DashboardServiceServer<Service>>().await;
+            health.set_serving::<StatsServiceServer<Insights>>().await;
             let reflection = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(api::DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .build_v1();
             let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE));
-            let mut router = server.add_service(health_service).add_service(dashboard);
+            let mut router = server.add_service(health_service).add_service(dashboard).add_service(stats);
             match reflection {
                 Ok(reflection) => router = router.add_service(reflection),
                 Err(error) => tracing::error!(%error, "no reflection: the compiled contract does not load"),

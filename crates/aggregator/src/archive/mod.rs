@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use config::Database;
 use connector::{PipelineDetail, Registry};
+use domain::stats::Estimate;
 use domain::{Clock, ProjectKey, RunId, SourceName, Timestamp};
 use history::{History, RunFilter, RunNews, Treated};
 use lifecycle::Tasks;
@@ -234,6 +235,12 @@ impl Archive {
         Some(PipelineDetail { pipeline, jobs, problems: Vec::new() })
     }
 
+    /// How long the runs of a lane take, by more runs than the board holds.
+    pub async fn estimate(&self, project: &ProjectKey, lane: &str) -> Option<Estimate> {
+        let history = self.history()?;
+        tokio::time::timeout(READ_WITHIN, history.estimate(project, lane)).await.ok()?.ok()?
+    }
+
     /// Starts what keeps it, each as a task of the process.
     pub fn start(
         self: &Arc<Self>,
@@ -310,6 +317,6 @@ impl Archive {
 }
 
 /// Whoever looks waits for the database no longer than this.
-const READ_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const READ_WITHIN: Duration = Duration::from_secs(2);
 /// What changed last is written at the end, if it takes no longer.
 const LAST_WORD: Duration = Duration::from_secs(5);
