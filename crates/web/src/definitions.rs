@@ -1,4 +1,4 @@
-//! What the figures mean, in the words that pages and JSON show beside them. `ARCHITECTURE.md` has the same at more length.
+//! What the figures mean, in the words that pages and JSON show beside them; `crates/history/src/answers` keeps to them.
 
 /// A measure and what it means.
 #[derive(Debug, Clone, Copy)]

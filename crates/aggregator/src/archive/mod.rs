@@ -317,6 +317,6 @@ impl Archive {
 }
 
 /// Whoever looks waits for the database no longer than this.
-pub(crate) const READ_WITHIN: Duration = Duration::from_secs(2);
+const READ_WITHIN: Duration = Duration::from_secs(2);
 /// What changed last is written at the end, if it takes no longer.
 const LAST_WORD: Duration = Duration::from_secs(5);

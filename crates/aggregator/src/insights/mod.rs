@@ -1,13 +1,14 @@
 //! What history teaches, over gRPC: checks the question, asks history, and gives the answer as it is.
 //!
 //! What the words mean is [`history::answers`]' business. History may be off, being opened, or away: then the answer says
-//! which, and nobody waits for it for longer than [`READ_WITHIN`].
+//! which, and nobody waits for long.
 
 mod ask;
 mod wire;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::v1;
 use api::v1::stats_service_server::StatsService;
@@ -16,7 +17,7 @@ use history::History;
 use history::answers::{Ask, DeploymentRule, Figures, Ranking};
 use tonic::{Request, Response, Status};
 
-use crate::archive::{Archive, Condition, READ_WITHIN};
+use crate::archive::{Archive, Condition};
 use crate::hub::Hub;
 use crate::query::{self, Paging};
 
@@ -31,6 +32,8 @@ pub struct Insights {
     pub deployments: Patterns,
 }
 
+/// Whoever looks waits for history no longer than this; the web daemon waits for 5 s in all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 /// Names at most so many failed changes.
 const MAX_FAILED_CHANGES: usize = 100;
 
@@ -84,14 +87,14 @@ impl Insights {
 
 /// Waits for history, but not for long.
 async fn within<T>(asked: impl Future<Output = history::Result<T>>) -> Result<T, Status> {
-    match tokio::time::timeout(READ_WITHIN, asked).await {
+    match tokio::time::timeout(ANSWER_WITHIN, asked).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             tracing::warn!(%error, "history does not answer");
             Err(Status::unavailable(error.text))
         }
         Err(_) => {
-            Err(Status::unavailable(format!("History did not answer within {} s.", READ_WITHIN.as_secs())))
+            Err(Status::unavailable(format!("History did not answer within {} s.", ANSWER_WITHIN.as_secs())))
         }
     }
 }
