@@ -69,14 +69,33 @@ impl Rig {
         Self { life, client, stats }
     }
 
-    /// Everything was read, and all that there is to write is written.
-    async fn written(&self) {
+    /// Everything was read, history knows every project that has runs, and nothing is left to write or to fetch: twice, as
+    /// what a batch leaves to fetch is told a moment after it.
+    async fn written(&self, history: &dyn History) {
+        let settled = std::sync::atomic::AtomicU32::new(0);
         until("all is written", async || {
-            let answer =
+            let request = v1::ListProjectsRequest { per_page: 100, ..Default::default() };
+            let rows = self.client.clone().list_projects(request).await.unwrap().into_inner().rows;
+            let known = history.watermarks(&SOURCE.parse().unwrap()).await.unwrap();
+            let has_runs = |r: &&v1::Row| {
+                r.branch.as_ref().and_then(|b| b.state.as_ref()).is_some_and(|s| !s.pipelines.is_empty())
+            };
+            let is_known = |r: &v1::Row| {
+                let key = r.project.as_ref().and_then(|p| p.key.as_ref()).unwrap();
+                known.contains_key(&domain::ProjectKey::try_from(key).unwrap())
+            };
+            let sources =
                 self.client.clone().list_sources(v1::ListSourcesRequest {}).await.unwrap().into_inner();
-            let read = answer.sources.iter().all(|s| s.state() == v1::SourceState::Ok);
-            let history = answer.history?;
-            (read && history.state == "ok" && history.waiting == 0 && history.behind == 0).then_some(())
+            let read = sources.sources.iter().all(|s| s.state() == v1::SourceState::Ok)
+                && rows.iter().all(|r| !r.loading)
+                && rows.iter().filter(has_runs).all(is_known);
+            let history = sources.history?;
+            let still = read && history.state == "ok" && history.waiting == 0 && history.behind == 0;
+            let times = if still { settled.fetch_add(1, std::sync::atomic::Ordering::Relaxed) } else { 0 };
+            if !still {
+                settled.store(0, std::sync::atomic::Ordering::Relaxed);
+            }
+            (times > 0).then_some(())
         })
         .await;
     }
@@ -128,10 +147,10 @@ async fn figures_are_their_runs(
         run(&sim, project, &branch, if n % 3 == 0 { RunStatus::Failed } else { RunStatus::Success });
     }
     let rig = Rig::start(&settings(&sim.gitlab_url(), sim.token(), database)).await;
-    rig.written().await;
+    let history = keep().await;
+    rig.written(&*history).await;
 
     // What is in history, counted run by run.
-    let history = keep().await;
     let key = |id: &str| format!("{SOURCE}:{id}").parse::<domain::ProjectKey>().unwrap();
     let runs = history.runs(&key(&id), &RunFilter::default(), 0, 10_000).await.unwrap().items;
     let mut by_day: BTreeMap<String, u64> = BTreeMap::new();

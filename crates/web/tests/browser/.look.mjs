@@ -1,0 +1,10 @@
+import { open, serve } from "./kit.mjs";
+const [out, name, width, y, height, scheme, print] = process.argv.slice(2);
+const server = await serve();
+const browser = await open();
+const context = await browser.newContext({ viewport: { width: +width, height: 900 }, colorScheme: scheme ?? "light", reducedMotion: "reduce", timezoneId: "UTC" });
+const page = await context.newPage();
+if (print) await page.emulateMedia({ media: "print" });
+await page.goto(name.startsWith("http") ? name : `${server.url}/as/${name}`);
+await page.screenshot({ path: out, fullPage: true, clip: { x: 0, y: +y, width: +width, height: +height } });
+await browser.close(); await server.close();
