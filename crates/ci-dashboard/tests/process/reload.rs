@@ -83,14 +83,14 @@ fn sources_come_change_and_go(forge: &Forge, place: &Place, web: Web, process: &
     // One that goes takes its rows along, and nobody is there for its webhooks.
     let hook =
         |name: &str| web.post(&format!("/webhooks/{name}"), "X-Gitlab-Token: wrong\r\n", "{}").unwrap();
-    assert_eq!(hook("gitlab-c").status, 401);
+    assert_eq!(hook("gitlab-c").status, 403);
     reload(&[("gitlab-a", token), ("github-b", token)]);
     eventually("gitlab-c is gone", || match (rows(web, "gitlab-c")?, source(web, "gitlab-c")) {
         (0, Err(_)) => Ok(()),
         other => Err(format!("{other:?}")),
     });
     assert_eq!(hook("gitlab-c").status, 404);
-    assert_eq!(hook("gitlab-a").status, 401);
+    assert_eq!(hook("gitlab-a").status, 403);
     untouched("another went");
 
     // One with mistakes is refused with all of them, and everything goes on.
