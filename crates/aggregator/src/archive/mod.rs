@@ -33,7 +33,7 @@ use lifecycle::Tasks;
 use tokio::sync::watch;
 
 pub use hooks::{LOG_WITHIN, Logging};
-pub use open::migrate;
+pub use open::{migrate, probe};
 
 use crate::due::Schedules;
 use crate::hub::Hub;
@@ -256,8 +256,7 @@ impl Archive {
         let backfill = Arc::new(Backfill::new(Arc::clone(self), Arc::clone(hub), Arc::clone(connectors)));
         // Before anything is published: no change is missed.
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
-        let sources = plans.iter().map(|(source, _)| source.clone()).collect();
-        let budgets = Budgets::new(Arc::clone(schedules), sources);
+        let budgets = Budgets::new(Arc::clone(schedules));
         let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
         tasks.run("history", async move {
             let keep = async {
