@@ -241,9 +241,21 @@ async fn figures_are_their_runs(
     }
 
     // Why it fails: each group leads to runs that failed so.
-    let request = v1::ListFailureGroupsRequest { scope: Some(scope.clone()), limit: 100 };
-    let groups = rig.stats.clone().list_failure_groups(request).await.unwrap().into_inner().groups;
-    assert!(!groups.is_empty());
+    // This platform tells a run's reason with its jobs, which are kept once somebody looked.
+    let request = v1::ListRunsBehindRequest {
+        scope: Some(scope.clone()),
+        statuses: vec!["failed".into()],
+        ..Default::default()
+    };
+    let red = rig.behind(request).await[0].run.clone().unwrap();
+    let groups = until("it is known why it failed", async || {
+        let request = v1::GetPipelineRequest { project: red.project.clone(), id: red.id.clone() };
+        rig.client.clone().get_pipeline(request).await.unwrap();
+        let request = v1::ListFailureGroupsRequest { scope: Some(scope.clone()), limit: 100 };
+        let groups = rig.stats.clone().list_failure_groups(request).await.unwrap().into_inner().groups;
+        (!groups.is_empty()).then_some(groups)
+    })
+    .await;
     for group in &groups {
         let request = v1::ListRunsBehindRequest {
             scope: Some(scope.clone()),

@@ -118,12 +118,23 @@ fn compared(greener: f64, slower: Option<f64>) -> String {
 /// `26 Oct to 24 Nov`.
 pub(super) fn span(window: Option<&v1::StatsWindow>) -> String {
     let Some(window) = window else { return String::new() };
-    format!("{} to {}", day(&window.from), day(&window.to))
+    let same_year = window.from.get(..4) == window.to.get(..4);
+    let name = |text: &str| if same_year { day(text) } else { day_of_year(text) };
+    format!("{} to {}", name(&window.from), name(&window.to))
 }
 
 /// `24 Nov` of `2026-11-24`.
 pub(super) fn day(text: &str) -> String {
-    text.parse::<jiff::civil::Date>().map_or_else(|_| text.to_owned(), |d| d.strftime("%-d %b").to_string())
+    told(text, "%-d %b")
+}
+
+/// `24 Nov 2026` of `2026-11-24`.
+fn day_of_year(text: &str) -> String {
+    told(text, "%-d %b %Y")
+}
+
+fn told(text: &str, format: &str) -> String {
+    text.parse::<jiff::civil::Date>().map_or_else(|_| text.to_owned(), |d| d.strftime(format).to_string())
 }
 
 /// Under the headline.
@@ -222,5 +233,8 @@ mod tests {
     fn shares_have_a_tenth_and_all_is_all() {
         assert_eq!([1.0, 0.9999, 0.9641, 0.0].map(share), ["100 %", "99.9 %", "96.4 %", "0.0 %"]);
         assert_eq!(day("2026-11-04"), "4 Nov");
+        let window = |from: &str, to: &str| v1::StatsWindow { from: from.into(), to: to.into(), days: 0 };
+        assert_eq!(span(Some(&window("2026-10-26", "2026-11-24"))), "26 Oct to 24 Nov");
+        assert_eq!(span(Some(&window("2025-12-31", "2026-01-01"))), "31 Dec 2025 to 1 Jan 2026");
     }
 }
