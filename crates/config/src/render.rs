@@ -52,6 +52,7 @@ impl Settings {
             "metrics",
             &self.aggregator.metrics.map_or_else(|| "none".to_owned(), |addr| addr.to_string()),
         );
+        out.raw(1, "metrics_pipelines", self.aggregator.metrics_pipelines);
         out.section("auth");
         out.text(
             1,
@@ -117,6 +118,7 @@ impl Settings {
         out.text(1, "backfill", &format_duration(self.database.backfill));
         out.section("filters");
         out.list(1, "watched_repos", &self.filters.watched_repos);
+        out.list(1, "deployments", self.filters.deployments.texts());
         let mut platform = "";
         for source in &self.sources {
             if source.platform != platform {

@@ -13,6 +13,7 @@ use crate::paths::{default_session_key, default_socket, default_sqlite};
 use crate::secret::SecretUrl;
 use crate::section::{Context, Leaf, Section};
 use crate::settings::*;
+use crate::sources::globs;
 use crate::tree::Origin;
 use crate::values::{
     Misfit, base_url, boolean, choice, duration, format_duration, interval, misfit, port, url_of,
@@ -88,6 +89,10 @@ fn origin(text: &str) -> Result<String, Misfit> {
     Ok(url.origin().ascii_serialization())
 }
 
+/// Seven to eight time series each: what a small Prometheus does not notice.
+const DEFAULT_METRICS_PIPELINES: usize = 1_000;
+const MAX_METRICS_PIPELINES: usize = 100_000;
+
 pub(crate) fn aggregator(mut s: Section<'_>, role: Role, machine: &Machine) -> Aggregator {
     let listen_leaf = s.leaf("listen");
     let listen = listen_leaf.as_ref().and_then(|leaf| address(&s, leaf, machine));
@@ -107,11 +112,18 @@ pub(crate) fn aggregator(mut s: Section<'_>, role: Role, machine: &Machine) -> A
             .map(Some)
             .or_else(|_| misfit("is not an address such as 127.0.0.1:9464, or none")),
     });
+    let metrics_pipelines = s.parse("metrics_pipelines", |text| {
+        text.parse::<usize>()
+            .ok()
+            .filter(|n| *n <= MAX_METRICS_PIPELINES)
+            .map_or_else(|| misfit(format!("is not a number from 0 to {MAX_METRICS_PIPELINES}")), Ok)
+    });
     let listen = listen.unwrap_or_else(|| default_socket(s.ctx.env, machine));
     let aggregator = Aggregator {
         address: given.unwrap_or_else(|| reachable(&listen)),
         listen,
         metrics: metrics.flatten(),
+        metrics_pipelines: metrics_pipelines.unwrap_or(DEFAULT_METRICS_PIPELINES),
     };
     s.finish();
     aggregator
@@ -367,8 +379,9 @@ pub(crate) fn filters(mut s: Section<'_>) -> Filters {
         Ok(()) => misfit("takes out, and here is only in: use exclude of the source"),
         Err(e) => misfit(format!("is not a glob: {}", e.why)),
     });
+    let deployments = globs(&mut s, "deployments");
     s.finish();
-    Filters { watched_repos }
+    Filters { watched_repos, deployments }
 }
 
 pub(crate) fn logging(mut s: Section<'_>) -> Logging {

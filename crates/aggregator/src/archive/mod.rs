@@ -26,13 +26,14 @@ use std::time::Duration;
 
 use config::Database;
 use connector::{PipelineDetail, Registry};
+use domain::stats::Estimate;
 use domain::{Clock, ProjectKey, RunId, SourceName, Timestamp};
 use history::{History, RunFilter, RunNews, Treated};
 use lifecycle::Tasks;
 use tokio::sync::watch;
 
 pub use hooks::{LOG_WITHIN, Logging};
-pub use open::migrate;
+pub use open::{migrate, probe};
 
 use crate::due::Schedules;
 use crate::hub::Hub;
@@ -234,6 +235,12 @@ impl Archive {
         Some(PipelineDetail { pipeline, jobs, problems: Vec::new() })
     }
 
+    /// How long the runs of a lane take, by more runs than the board holds.
+    pub async fn estimate(&self, project: &ProjectKey, lane: &str) -> Option<Estimate> {
+        let history = self.history()?;
+        tokio::time::timeout(READ_WITHIN, history.estimate(project, lane)).await.ok()?.ok()?
+    }
+
     /// Starts what keeps it, each as a task of the process.
     pub fn start(
         self: &Arc<Self>,
@@ -249,8 +256,7 @@ impl Archive {
         let backfill = Arc::new(Backfill::new(Arc::clone(self), Arc::clone(hub), Arc::clone(connectors)));
         // Before anything is published: no change is missed.
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
-        let sources = plans.iter().map(|(source, _)| source.clone()).collect();
-        let budgets = Budgets::new(Arc::clone(schedules), sources);
+        let budgets = Budgets::new(Arc::clone(schedules));
         let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
         tasks.run("history", async move {
             let keep = async {

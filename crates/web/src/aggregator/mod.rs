@@ -27,8 +27,10 @@ use people::People;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long when there is something older to show.
 const PATIENCE_WITH_LAST_GOOD: Duration = Duration::from_secs(2);
-/// Before the one retry: the link learns of a break at about the same time as the call.
+/// Before the first retry: the link learns of a break at about the same time as the call. Each further pause is twice as
+/// long, up to the longest.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+const MAX_RETRY_PAUSE: Duration = Duration::from_millis(400);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +47,9 @@ pub(crate) enum AskError {
     /// The platform does not give it now, or it is being read: try again. The aggregator is well.
     #[error("{0}")]
     Unread(String),
+    /// It keeps no such thing, as its settings say.
+    #[error("{0}")]
+    NotKept(String),
     /// It failed on its side.
     #[error("the aggregator failed: {0}")]
     Fault(String),
@@ -59,10 +64,20 @@ pub(crate) enum Patience {
     HaveNothing,
 }
 
+impl Patience {
+    const fn limit(self) -> Duration {
+        match self {
+            Self::HaveLastGood => PATIENCE_WITH_LAST_GOOD,
+            Self::HaveNothing => PATIENCE,
+        }
+    }
+}
+
 /// The aggregator. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Aggregator {
     client: api::Client,
+    stats: api::StatsClient,
     link: Arc<Link>,
     metrics: Arc<Metrics>,
     show_people: bool,
@@ -71,13 +86,13 @@ pub(crate) struct Aggregator {
 impl Aggregator {
     /// Connects in the background, by [`Self::keep_link`]. Where `show_people` is false no answer holds a person.
     pub(crate) fn new(
-        client: api::Client,
+        (client, stats): (api::Client, api::StatsClient),
         address: String,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         show_people: bool,
     ) -> Self {
-        Self { client, link: Arc::new(Link::new(address, clock)), metrics, show_people }
+        Self { client, stats, link: Arc::new(Link::new(address, clock)), metrics, show_people }
     }
 
     /// What is counted of the questions, and of all else.
@@ -117,8 +132,11 @@ impl Aggregator {
         }
     }
 
-    /// Asks, and asks once more when the connection broke: every question here is idempotent (a delivery
-    /// that was taken is known when it comes again).
+    /// Asks, and asks again when the connection broke: once where there is something older to show, else as long as anybody
+    /// waits, since an aggregator that was restarted may be so again. Every question here is idempotent (a delivery that was
+    /// taken is known when it comes again).
+    ///
+    /// Where there is nothing to show, the aggregator is told how long it may take: it waits for what it is about to know.
     async fn ask<T: People, F, Fut>(
         &self,
         method: &'static str,
@@ -126,32 +144,33 @@ impl Aggregator {
         call: F,
     ) -> Result<T, AskError>
     where
-        F: Fn(api::Client) -> Fut,
+        F: Fn(Option<Duration>) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let (limit, begun) = (patience.limit(), Instant::now());
         let attempts = async {
-            let mut retried = false;
+            let mut pause = RETRY_PAUSE;
             loop {
                 match patience {
                     Patience::HaveNothing => self.connected().await,
                     Patience::HaveLastGood if self.state().connected() => {}
                     Patience::HaveLastGood => return Err(AskError::Away("no connection".to_owned())),
                 }
-                let begun = Instant::now();
+                let asked = Instant::now();
+                let within =
+                    (patience == Patience::HaveNothing).then(|| limit.saturating_sub(begun.elapsed()));
                 // On the heap: a page asks several questions at once.
-                let answer = Box::pin(call(self.client.clone())).await;
+                let answer = Box::pin(call(within)).await;
                 let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
-                self.metrics.question(method, code, begun.elapsed());
+                self.metrics.question(method, code, asked.elapsed());
+                let first = pause == RETRY_PAUSE;
                 match answer.map_err(|status| error(&status)) {
-                    Err(AskError::Away(_)) if !retried => retried = true,
+                    Err(AskError::Away(_)) if first || patience == Patience::HaveNothing => {}
                     answer => return answer,
                 }
-                sleep(RETRY_PAUSE).await;
+                sleep(pause).await;
+                pause = (pause * 2).min(MAX_RETRY_PAUSE);
             }
-        };
-        let limit = match patience {
-            Patience::HaveLastGood => PATIENCE_WITH_LAST_GOOD,
-            Patience::HaveNothing => PATIENCE,
         };
         let answer = timeout(limit, attempts).await.unwrap_or_else(|_| {
             let why = self.state().error.unwrap_or_else(|| "no answer in time".to_owned());
@@ -177,25 +196,24 @@ fn error(status: &Status) -> AskError {
         {
             AskError::Unread(what)
         }
-        Code::Unimplemented | Code::Internal | Code::DataLoss | Code::FailedPrecondition if said => {
-            AskError::Fault(what)
-        }
+        Code::Unimplemented if said => AskError::NotKept(what),
+        Code::Internal | Code::DataLoss | Code::FailedPrecondition if said => AskError::Fault(what),
         _ => AskError::Away(what),
     }
 }
 
 macro_rules! questions {
-    // questions!(f: Req => Res, ..) => `async fn f(&self, patience, Req) -> Result<Res, AskError>` for each.
-    ($($name:ident: $request:ident => $response:ident),+ $(,)?) => {
+    // questions!(client: f: Req => Res, ..) => `async fn f(&self, patience, Req) -> Result<Res, AskError>` for each.
+    ($client:ident: $($name:ident: $request:ident => $response:ident),+ $(,)?) => {
         impl Aggregator {
             $(pub(crate) async fn $name(
                 &self,
                 patience: Patience,
                 request: v1::$request,
             ) -> Result<v1::$response, AskError> {
-                self.ask(stringify!($name), patience, |mut client| {
-                    let request = request.clone();
-                    async move { client.$name(carry(request)).await }
+                self.ask(stringify!($name), patience, |within| {
+                    let (mut client, request) = (self.$client.clone(), carry(request.clone(), within));
+                    async move { client.$name(request).await }
                 })
                 .await
             })+
@@ -204,6 +222,7 @@ macro_rules! questions {
 }
 
 questions! {
+    client:
     list_projects: ListProjectsRequest => ListProjectsResponse,
     get_project: GetProjectRequest => GetProjectResponse,
     explain_project: ExplainProjectRequest => ExplainProjectResponse,
@@ -216,4 +235,16 @@ questions! {
     get_me: GetMeRequest => GetMeResponse,
     list_sources: ListSourcesRequest => ListSourcesResponse,
     ingest_webhook: IngestWebhookRequest => IngestWebhookResponse,
+}
+
+questions! {
+    stats:
+    get_stats: GetStatsRequest => GetStatsResponse,
+    get_heat: GetHeatRequest => GetHeatResponse,
+    rank_stats: RankStatsRequest => RankStatsResponse,
+    list_broken: ListBrokenRequest => ListBrokenResponse,
+    list_flaky: ListFlakyRequest => ListFlakyResponse,
+    list_failure_groups: ListFailureGroupsRequest => ListFailureGroupsResponse,
+    get_delivery: GetDeliveryRequest => GetDeliveryResponse,
+    list_runs_behind: ListRunsBehindRequest => ListRunsBehindResponse,
 }

@@ -55,6 +55,8 @@ pub(crate) fn full_pipeline() -> v1::Pipeline {
         failure: some("test: 3 of 200 failed"),
         expected_duration: None,
         updated_at: time("2026-11-24T10:03:05Z"),
+        overdue_after: None,
+        expected_of: 0,
     }
 }
 
@@ -261,6 +263,11 @@ pub(crate) fn full_source() -> v1::Source {
         owner: Some(person()),
         owner_known: true,
         sends_webhooks: true,
+        token: Some(v1::Token {
+            scopes: vec!["api".into()],
+            writes: vec!["api".into()],
+            expires_at: time("2026-12-01T00:00:00Z"),
+        }),
         failing_since: time("2026-11-24T11:55:00Z"),
         next_try_at: time("2026-11-24T12:01:00Z"),
         schedule: Some(v1::SourceSchedule {

@@ -1,7 +1,9 @@
 //! What the aggregator tells a Prometheus: how each source is and what was asked of it, per endpoint template.
 //!
-//! Nothing is counted here. A scrape reads what the connectors' clients and the board know at that moment, so that the
-//! figures are those of the pages.
+//! A scrape reads what the connectors' clients and the board know at that moment, so that the figures are those of the pages.
+//! Only runs that end are counted here ([`pipelines`](self)).
+
+mod pipelines;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 
+use self::pipelines::{Counts, Pipelines};
 use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::schedule::Figures;
@@ -53,6 +56,9 @@ pub struct Metrics {
     hub: Arc<Hub>,
     connectors: Arc<Registry>,
     schedules: Arc<Schedules>,
+    counts: Arc<Counts>,
+    /// So many branches are told of.
+    most_pipelines: usize,
 }
 
 impl fmt::Debug for Metrics {
@@ -62,8 +68,13 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) const fn new(hub: Arc<Hub>, connectors: Arc<Registry>, schedules: Arc<Schedules>) -> Self {
-        Self { hub, connectors, schedules }
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        connectors: Arc<Registry>,
+        schedules: Arc<Schedules>,
+        most_pipelines: usize,
+    ) -> Self {
+        Self { hub, connectors, schedules, counts: Arc::default(), most_pipelines }
     }
 
     /// In the OpenMetrics text format.
@@ -91,7 +102,7 @@ impl Metrics {
     }
 
     fn traffic(&self) -> Vec<(String, Traffic)> {
-        self.connectors.iter().map(|(name, c)| (name.to_string(), c.traffic())).collect()
+        self.connectors.all().iter().map(|c| (c.source().to_string(), c.traffic())).collect()
     }
 }
 
@@ -106,7 +117,7 @@ async fn answer(State(metrics): State<Metrics>) -> Response {
 type OfSource = fn(&crate::sources::Source) -> Option<f64>;
 
 /// `name, help, value`.
-const SOURCES: [(&str, &str, OfSource); 2] = [
+const SOURCES: [(&str, &str, OfSource); 4] = [
     (
         "ci_dashboard_source_up",
         "1 when the source's last reading worked in full, 0 when it did not, absent before the first one",
@@ -119,6 +130,16 @@ const SOURCES: [(&str, &str, OfSource); 2] = [
     ("ci_dashboard_source_last_success_timestamp_seconds", "When the source last answered", |s| {
         s.last_success_at.map(|at| at.as_duration().as_secs_f64())
     }),
+    (
+        "ci_dashboard_source_token_expires_timestamp_seconds",
+        "When the source's token stops to work; absent where it never does, or the platform does not tell",
+        |s| s.token.as_ref()?.expires_at.map(|at| at.as_duration().as_secs_f64()),
+    ),
+    (
+        "ci_dashboard_source_token_writes",
+        "1 when the source's token can alter things, 0 when it cannot, absent where the platform does not tell",
+        |s| s.token.as_ref().map(|t| f64::from(!t.writes.is_empty())),
+    ),
 ];
 
 /// A gauge of a source's schedule.
@@ -250,9 +271,9 @@ impl Collector for Metrics {
 
         for (name, help, value) in BUDGETS {
             let mut of = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (source, connector) in self.connectors.iter() {
+            for connector in self.connectors.all() {
                 if let Some(value) = value(connector.as_ref()) {
-                    gauge(&mut of, source.as_str(), value)?;
+                    gauge(&mut of, connector.source().as_str(), value)?;
                 }
             }
         }
@@ -276,6 +297,8 @@ impl Collector for Metrics {
             let labels = [("source", source), ("endpoint", line.endpoint)];
             ConstCounter::new(line.waited.as_secs_f64()).encode(of.encode_family(&labels)?)?;
         }
-        Ok(())
+        let now = self.hub.clock().now();
+        let pipelines = self.hub.read(|p| Pipelines::of(&p.board, &self.counts, self.most_pipelines, now));
+        pipelines.encode(&mut out)
     }
 }
