@@ -4,7 +4,8 @@
 //! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it; [`work`] keeps the open
 //! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
 //! `fleet` holds the sources that run, and changes one without touching the others.
-//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it.
+//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it;
+//! [`insights`] answers from it.
 
 pub mod archive;
 mod asking;
@@ -15,6 +16,7 @@ pub mod due;
 mod fleet;
 mod health;
 pub mod hub;
+pub mod insights;
 mod listen;
 pub mod metrics;
 mod platforms;
