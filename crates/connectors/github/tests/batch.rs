@@ -257,7 +257,8 @@ async fn what_was_never_seen_is_told_at_a_glance() {
     });
     let mut seen = 0;
     for (key, heads) in &answers {
-        let (sha, runs) = &world[key.id.as_str()];
+        // An empty one has no newest commit.
+        let Some((sha, runs)) = world.get(key.id.as_str()) else { continue };
         assert_eq!(heads.default_branch.as_ref().unwrap().sha.as_ref(), Some(sha), "{key}");
         let told: Vec<_> =
             heads.pipelines.iter().map(|run| run.id.as_str().parse::<u64>().unwrap()).collect();
