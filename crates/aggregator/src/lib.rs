@@ -3,7 +3,8 @@
 //! *observe → apply → publish*: [`refresh`] makes connectors observe, [`board`] merges what they saw, [`hub`] publishes
 //! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it; [`work`] keeps the open
 //! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
-//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it.
+//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it. [`mirror`] keeps
+//! what is in memory in Redis as well, where the settings say so, and then the board begins with that.
 
 pub mod archive;
 pub mod board;
@@ -14,6 +15,7 @@ mod health;
 pub mod hub;
 mod listen;
 pub mod metrics;
+pub mod mirror;
 mod platforms;
 pub mod query;
 pub mod refresh;

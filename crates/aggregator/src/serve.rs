@@ -16,6 +16,7 @@ use crate::details::Details;
 use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::mirror::Mirror;
 use crate::platforms::platform;
 use crate::refresh::{Plan, Refresher};
 use crate::schedule;
@@ -55,6 +56,7 @@ pub struct Aggregator {
     schedules: Arc<Schedules>,
     webhooks: Arc<Webhooks>,
     archive: Arc<Archive>,
+    mirror: Arc<Mirror>,
 }
 
 impl Aggregator {
@@ -103,9 +105,23 @@ impl Aggregator {
             hooked,
         ));
         let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
+        let mirror = Arc::new(Mirror::new(&settings.cache, &hub, &schedules, &details));
+        mirror.keep(&plans);
         let attention = Arc::default();
         let every = settings.cache.refresh_interval;
-        Ok(Self { hub, connectors, watched, details, attention, plans, every, schedules, webhooks, archive })
+        Ok(Self {
+            hub,
+            connectors,
+            watched,
+            details,
+            attention,
+            plans,
+            every,
+            schedules,
+            webhooks,
+            archive,
+            mirror,
+        })
     }
 
     /// Its board.
@@ -117,7 +133,13 @@ impl Aggregator {
     /// Its figures.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(Arc::clone(&self.hub), Arc::clone(&self.connectors), Arc::clone(&self.schedules))
+        Metrics::new(
+            Arc::clone(&self.hub),
+            Arc::clone(&self.connectors),
+            Arc::clone(&self.schedules),
+            Arc::clone(&self.archive),
+            Arc::clone(&self.mirror),
+        )
     }
 
     /// What keeps each source up to date, for those who keep time themselves ([`Refresher::turn`]); [`Aggregator::start`] runs
@@ -157,6 +179,7 @@ impl Aggregator {
             attention: Arc::clone(&self.attention),
             schedules: Arc::clone(&self.schedules),
             archive: Arc::clone(&self.archive),
+            mirror: Arc::clone(&self.mirror),
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -182,7 +205,16 @@ impl Aggregator {
             }
         });
         let plans = self.plans.iter().map(|(connector, plan)| (connector.source().clone(), plan.clone()));
-        self.archive.start(&self.hub, &self.connectors, &self.schedules, plans.collect(), tasks);
+        self.mirror.start(&self.hub, tasks);
+        let kept = (Arc::clone(&self.mirror), Arc::clone(&self.archive));
+        self.archive.start(
+            &self.hub,
+            &self.connectors,
+            &self.schedules,
+            &self.mirror,
+            plans.collect(),
+            tasks,
+        );
         for (connector, _) in self.plans {
             if Keeper::is_of_use(connector.as_ref()) {
                 let keeper = Keeper {
@@ -192,9 +224,9 @@ impl Aggregator {
                     attention: Arc::clone(&self.attention),
                     every: self.every,
                 };
-                let (stopping, archive) = (tasks.clone(), Arc::clone(&self.archive));
+                let (stopping, kept) = (tasks.clone(), kept.clone());
                 let keep = async move {
-                    archive.warmed().await;
+                    warmed(&kept).await;
                     keeper.run().await;
                 };
                 tasks.run("merge requests and issues", async move {
@@ -203,10 +235,9 @@ impl Aggregator {
             }
         }
         for refresher in refreshers {
-            let (stopping, archive) = (tasks.clone(), Arc::clone(&self.archive));
+            let (stopping, kept) = (tasks.clone(), kept.clone());
             let refresh = async move {
-                // What is known from before comes first.
-                archive.warmed().await;
+                warmed(&kept).await;
                 refresher.run().await;
             };
             tasks.run("refresh", async move {
@@ -214,6 +245,12 @@ impl Aggregator {
             });
         }
     }
+}
+
+/// What is known from before comes first.
+async fn warmed((mirror, archive): &(Arc<Mirror>, Arc<Archive>)) {
+    mirror.begun().await;
+    archive.warmed().await;
 }
 
 /// A source's row, and its connector where it has one.

@@ -11,8 +11,10 @@
 //! | `warm` | the board as it was when the last process ended, before the first request to any platform |
 //! | `writer` | what changed, in batches |
 //! | `backfill` | what history lacks, within the rate limit |
+//! | `answers`, `budgets` | answers for conditional requests, and what is left of the limits, for the next start |
 //! | `hooks` | webhooks, on the disk before they are acknowledged |
 
+mod answers;
 mod backfill;
 mod budgets;
 mod hooks;
@@ -21,6 +23,7 @@ mod warm;
 mod writer;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -36,7 +39,9 @@ pub use open::migrate;
 
 use crate::due::Schedules;
 use crate::hub::Hub;
+use crate::mirror::Mirror;
 use crate::refresh::Plan;
+use answers::Answers;
 use backfill::Backfill;
 use budgets::Budgets;
 use hooks::Hooks;
@@ -90,7 +95,7 @@ pub struct Standing {
     pub error: Option<String>,
     /// Since when it is not.
     pub since: Option<Timestamp>,
-    /// Projects whose news wait to be written.
+    /// Projects, and runs with their jobs, whose news wait to be written.
     pub waiting: usize,
     /// Projects whose earlier runs are still to be fetched.
     pub behind: usize,
@@ -106,6 +111,8 @@ pub struct Archive {
     /// Whether the board may be filled from the platforms.
     warmed: watch::Sender<bool>,
     details: Mutex<VecDeque<RunNews>>,
+    /// Details that are being written.
+    on_their_way: AtomicUsize,
     treated: Mutex<VecDeque<(SourceName, String, Treated)>>,
     hooks: Hooks,
 }
@@ -128,6 +135,7 @@ impl Archive {
             standing: watch::Sender::new(standing),
             warmed: watch::Sender::new(off),
             details: Mutex::default(),
+            on_their_way: AtomicUsize::new(0),
             treated: Mutex::default(),
             hooks: Hooks::default(),
         }
@@ -148,7 +156,9 @@ impl Archive {
     /// How it is.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
+        let mut standing = self.standing.borrow().clone();
+        standing.waiting += locked(&self.details).len() + self.on_their_way.load(Ordering::Relaxed);
+        standing
     }
 
     fn stand(&self, change: impl FnOnce(&mut Standing)) {
@@ -240,6 +250,7 @@ impl Archive {
         hub: &Arc<Hub>,
         connectors: &Arc<Registry>,
         schedules: &Arc<Schedules>,
+        mirror: &Arc<Mirror>,
         plans: Vec<(SourceName, Plan)>,
         tasks: &Tasks,
     ) {
@@ -251,11 +262,18 @@ impl Archive {
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
         let sources = plans.iter().map(|(source, _)| source.clone()).collect();
         let budgets = Budgets::new(Arc::clone(schedules), sources);
-        let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
+        // In one place is enough.
+        let answers = (!mirror.is_on()).then(|| Answers::new(connectors));
+        let (archive, hub, mirror) = (Arc::clone(self), Arc::clone(hub), Arc::clone(mirror));
+        let stopping = tasks.clone();
         tasks.run("history", async move {
             let keep = async {
-                let history = archive.open().await;
+                // What Redis has is newer: history fills what is missing.
+                let (history, ()) = tokio::join!(archive.open(), mirror.begun());
                 budgets.begin(&history).await;
+                if let Some(answers) = &answers {
+                    answers.begin(&history).await;
+                }
                 writer.begin(&history, &plans).await;
                 archive.warmed.send_replace(true);
                 tokio::join!(
@@ -263,6 +281,11 @@ impl Archive {
                     backfill.run(&history),
                     archive.hooks.run(&history),
                     budgets.run(&history),
+                    async {
+                        if let Some(answers) = &answers {
+                            answers.run(&history).await;
+                        }
+                    },
                     archive.tidy(&history),
                 );
             };

@@ -1,0 +1,230 @@
+//! A world that moves, while the aggregator and its database die at any moment and webhooks get lost or come twice. What counts is
+//! what is in history when it is over.
+
+use std::collections::BTreeMap;
+
+use forge_sim::{ProjectId, RunStatus, gitlab};
+use history_suite::server::Server;
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+
+use crate::kit::{Forge, Place, Running, Web, eventually, free_port};
+
+const SECRET: &str = "s3cret";
+/// Another one may be asked for: `CHAOS_SEED=7 cargo nextest run chaos`.
+const SEED: u64 = 20_261;
+const ROUNDS: usize = 10;
+/// As the settings say: whatever is older need not be there.
+const BACKFILL: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A project at which things happen.
+struct Busy {
+    id: ProjectId,
+    native_id: u64,
+    name: String,
+    branch: String,
+}
+
+struct Chaos {
+    forge: Forge,
+    place: Place,
+    web: Web,
+    database: Server,
+    busy: Vec<Busy>,
+    rng: StdRng,
+    delivery: u64,
+}
+
+impl Chaos {
+    fn new(database: Server, seed: u64) -> Self {
+        let forge = Forge::start(10);
+        let busy = forge.sim.world().with(|w| {
+            let lively = w.projects().filter(|p| p.face == gitlab::FACE && p.shape.is_lively());
+            let busy = lively.filter_map(|p| {
+                let branch = p.default_branch.as_deref()?.to_owned();
+                Some(Busy { id: p.id, native_id: p.native_id, name: p.full_path(), branch })
+            });
+            busy.collect::<Vec<_>>()
+        });
+        assert!(busy.len() >= 3, "{}", busy.len());
+        let rng = StdRng::seed_from_u64(seed);
+        Self { forge, place: Place::new(), web: Web { port: free_port() }, database, busy, rng, delivery: 0 }
+    }
+
+    fn settings(&self) -> String {
+        format!(
+            "database: {{ url: \"{}\", backfill: 30d }}\n\
+             cache: {{ refresh_interval: 500ms }}\n\
+             gitlab: [ {{ name: gl, url: \"{}\", token: {}, webhook_secret: {SECRET} }} ]\n",
+            self.database.url("postgres"),
+            self.forge.sim.gitlab_url(),
+            self.forge.sim.token(),
+        )
+    }
+
+    /// Runs begin and end, of some a webhook tells, of some twice, and of some that come to nobody.
+    fn move_the_world(&mut self) {
+        // Sometimes more at once than a board holds.
+        let runs = if self.rng.random_bool(0.2) { 130 } else { self.rng.random_range(5..25) };
+        let project = self.rng.random_range(0..self.busy.len());
+        for _ in 0..runs {
+            let at =
+                if self.rng.random_bool(0.7) { project } else { self.rng.random_range(0..self.busy.len()) };
+            let Busy { id, branch, .. } = &self.busy[at];
+            let (id, branch) = (*id, branch.clone());
+            let status =
+                [RunStatus::Success, RunStatus::Failed, RunStatus::Canceled][self.rng.random_range(0..3)];
+            let ends = self.rng.random_bool(0.9);
+            let again = status == RunStatus::Failed && self.rng.random_bool(0.2);
+            let run = self.forge.sim.world().with(|w| {
+                let run = w.start_pipeline(id, &branch, 0, true).unwrap();
+                if ends {
+                    w.finish_pipeline(id, run, status).unwrap();
+                }
+                if ends && again {
+                    w.retry(id, run).unwrap();
+                }
+                run
+            });
+            // Every tenth is told of, whatever it has come to by then.
+            if self.rng.random_bool(0.1) {
+                let times = self.rng.random_range(0..3);
+                self.tell(at, run, times);
+            }
+        }
+    }
+
+    /// The run's webhook comes so often. What is answered is the platform's own business: it may give up.
+    fn tell(&mut self, at: usize, run: u64, times: usize) {
+        let Busy { native_id, name, branch, .. } = &self.busy[at];
+        self.delivery += 1;
+        let body = json!({
+            "object_kind": "pipeline",
+            "object_attributes": { "id": run, "ref": branch, "source": "push", "status": "running" },
+            "project": { "id": native_id, "path_with_namespace": name, "default_branch": branch },
+        })
+        .to_string();
+        let head = format!(
+            "Content-Type: application/json\r\nX-Gitlab-Event: Pipeline Hook\r\nX-Gitlab-Token: {SECRET}\r\n\
+             Idempotency-Key: delivery-{}\r\n",
+            self.delivery
+        );
+        for _ in 0..times {
+            let _ = self.web.post("/webhooks/gl", &head, &body);
+        }
+    }
+
+    /// Lets the aggregator get on with it for a while that nobody can foresee: until it has asked so many more questions.
+    fn let_it_ask(&mut self) {
+        let requests = self.forge.sim.requests();
+        let until = requests.total() + self.rng.random_range(1..40);
+        eventually("it asks", || {
+            let asked = requests.total();
+            if asked >= until { Ok(()) } else { Err(format!("{asked} of {until} requests")) }
+        });
+    }
+
+    /// The runs that there are since the first day, by project and id, and in which words each may be in history.
+    fn there(&self, since: Timestamp) -> BTreeMap<(String, String), &'static [&'static str]> {
+        self.forge.sim.world().with(|w| {
+            let runs = self.busy.iter().flat_map(|busy| {
+                let project = w.get(busy.id).unwrap();
+                let recent = project.pipelines().iter().filter(|r| r.created_at >= since);
+                recent.map(|r| ((busy.native_id.to_string(), r.id.to_string()), words(r.status)))
+            });
+            runs.collect()
+        })
+    }
+
+    /// What is missing in history, or otherwise there; nothing when all is well.
+    fn differences(&self, since: Timestamp) -> Result<usize, String> {
+        const KEPT: &str = "SELECT project, run, status FROM runs r WHERE source = 'gl' AND attempt = \
+             (SELECT max(attempt) FROM runs l WHERE l.source = r.source AND l.project = r.project AND l.run = r.run)";
+        let there = self.there(since);
+        let mut kept: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for line in self.database.query("postgres", KEPT).lines() {
+            let mut parts = line.split('|').map(str::to_owned);
+            if let (Some(project), Some(run), Some(status)) = (parts.next(), parts.next(), parts.next()) {
+                kept.entry((project, run)).or_default().push(status);
+            }
+        }
+        let wrong: Vec<String> = there
+            .iter()
+            .filter_map(|(run, words)| match kept.get(run).map(Vec::as_slice) {
+                None => Some(format!("{run:?} is missing")),
+                Some([status]) if words.contains(&status.as_str()) => None,
+                Some(statuses) => Some(format!("{run:?} is {statuses:?}, not one of {words:?}")),
+            })
+            .collect();
+        match wrong.first() {
+            None => Ok(there.len()),
+            Some(first) => Err(format!("{} of {} runs: {first}", wrong.len(), there.len())),
+        }
+    }
+}
+
+/// How a run may be written that is so on its platform.
+const fn words(status: RunStatus) -> &'static [&'static str] {
+    match status {
+        RunStatus::Created | RunStatus::Queued => &["queued"],
+        RunStatus::Running => &["running"],
+        RunStatus::Success => &["success", "warning"],
+        RunStatus::Failed => &["failed"],
+        RunStatus::Canceled => &["canceled"],
+        RunStatus::Skipped => &["skipped"],
+        RunStatus::Manual => &["manual"],
+    }
+}
+
+#[test]
+fn every_run_is_in_history_once_with_its_final_state_whatever_dies_meanwhile() {
+    let Some(database) = Server::start(false) else { return };
+    let seed = std::env::var("CHAOS_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(SEED);
+    let mut chaos = Chaos::new(database, seed);
+    let config = chaos.place.config(&chaos.settings()).display().to_string();
+    let socket = format!("unix:{}", chaos.place.path("a.sock").display());
+    let start = |chaos: &Chaos| -> Running {
+        chaos.place.start("ci-dashboard-aggregator", &["--config", &config, "--listen", &socket])
+    };
+    // A day of grace: the first day may have begun a moment before the aggregator first looked.
+    let since = Timestamp::now() - BACKFILL + SignedDuration::from_hours(24);
+    let mut aggregator = Some(start(&chaos));
+    let port = chaos.web.port.to_string();
+    let _web = chaos
+        .place
+        .start("ci-dashboard-web", &["--config", &config, "--aggregator", &socket, "--port", &port]);
+    chaos.web.until_connected();
+
+    let (mut killed, mut database_lives) = (0, true);
+    for round in 0..ROUNDS {
+        chaos.move_the_world();
+        if aggregator.is_some() {
+            chaos.let_it_ask();
+        }
+        // Each of them dies now and then, also both at once, and comes back when something else has happened.
+        if database_lives && chaos.rng.random_bool(0.4) {
+            chaos.database.kill();
+            (database_lives, killed) = (false, killed + 1);
+        } else if !database_lives {
+            chaos.database.resume();
+            database_lives = true;
+        }
+        match aggregator.take() {
+            Some(running) if round == ROUNDS / 2 || chaos.rng.random_bool(0.5) => {
+                running.kill();
+                killed += 1;
+            }
+            Some(running) => aggregator = Some(running),
+            None => aggregator = Some(start(&chaos)),
+        }
+    }
+    assert!(killed >= 3, "nothing much happened: choose another seed");
+    if !database_lives {
+        chaos.database.resume();
+    }
+    let _aggregator = aggregator.unwrap_or_else(|| start(&chaos));
+    let runs = eventually(&format!("history is complete (seed {seed})"), || chaos.differences(since));
+    assert!(runs > 100, "{runs}");
+}
