@@ -144,7 +144,7 @@ pub struct Redis {
     /// Tells what this process has written.
     mark: String,
     standing: watch::Sender<Standing>,
-    /// Whether what was kept has been read.
+    /// Whether what was kept has been read, or is not to be had now.
     begun: watch::Sender<bool>,
 }
 
@@ -216,7 +216,7 @@ impl Redis {
         self.placed().iter().map(|placed| placed.shelf.waiting()).sum()
     }
 
-    /// Waits until what was kept is in memory, or for as long as a start may take.
+    /// Waits until what was kept is in memory, or Redis is out of reach, or for as long as a start may take.
     pub async fn begun(&self) {
         let mut begun = self.begun.subscribe();
         // The sender lives as long as this does.
@@ -248,6 +248,8 @@ impl Redis {
                 Err(trouble) => trouble,
             };
             self.unwell(&trouble);
+            // After the first failure no start waits for it any more; what was kept comes back all the same, where nothing is newer.
+            self.begun.send_replace(true);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(max_pause);
         }

@@ -170,7 +170,8 @@ impl Server {
 }
 
 /// What the documents say that a user needs.
-pub const RIGHTS: &str = "+hset +hdel +hget +hkeys +hscan +pexpire +zadd +zrem +xadd +del +multi +exec +info +ping +select +client|setinfo";
+pub const RIGHTS: &str =
+    "+hset +hdel +hget +hkeys +hscan +pexpire +zadd +zrem +xadd +del +multi +exec +info +ping +select";
 
 fn certify(folder: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
