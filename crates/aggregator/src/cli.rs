@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 /// Settings come from defaults, then the file, then the environment, then flags. The exit code is 0 after a clean stop,
 /// 2 for bad usage or configuration, 1 for anything else.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "ci-dashboard-aggregator", version = lifecycle::VERSION)]
+#[command(name = "ci-dashboard-aggregator", version = lifecycle::VERSION, after_help = AFTER_HELP)]
 pub struct Args {
     /// Configuration file. Without it: ./config.yaml, ./config/config.yaml,
     /// $XDG_CONFIG_HOME/ci-dashboard/config.yaml, /etc/ci-dashboard/config.yaml, whichever is there first
@@ -29,6 +29,12 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
 }
+
+const AFTER_HELP: &str = "\
+SIGHUP reads the configuration again: sources are added, changed and taken out, and those that are set as they were are not \
+touched. One with mistakes is refused with its reasons in the log, and the old one goes on. aggregator, database, and cache \
+but for cache.refresh_interval stay as they were until a restart. SIGTERM and SIGINT stop it once what is in flight is \
+finished, at most 10 s later; a second one at once.";
 
 /// What else it can do.
 #[derive(Debug, Clone, Subcommand)]

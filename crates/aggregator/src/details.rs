@@ -2,16 +2,20 @@
 
 mod kept;
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use cache::{Cache, Loaded, Times};
-use config::Settings;
+use config::{LogAccess, Settings};
 use connector::{Connector, Error, PipelineDetail, PipelineQuery, Pipelines, Registry};
-use domain::{Branch, Clock, Job, JobId, Log, Pipeline, ProjectKey, RunId, Status, Timestamp};
+use domain::{
+    Branch, Clock, Job, JobId, Log, Patterns, Pipeline, ProjectKey, RunId, SourceName, Status, Timestamp,
+};
 use lifecycle::Tasks;
 
+use crate::asking::carried;
 use crate::hub::Hub;
 
 /// How long somebody who looks at something that was never read waits for it before "loading" is the answer.
@@ -114,7 +118,7 @@ pub struct Details {
     logs: Cache<JobKey, Log, Error>,
     branches: Cache<ProjectKey, Vec<Branch>, Error>,
     runs: Cache<RunsKey, Pipelines, Error>,
-    logs_off: Arc<std::collections::BTreeSet<String>>,
+    logs_off: Arc<RwLock<BTreeSet<SourceName>>>,
 }
 
 impl Details {
@@ -129,7 +133,6 @@ impl Details {
     ) -> Self {
         let times = Times { ttl: settings.cache.ttl, stale_ttl: settings.cache.stale_ttl };
         let tracker = tasks.tracker().clone();
-        let off = |s: &&config::SourceSettings| s.logs == config::LogAccess::None;
         Self {
             hub,
             connectors,
@@ -137,13 +140,32 @@ impl Details {
             logs: Cache::new(MAX_CACHE_BYTES / 4, times, Arc::clone(&clock), tracker.clone()),
             branches: Cache::new(MAX_CACHE_BYTES / 8, times, Arc::clone(&clock), tracker.clone()),
             runs: Cache::new(MAX_CACHE_BYTES / 8, times, clock, tracker),
-            logs_off: Arc::new(settings.sources.iter().filter(off).map(|s| s.name.clone()).collect()),
+            logs_off: Arc::default(),
         }
+    }
+
+    /// Says whether logs of a source are shown.
+    pub(crate) fn logs_of(&self, source: &SourceName, access: LogAccess) {
+        let mut off = self.logs_off.write().unwrap_or_else(PoisonError::into_inner);
+        match access {
+            LogAccess::None => off.insert(source.clone()),
+            LogAccess::Tail | LogAccess::Full => off.remove(source),
+        };
+    }
+
+    /// Lets go of everything of a source.
+    pub(crate) fn forget(&self, source: &SourceName) {
+        // Of the letters of a name none means anything in a glob.
+        let Ok(all) = Patterns::new([format!("{source}:*")]) else { return };
+        self.pipelines.invalidate_matching(&all);
+        self.logs.invalidate_matching(&all);
+        self.branches.invalidate_matching(&all);
+        self.runs.invalidate_matching(&all);
     }
 
     fn parts(&self, key: &ProjectKey) -> Result<(Arc<dyn Connector>, Arc<domain::Project>), Error> {
         let gone = || Error::NotFound(format!("{} has no project {}", key.source, key.id));
-        let connector = self.connectors.get(&key.source).cloned().ok_or_else(gone)?;
+        let connector = self.connectors.get(&key.source).ok_or_else(gone)?;
         let project = self.hub.read(|p| p.board.get(key).map(|e| Arc::clone(&e.project))).ok_or_else(gone)?;
         Ok((connector, project))
     }
@@ -166,20 +188,22 @@ impl Details {
             }
         }
         let run = run.clone();
-        let load = || async move {
-            let mut detail = connector.pipeline(&about, &run).await?;
-            detail.jobs = detail.jobs.into_iter().map(Job::bounded).collect();
-            detail.pipeline = detail.pipeline.bounded();
-            let bytes = weight::of_run(&detail);
-            let active = detail.pipeline.status.is_active() || detail.pipeline.status == Status::Manual;
-            Ok(Loaded { value: detail, bytes, fresh_for: active.then_some(ACTIVE_TTL) })
+        let load = || {
+            carried(async move {
+                let mut detail = connector.pipeline(&about, &run).await?;
+                detail.jobs = detail.jobs.into_iter().map(Job::bounded).collect();
+                detail.pipeline = detail.pipeline.bounded();
+                let bytes = weight::of_run(&detail);
+                let active = detail.pipeline.status.is_active() || detail.pipeline.status == Status::Manual;
+                Ok(Loaded { value: detail, bytes, fresh_for: active.then_some(ACTIVE_TTL) })
+            })
         };
         self.pipelines.read(&key, COLD_WAIT, load).await.into()
     }
 
     /// The end of a job's log.
     pub async fn log(&self, project: &ProjectKey, run: &RunId, job: &JobId) -> Read<Log> {
-        if self.logs_off.contains(project.source.as_str()) {
+        if self.logs_off.read().unwrap_or_else(PoisonError::into_inner).contains(&project.source) {
             let note = Some(format!("logs are switched off for {} by its configuration", project.source));
             let value = Arc::new(Log { note, ..Log::default() });
             return Read::Here { value, fetched_at: self.hub.clock().now(), error: None };
@@ -191,10 +215,12 @@ impl Details {
         let key = JobKey(project.clone(), run.clone(), job.clone());
         let done = self.hub.read(|p| p.board.run(project, run).is_some_and(|r| r.status.is_terminal()));
         let (run, job) = (run.clone(), job.clone());
-        let load = || async move {
-            let log = connector.log(&about, &run, &job, MAX_LOG_BYTES).await?;
-            let bytes = log.text.len();
-            Ok(Loaded { value: log, bytes, fresh_for: (!done).then_some(ACTIVE_TTL) })
+        let load = || {
+            carried(async move {
+                let log = connector.log(&about, &run, &job, MAX_LOG_BYTES).await?;
+                let bytes = log.text.len();
+                Ok(Loaded { value: log, bytes, fresh_for: (!done).then_some(ACTIVE_TTL) })
+            })
         };
         self.logs.read(&key, COLD_WAIT, load).await.into()
     }
@@ -208,12 +234,14 @@ impl Details {
         };
         let limit = reach.div_ceil(RUNS_AT_ONCE).saturating_mul(RUNS_AT_ONCE).min(MAX_OLDER_RUNS);
         let key = RunsKey(project.clone(), limit);
-        let load = || async move {
-            let query = PipelineQuery { branch: None, since: None, limit };
-            let mut runs = connector.pipelines(&about, &query).await?;
-            runs.items = runs.items.into_iter().map(Pipeline::bounded).collect();
-            let bytes = weight::of_runs(&runs);
-            Ok(Loaded { value: runs, bytes, fresh_for: None })
+        let load = || {
+            carried(async move {
+                let query = PipelineQuery { branch: None, since: None, limit };
+                let mut runs = connector.pipelines(&about, &query).await?;
+                runs.items = runs.items.into_iter().map(Pipeline::bounded).collect();
+                let bytes = weight::of_runs(&runs);
+                Ok(Loaded { value: runs, bytes, fresh_for: None })
+            })
         };
         self.runs.read(&key, COLD_WAIT, load).await.into()
     }
@@ -224,18 +252,20 @@ impl Details {
             Ok(parts) => parts,
             Err(error) => return Read::Failed(error),
         };
-        let load = || async move {
-            let (mut branches, mut page) = (Vec::new(), None);
-            for _ in 0..MAX_BRANCH_PAGES {
-                let answer = connector.branches(&about, page.take()).await?;
-                branches.extend(answer.items.into_iter().map(Branch::bounded));
-                match answer.next {
-                    Some(next) => page = Some(next),
-                    None => break,
+        let load = || {
+            carried(async move {
+                let (mut branches, mut page) = (Vec::new(), None);
+                for _ in 0..MAX_BRANCH_PAGES {
+                    let answer = connector.branches(&about, page.take()).await?;
+                    branches.extend(answer.items.into_iter().map(Branch::bounded));
+                    match answer.next {
+                        Some(next) => page = Some(next),
+                        None => break,
+                    }
                 }
-            }
-            let bytes = weight::of_branches(&branches);
-            Ok(Loaded { value: branches, bytes, fresh_for: None })
+                let bytes = weight::of_branches(&branches);
+                Ok(Loaded { value: branches, bytes, fresh_for: None })
+            })
         };
         self.branches.read(project, COLD_WAIT, load).await.into()
     }

@@ -56,6 +56,17 @@ impl Schedules {
         schedule
     }
 
+    /// Ends a source's.
+    pub fn end(&self, source: &SourceName) {
+        self.sources.write().unwrap_or_else(PoisonError::into_inner).remove(source);
+    }
+
+    /// Whose there are.
+    #[must_use]
+    pub fn names(&self) -> Vec<SourceName> {
+        self.sources.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     fn of(&self, source: &SourceName) -> Option<Arc<Schedule>> {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
@@ -87,6 +98,12 @@ impl Schedules {
     #[must_use]
     pub fn left(&self, source: &SourceName) -> Option<Kept> {
         self.of(source)?.with(|s| s.left())
+    }
+
+    /// Whether all projects of a source are known: its listing came to its end since the start.
+    #[must_use]
+    pub fn is_listed(&self, source: &SourceName) -> bool {
+        self.of(source).is_some_and(|s| s.with(|s| s.standing().listed))
     }
 
     /// Why a project is asked when it is.

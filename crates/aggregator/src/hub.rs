@@ -70,7 +70,7 @@ impl Hub {
         look(&self.present.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sets up sources and rules, before anything is observed.
+    /// Sets up sources and rules, before anything of them is observed. Publishes nothing.
     pub fn configure(&self, set_up: impl FnOnce(&mut Present)) {
         set_up(&mut self.present.write().unwrap_or_else(PoisonError::into_inner));
     }
@@ -78,9 +78,26 @@ impl Hub {
     /// Merges an observation and publishes what it changed, if anything: that is given back too.
     pub fn observe(&self, observation: Observation) -> Vec<Change> {
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        // What a source that was taken out was asked before, comes to nothing.
+        if observation.seen.source().is_some_and(|source| !present.sources.contains_key(source)) {
+            return Vec::new();
+        }
         let changes = present.board.apply(observation);
+        self.publish_rows(&mut present, &changes);
+        changes
+    }
+
+    /// Takes all rows and lists of a source away.
+    pub fn empty(&self, source: &SourceName) {
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = present.board.empty(source);
+        present.work.wait(source, None);
+        self.publish_rows(&mut present, &changes);
+    }
+
+    fn publish_rows(&self, present: &mut Present, changes: &[Change]) {
         if changes.is_empty() {
-            return changes;
+            return;
         }
         let mut work = Vec::new();
         for change in changes.iter().filter(|c| c.gone) {
@@ -90,8 +107,7 @@ impl Hub {
         }
         let work_changed = !work.is_empty();
         let version = present.board.version();
-        self.publish(Published { changes: changes.clone(), work_changed, work, ..self.nothing_at(version) });
-        changes
+        self.publish(Published { changes: changes.to_vec(), work_changed, work, ..self.nothing_at(version) });
     }
 
     /// Changes what is kept of the lists, of one project or of no particular one; publishes it when `change` says that it

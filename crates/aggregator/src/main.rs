@@ -22,9 +22,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut inputs = Inputs::from_process(Role::Aggregator, args.config)?;
-    inputs.overrides.listen = args.listen;
-    let loaded = match config::load(&inputs) {
+    let inputs = || -> std::io::Result<Inputs> {
+        let mut inputs = Inputs::from_process(Role::Aggregator, args.config.clone())?;
+        inputs.overrides.listen = args.listen.clone();
+        Ok(inputs)
+    };
+    let loaded = match config::load(&inputs()?) {
         Ok(loaded) => loaded,
         Err(problems) => {
             eprintln!("{problems}");
@@ -54,6 +57,19 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &life.tasks());
     }
     tracing::info!(address = %listener, sources = settings.sources.len(), "aggregator listens");
-    aggregator.start(listener, &life.tasks());
-    Ok(life.until_stopped().await.exit_code())
+    let mut running = aggregator.start(listener, &life.tasks());
+    let mut present = loaded.settings;
+    let reload = async || {
+        let loaded = config::load(&inputs().map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+        let roster = aggregator::roster(&loaded.settings).map_err(|e| e.to_string())?;
+        lifecycle::set_log_level(loaded.settings.logging.level.as_str())?;
+        running.apply(roster).await;
+        aggregator::tell_of(&loaded, &present);
+        if loaded.settings.logging.format != present.logging.format {
+            tracing::warn!("logging.format stays as it was until a restart");
+        }
+        present = loaded.settings;
+        Ok::<_, String>(())
+    };
+    Ok(life.serve(reload).await.exit_code())
 }

@@ -4,28 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1::dashboard_service_server::DashboardServiceServer;
-use config::{Settings, SourceSettings};
-use connector::{Connector, Registry};
-use domain::{Clock, Narrowing, PatternError, SourceName};
+use config::{Cache, Loaded, Settings};
+use connector::Registry;
+use domain::{Clock, PatternError};
 use lifecycle::Tasks;
 use tonic::transport::Server;
+use tower::layer::layer_fn;
 
 use crate::archive::Archive;
-use crate::board::Rules;
+use crate::asking::OnBehalf;
 use crate::details::Details;
 use crate::due::Schedules;
+use crate::fleet::{Fleet, Roster, Shared};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
-use crate::platforms::platform;
-use crate::refresh::{Plan, Refresher};
-use crate::schedule;
+use crate::refresh::Refresher;
 use crate::service::Service;
-use crate::sources::Source;
 use crate::watched::Watched;
-use crate::webhooks::{Health, Webhooks, takes_webhooks};
-use crate::work::{Attention, Keeper};
+use crate::webhooks::Webhooks;
 
+/// Questions wait so long for what is known from before the start. A database that is away delays nobody for longer.
+const WARM_WITHIN: Duration = Duration::from_secs(2);
 /// How often an idle connection of a client is asked whether it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -38,25 +38,14 @@ pub enum SetUpError {
     /// A glob that is none.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// A source whose settings make no connector.
-    #[error(transparent)]
-    Build(#[from] connector::BuildError),
 }
 
 /// A set-up aggregator; nothing runs yet.
 #[derive(Debug)]
 pub struct Aggregator {
-    hub: Arc<Hub>,
-    connectors: Arc<Registry>,
-    watched: Arc<Watched>,
-    details: Details,
-    attention: Arc<Attention>,
-    plans: Vec<(Arc<dyn Connector>, Plan)>,
-    every: Duration,
-    schedules: Arc<Schedules>,
-    webhooks: Arc<Webhooks>,
-    archive: Arc<Archive>,
-    mirror: Arc<Mirror>,
+    fleet: Fleet,
+    /// So many branches are told of in the metrics.
+    most_pipelines: usize,
 }
 
 impl Aggregator {
@@ -65,121 +54,87 @@ impl Aggregator {
     /// # Errors
     /// [`SetUpError`] when settings that parse make no sense to a connector.
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>, tasks: &Tasks) -> Result<Self, SetUpError> {
+        let roster = Roster::of(settings)?;
         let hub = Arc::new(Hub::new(Arc::clone(&clock)));
-        let watched = Arc::new(Watched::new(&settings.filters.watched_repos)?);
-        let (mut connectors, mut plans, mut hooked) = (Registry::default(), Vec::new(), Vec::new());
-        for source in &settings.sources {
-            let name = SourceName::new(&source.name)?;
-            let (row, connector) = set_up(source, name.clone(), &clock)?;
-            let rules = Rules {
-                branches: source.branches.clone(),
-                narrowing: Narrowing { workflows: source.workflows.clone(), events: source.events.clone() },
-            };
-            if let Some(why) = &row.error {
-                tracing::warn!(source = %name, why, "source is switched off");
-            }
-            hub.configure(|present| {
-                present.board.configure(name.clone(), rules);
-                present.sources.insert(name.clone(), row);
-            });
-            let Some(connector) = connector else { continue };
-            connectors.add(Arc::clone(&connector))?;
-            watched.expect(&name, |n| connector.could_hold(n));
-            let plan = Plan {
-                watched: Arc::clone(&watched),
-                include: source.include.clone(),
-                exclude: source.exclude.clone(),
-            };
-            hooked.push((name, plan.clone(), source.clone()));
-            plans.push((connector, plan));
-        }
-        let connectors = Arc::new(connectors);
+        let (watched, connectors) = (Arc::<Watched>::default(), Arc::<Registry>::default());
         let schedules = Arc::new(Schedules::new(Arc::clone(&clock)));
-        let archive = Arc::new(Archive::new(settings.database.clone(), Arc::clone(&clock)));
+        let (at, by) = (Arc::clone(&hub), Arc::clone(&connectors));
+        let details = Details::new(settings, at, by, Arc::clone(&clock), tasks);
+        let mirror = Arc::new(Mirror::new(&settings.cache, &hub, &schedules, &details));
+        let (behind, by) = (Arc::clone(&mirror), Arc::clone(&clock));
+        let archive = Arc::new(Archive::new(settings.database.clone(), behind, by));
         let webhooks = Arc::new(Webhooks::new(
             Arc::clone(&archive),
             Arc::clone(&hub),
             Arc::clone(&connectors),
             Arc::clone(&watched),
             Arc::clone(&schedules),
-            hooked,
         ));
-        let details = Details::new(settings, Arc::clone(&hub), Arc::clone(&connectors), clock, tasks);
-        let mirror = Arc::new(Mirror::new(&settings.cache, &hub, &schedules, &details));
-        mirror.keep(&plans);
         let attention = Arc::default();
-        let every = settings.cache.refresh_interval;
-        Ok(Self {
-            hub,
-            connectors,
-            watched,
-            details,
-            attention,
-            plans,
-            every,
-            schedules,
-            webhooks,
-            archive,
-            mirror,
-        })
+        let shared =
+            Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror };
+        let most_pipelines = settings.aggregator.metrics_pipelines;
+        Ok(Self { fleet: Fleet::new(roster, shared, clock), most_pipelines })
     }
 
     /// Its board.
     #[must_use]
     pub const fn hub(&self) -> &Arc<Hub> {
-        &self.hub
+        &self.fleet.shared.hub
     }
 
     /// Its figures.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(
-            Arc::clone(&self.hub),
-            Arc::clone(&self.connectors),
-            Arc::clone(&self.schedules),
-            Arc::clone(&self.archive),
-            Arc::clone(&self.mirror),
-        )
+        let Shared { hub, connectors, schedules, archive, mirror, .. } = self.fleet.shared.clone();
+        Metrics::new(hub, connectors, schedules, archive, mirror, self.most_pipelines)
     }
 
     /// What keeps each source up to date, for those who keep time themselves ([`Refresher::turn`]); [`Aggregator::start`] runs
     /// them as tasks.
     #[must_use]
     pub fn refreshers(&self) -> Vec<Refresher> {
-        let pace = schedule::Plan { every: schedule::signed(self.every) };
-        let refresher = |(connector, plan): &(Arc<dyn Connector>, Plan)| {
-            let schedule = self.schedules.begin(connector.source(), pace);
-            Refresher::new(Arc::clone(&self.hub), Arc::clone(connector), plan.clone(), schedule)
-        };
-        self.plans.iter().map(refresher).collect()
+        self.fleet.refreshers()
     }
 
     /// Its door for webhooks.
     #[must_use]
     pub const fn webhooks(&self) -> &Arc<Webhooks> {
-        &self.webhooks
+        &self.fleet.shared.webhooks
     }
 
     /// When what is asked.
     #[must_use]
     pub const fn schedules(&self) -> &Arc<Schedules> {
-        &self.schedules
+        &self.fleet.shared.schedules
     }
 
     /// Starts to refresh and to answer, each as a task of the process.
-    pub fn start(self, listener: api::Listener, tasks: &Tasks) {
-        let refreshers = self.refreshers();
+    pub fn start(mut self, listener: api::Listener, tasks: &Tasks) -> Running {
+        let shared = &self.fleet.shared;
+        self.answer(listener, tasks);
+        let Shared { archive, mirror, hub, connectors, schedules, .. } = shared.clone();
+        self.fleet.run(tasks);
+        mirror.start(&hub, tasks);
+        archive.start(&hub, &connectors, &schedules, self.fleet.plans(), tasks);
+        Running { fleet: self.fleet, tasks: tasks.clone() }
+    }
+
+    fn answer(&self, listener: api::Listener, tasks: &Tasks) {
         let (health, health_service) = tonic_health::server::health_reporter();
+        let Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror } =
+            self.fleet.shared.clone();
+        let warmed = Arc::clone(&archive);
         let service = Service {
-            hub: Arc::clone(&self.hub),
-            connectors: Arc::clone(&self.connectors),
-            details: self.details,
-            watched: Arc::clone(&self.watched),
-            webhooks: self.webhooks,
-            attention: Arc::clone(&self.attention),
-            schedules: Arc::clone(&self.schedules),
-            archive: Arc::clone(&self.archive),
-            mirror: Arc::clone(&self.mirror),
+            hub,
+            connectors,
+            details,
+            watched,
+            webhooks,
+            attention,
+            schedules,
+            archive,
+            mirror,
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)
@@ -187,12 +142,18 @@ impl Aggregator {
             .max_encoding_message_size(api::MAX_MESSAGE_BYTES);
         let stopping = tasks.clone();
         tasks.run("grpc", async move {
+            // Who connects meanwhile waits in the socket's queue, instead of being shown an empty board.
+            tokio::select! {
+                _ = tokio::time::timeout(WARM_WITHIN, warmed.warmed()) => {}
+                () = stopping.stopping() => {}
+            }
             health.set_serving::<DashboardServiceServer<Service>>().await;
             let reflection = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(api::DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .build_v1();
-            let mut server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE));
+            let server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE));
+            let mut server = server.layer(layer_fn(OnBehalf));
             let mut router = server.add_service(health_service).add_service(dashboard);
             match reflection {
                 Ok(reflection) => router = router.add_service(reflection),
@@ -204,80 +165,54 @@ impl Aggregator {
                 tracing::error!(%error, "the gRPC server failed");
             }
         });
-        let plans = self.plans.iter().map(|(connector, plan)| (connector.source().clone(), plan.clone()));
-        self.mirror.start(&self.hub, tasks);
-        let kept = (Arc::clone(&self.mirror), Arc::clone(&self.archive));
-        self.archive.start(
-            &self.hub,
-            &self.connectors,
-            &self.schedules,
-            &self.mirror,
-            plans.collect(),
-            tasks,
-        );
-        for (connector, _) in self.plans {
-            if Keeper::is_of_use(connector.as_ref()) {
-                let keeper = Keeper {
-                    hub: Arc::clone(&self.hub),
-                    connector,
-                    watched: Arc::clone(&self.watched),
-                    attention: Arc::clone(&self.attention),
-                    every: self.every,
-                };
-                let (stopping, kept) = (tasks.clone(), kept.clone());
-                let keep = async move {
-                    warmed(&kept).await;
-                    keeper.run().await;
-                };
-                tasks.run("merge requests and issues", async move {
-                    tokio::select! { () = keep => {} () = stopping.stopping() => {} }
-                });
-            }
-        }
-        for refresher in refreshers {
-            let (stopping, kept) = (tasks.clone(), kept.clone());
-            let refresh = async move {
-                warmed(&kept).await;
-                refresher.run().await;
-            };
-            tasks.run("refresh", async move {
-                tokio::select! { () = refresh => {} () = stopping.stopping() => {} }
-            });
-        }
     }
 }
 
-/// What is known from before comes first.
-async fn warmed((mirror, archive): &(Arc<Mirror>, Arc<Archive>)) {
-    mirror.begun().await;
-    archive.warmed().await;
+/// A running aggregator.
+#[derive(Debug)]
+pub struct Running {
+    fleet: Fleet,
+    tasks: Tasks,
 }
 
-/// A source's row, and its connector where it has one.
-fn set_up(
-    source: &SourceSettings,
-    name: SourceName,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Source, Option<Arc<dyn Connector>>), SetUpError> {
-    // Without its query, in which some platforms want a token.
-    let url = source.url.as_ref().and_then(|u| u.as_str().split('?').next()).unwrap_or_default();
-    let url = url.trim_end_matches('/').to_owned();
-    let mut row = Source::new(name, source.platform, url);
-    let known = platform(source.platform);
-    row.descriptor = known.map(|p| p.descriptor);
-    if let Some(why) = &source.disabled {
-        return Ok((row.off(why.clone()), None));
+impl Running {
+    /// Goes on with the sources of other settings. Those that are set as they were are not touched: their rows, schedules,
+    /// limits, connections and caches stay. One that is set otherwise begins anew, and keeps its rows unless these are another
+    /// server's; one that is not there any more is gone with its rows when this returns. All else that settings say stays as it
+    /// was ([`tell_of`]).
+    pub async fn apply(&mut self, roster: Roster) {
+        self.fleet.become_what_is(roster, &self.tasks).await;
     }
-    let Some(known) = known else {
-        return Ok((row.off(format!("this build has no connector for {}", source.platform)), None));
-    };
-    // One source that cannot be set up (a CA file that is gone) does not keep the others from running.
-    match (known.build)(source, Arc::clone(clock)) {
-        Ok(connector) => {
-            row.webhooks = takes_webhooks(connector.as_ref()).then(Health::default);
-            Ok((row, Some(connector)))
-        }
-        Err(error) => Ok((row.off(error.why), None)),
+}
+
+/// The sources that settings ask for, for [`Running::apply`].
+///
+/// # Errors
+/// [`SetUpError`], as of [`Aggregator::new`].
+pub fn roster(settings: &Settings) -> Result<Roster, SetUpError> {
+    Roster::of(settings)
+}
+
+/// Logs what is to be said of settings that were read again, in place of `before`: their warnings, and what the aggregator
+/// takes at its start alone.
+pub fn tell_of(loaded: &Loaded, before: &Settings) {
+    let now = &loaded.settings;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let cache = |s: &Settings| Cache { refresh_interval: Duration::ZERO, ..s.cache.clone() };
+    let differ = [
+        ("aggregator.listen", before.aggregator.listen != now.aggregator.listen),
+        ("aggregator.metrics", before.aggregator.metrics != now.aggregator.metrics),
+        (
+            "aggregator.metrics_pipelines",
+            before.aggregator.metrics_pipelines != now.aggregator.metrics_pipelines,
+        ),
+        ("cache (but for cache.refresh_interval)", cache(before) != cache(now)),
+        ("database", before.database != now.database),
+    ];
+    for (what, _) in differ.into_iter().filter(|(_, differs)| *differs) {
+        tracing::warn!("{what} stays as it was until a restart");
     }
 }
 

@@ -6,19 +6,22 @@ use std::sync::Arc;
 use api::v1;
 use api::v1::dashboard_service_server::DashboardService;
 use connector::Registry;
-use domain::{JobId, Problem, ProblemKind, ProjectKey, RunId};
+use domain::{JobId, Problem, ProblemKind, ProjectKey, RunId, SourceName};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::archive::Archive;
+use crate::asking::patience;
 use crate::board::{Change, Observation, Seen};
 use crate::details::{Details, MAX_OLDER_RUNS, Read};
 use crate::due::Schedules;
 use crate::hub::{Hub, Present};
 use crate::mirror::Mirror;
 use crate::query;
+use crate::sources::State;
 use crate::watched::Watched;
 use crate::webhooks::{Verdict, Webhooks};
 use crate::work::{Attention, Kind};
@@ -65,8 +68,8 @@ impl Service {
     }
 
     fn source(&self, present: &Present, s: &crate::sources::Source) -> v1::Source {
-        let connector = self.connectors.get(&s.name).map(AsRef::as_ref);
-        query::source(s, connector, present.board.of_source(&s.name).count())
+        let connector = self.connectors.get(&s.name);
+        query::source(s, connector.as_deref(), present.board.of_source(&s.name).count())
     }
 
     fn asked<'a>(&'a self, present: &'a Present, now: domain::Timestamp) -> query::Asked<'a> {
@@ -80,11 +83,37 @@ impl Service {
             .ok_or_else(|| self.no_project(asked))
     }
 
+    /// The same, once it is known whether there is one: soon after a start not all projects are. Whoever has the time
+    /// waits for that.
+    async fn awaited(&self, asked: &ProjectKey, until: Option<Instant>) -> Result<ProjectKey, Status> {
+        let found = self.canonical(asked);
+        let (Err(_), Some(until)) = (&found, until) else { return found };
+        let (_, mut events) = self.hub.subscribe();
+        loop {
+            let found = self.canonical(asked);
+            if found.is_ok() || !self.is_first_read(&asked.source) {
+                return found;
+            }
+            tokio::select! {
+                event = events.recv() => if let Err(RecvError::Closed) = event { return found },
+                () = sleep_until(until) => return found,
+                // The next process answers it.
+                () = self.stopping.cancelled() => return Err(Status::aborted("the aggregator stops")),
+            }
+        }
+    }
+
     /// The same of somebody who opens it: it is asked more often for a while.
-    fn opened(&self, asked: &ProjectKey) -> Result<ProjectKey, Status> {
-        let found = self.canonical(asked)?;
+    async fn opened(&self, asked: &ProjectKey, until: Option<Instant>) -> Result<ProjectKey, Status> {
+        let found = self.awaited(asked, until).await?;
         self.schedules.looked_at(&found);
         Ok(found)
+    }
+
+    /// Whether its projects become known for the first time just now.
+    fn is_first_read(&self, source: &SourceName) -> bool {
+        let loading = self.hub.read(|p| p.sources.get(source).is_some_and(|s| s.state == State::Loading));
+        loading && !self.schedules.is_listed(source)
     }
 
     /// The platform's runs, when the question goes on beyond what the board holds.
@@ -111,15 +140,19 @@ impl Service {
     }
 
     fn no_project(&self, asked: &ProjectKey) -> Status {
-        let source = self.hub.read(|p| p.sources.get(&asked.source).map(|s| s.state));
-        match source {
-            None => Status::not_found(format!("there is no source {}", asked.source)),
-            // Before the first reading is over, nobody can say that it is not there.
-            Some(crate::sources::State::Loading) => {
-                Status::unavailable(format!("{} is being read for the first time", asked.source))
-            }
-            Some(_) => Status::not_found(format!("{} has no project {}", asked.source, asked.id)),
+        let source = self.hub.read(|p| p.sources.get(&asked.source).map(|s| (s.state, s.error.clone())));
+        let Some((state, error)) = source else {
+            return Status::not_found(format!("there is no source {}", asked.source));
+        };
+        // Before it was listed once, nobody can say that it is not there.
+        let is_off = self.connectors.get(&asked.source).is_none();
+        if is_off || self.schedules.is_listed(&asked.source) {
+            return Status::not_found(format!("{} has no project {}", asked.source, asked.id));
         }
+        Status::unavailable(match (state, error) {
+            (State::Loading, _) | (_, None) => format!("{} is being read for the first time", asked.source),
+            (_, Some(why)) => format!("{} could not be read yet: {why}", asked.source),
+        })
     }
 }
 
@@ -141,8 +174,9 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::GetProjectRequest>,
     ) -> Result<Response<v1::GetProjectResponse>, Status> {
+        let until = patience(request.metadata());
         let asked = key(request.into_inner().key)?;
-        let found = self.opened(&asked)?;
+        let found = self.opened(&asked, until).await?;
         let now = self.hub.clock().now();
         self.hub
             .read(|p| {
@@ -162,8 +196,9 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::ExplainProjectRequest>,
     ) -> Result<Response<v1::ExplainProjectResponse>, Status> {
+        let until = patience(request.metadata());
         let asked = key(request.into_inner().key)?;
-        let found = self.canonical(&asked)?;
+        let found = self.awaited(&asked, until).await?;
         let schedule = self.schedules.explain(&found).as_ref().map(query::schedule);
         let now = self.hub.clock().now();
         self.hub
@@ -185,9 +220,10 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::ListPipelinesRequest>,
     ) -> Result<Response<v1::ListPipelinesResponse>, Status> {
+        let until = patience(request.metadata());
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?, until).await?).into());
         }
         let query = query::PipelineQuery::try_from(request)?;
         let read = self.older_runs(&query).await;
@@ -214,16 +250,21 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::GetPipelineRequest>,
     ) -> Result<Response<v1::GetPipelineResponse>, Status> {
+        let until = patience(request.metadata());
         let request = request.into_inner();
-        let project = self.opened(&key(request.project)?)?;
+        let project = self.opened(&key(request.project)?, until).await?;
         let run = RunId::new(&request.id);
         let mut read = self.details.pipeline(&project, &run).await;
+        let on_board = || self.hub.read(|p| p.board.run(&project, &run).is_some());
+        while matches!(read, Read::Loading) && !on_board() && until.is_some_and(|at| Instant::now() < at) {
+            // There is nothing to show without it.
+            read = self.details.pipeline(&project, &run).await;
+        }
         // A detail is news like any other: what it says of the run goes on the board.
         if let Read::Here { value, .. } = &read {
             self.archive.tell(&project, value);
             let seen = Seen::Run(project.clone(), Box::new(value.pipeline.clone()));
-            let known = self.hub.read(|p| p.board.run(&project, &run).is_some());
-            if known {
+            if on_board() {
                 self.hub.observe(Observation { asked_at: self.hub.clock().now(), seen });
             }
         }
@@ -279,8 +320,9 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::GetJobLogRequest>,
     ) -> Result<Response<v1::GetJobLogResponse>, Status> {
+        let until = patience(request.metadata());
         let request = request.into_inner();
-        let project = self.opened(&key(request.project)?)?;
+        let project = self.opened(&key(request.project)?, until).await?;
         let (run, job) = (RunId::new(&request.pipeline), JobId::new(&request.job));
         let mut answer = v1::GetJobLogResponse {
             version: Some(self.hub.read(|p| p.board.version()).into()),
@@ -303,9 +345,10 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::ListBranchesRequest>,
     ) -> Result<Response<v1::ListBranchesResponse>, Status> {
+        let until = patience(request.metadata());
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?, until).await?).into());
         }
         let query = query::BranchQuery::try_from(request)?;
         let read = match &query.project {
@@ -328,9 +371,10 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::ListMergeRequestsRequest>,
     ) -> Result<Response<v1::ListMergeRequestsResponse>, Status> {
+        let until = patience(request.metadata());
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?, until).await?).into());
         }
         let query = query::MergeRequestQuery::try_from(request)?;
         self.attention.look(Kind::MergeRequests, query.project());
@@ -343,9 +387,10 @@ impl DashboardService for Service {
         &self,
         request: Request<v1::ListIssuesRequest>,
     ) -> Result<Response<v1::ListIssuesResponse>, Status> {
+        let until = patience(request.metadata());
         let mut request = request.into_inner();
         if let Some(asked) = request.project.take() {
-            request.project = Some((&self.opened(&key(Some(asked))?)?).into());
+            request.project = Some((&self.opened(&key(Some(asked))?, until).await?).into());
         }
         let query = query::IssueQuery::try_from(request)?;
         self.attention.look(Kind::Issues, query.project());
@@ -358,9 +403,9 @@ impl DashboardService for Service {
         &self,
         _request: Request<v1::GetMeRequest>,
     ) -> Result<Response<v1::GetMeResponse>, Status> {
-        let connector = |s: &crate::sources::Source| self.connectors.get(&s.name).map(AsRef::as_ref);
+        let me = |s: &crate::sources::Source| query::me(s, self.connectors.get(&s.name).as_deref());
         let answer = self.hub.read(|p| v1::GetMeResponse {
-            users: p.sources.values().map(|s| query::me(s, connector(s))).collect(),
+            users: p.sources.values().map(me).collect(),
             version: Some(p.board.version().into()),
         });
         Ok(Response::new(answer))
@@ -381,9 +426,9 @@ impl DashboardService for Service {
         // Not under the board's lock: the figures look at every project.
         for source in &mut answer.sources {
             let Ok(name) = source.name.parse() else { continue };
-            let connector = self.connectors.get(&name).map(AsRef::as_ref);
+            let connector = self.connectors.get(&name);
             let figures = self.schedules.figures(&name);
-            *source = query::with_figures(std::mem::take(source), figures.as_ref(), connector);
+            *source = query::with_figures(std::mem::take(source), figures.as_ref(), connector.as_deref());
         }
         Ok(Response::new(answer))
     }

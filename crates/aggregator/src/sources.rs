@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use connector::{Connector, Descriptor, Error};
+use connector::{Connector, Descriptor, Error, TokenFacts};
 use domain::{Person, SourceName, Timestamp};
 
 use crate::webhooks::Health;
+
+/// So many scopes of a token are told; no platform has as many.
+const MAX_SCOPES: usize = 100;
 
 /// How a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,29 @@ pub struct Source {
     pub webhooks: Option<Health>,
     /// Whose token it has.
     pub owner: Owner,
+    /// What the platform tells of its token; `None` until it was asked, or where it tells nothing.
+    pub token: Option<Token>,
+}
+
+/// What a platform tells about a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Token {
+    /// What it is allowed, in the platform's words.
+    pub scopes: Vec<String>,
+    /// Those of `scopes` with which something can be altered.
+    pub writes: Vec<String>,
+    /// When it stops to work; `None`: never, or not told.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl From<TokenFacts> for Token {
+    fn from(facts: TokenFacts) -> Self {
+        let bounded = |words: Vec<String>| {
+            words.iter().take(MAX_SCOPES).map(|w| domain::text::line(w, domain::text::MAX_NAME)).collect()
+        };
+        let TokenFacts { scopes, writes, expires_at, platform_time: _ } = facts;
+        Self { scopes: bounded(scopes), writes: bounded(writes), expires_at }
+    }
 }
 
 impl Source {
@@ -94,7 +120,18 @@ impl Source {
             last_success_at: None,
             webhooks: None,
             owner: Owner::Unread(None),
+            token: None,
         }
+    }
+
+    /// The same in place of a row of that name, from before the settings changed: what it has counted goes on.
+    #[must_use]
+    pub fn following(mut self, before: Option<Self>) -> Self {
+        if let Some(before) = before {
+            self.last_success_at = before.last_success_at;
+            self.webhooks = self.webhooks.map(|fresh| before.webhooks.unwrap_or(fresh));
+        }
+        self
     }
 
     /// A source that will never be asked, and why.

@@ -4,7 +4,7 @@
 //! when every one of them has answered and none has it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use domain::{NativeId, PatternError, Patterns, Problem, ProblemKind, Project, ProjectKey, SourceName};
 
@@ -16,61 +16,105 @@ enum Answer {
     Not(Problem),
 }
 
-/// `filters.watched_repos`, and what became of each name.
-#[derive(Debug, Default)]
-pub struct Watched {
+/// `filters.watched_repos`.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Names {
     names: Vec<String>,
     globs: Patterns,
-    answers: Mutex<BTreeMap<String, BTreeMap<SourceName, Answer>>>,
-    orphaned: Mutex<BTreeSet<(ProjectKey, String)>>,
 }
 
-impl Watched {
+impl Names {
     /// Reads the entries.
     ///
     /// # Errors
     /// The first glob that does not parse.
     pub fn new(entries: &[String]) -> Result<Self, PatternError> {
         let (globs, names): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|e| Patterns::is_glob(e));
-        let globs = Patterns::new(globs)?;
-        Ok(Self { names, globs, ..Self::default() })
+        Ok(Self { names, globs: Patterns::new(globs)? })
+    }
+
+    fn are(&self, project: &Project) -> bool {
+        let (id, name) = (project.key.id.as_str(), project.name.as_str());
+        self.names.iter().any(|n| n == id || n.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The names that are watched now, and what became of each.
+#[derive(Debug, Default)]
+pub struct Watched {
+    wanted: RwLock<Names>,
+    answers: Mutex<BTreeMap<String, BTreeMap<SourceName, Answer>>>,
+    orphaned: Mutex<BTreeSet<(ProjectKey, String)>>,
+}
+
+impl Watched {
+    /// For these names.
+    #[must_use]
+    pub fn new(names: Names) -> Self {
+        Self { wanted: RwLock::new(names), ..Self::default() }
+    }
+
+    fn wanted(&self) -> RwLockReadGuard<'_, Names> {
+        self.wanted.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether these are the names.
+    #[must_use]
+    pub fn is(&self, names: &Names) -> bool {
+        *self.wanted() == *names
+    }
+
+    /// Goes on with other names. Every source is to say anew which it could hold.
+    pub fn replace(&self, names: Names) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.wanted.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// A source is no more: what it said does not count.
+    pub fn forget(&self, source: &SourceName) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.values_mut().for_each(|by_source| _ = by_source.remove(source));
+        let mut orphaned = self.orphaned.lock().unwrap_or_else(PoisonError::into_inner);
+        orphaned.retain(|(key, _)| &key.source != source);
     }
 
     /// Says which sources could hold which name. Before anything is asked.
     pub fn expect(&self, source: &SourceName, could_hold: impl Fn(&str) -> bool) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in self.names.iter().filter(|n| could_hold(n)) {
+        for name in self.wanted().names.iter().filter(|n| could_hold(n)) {
             answers.entry(name.clone()).or_default().insert(source.clone(), Answer::Pending);
         }
     }
 
     /// The names without a wildcard.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.wanted().names.clone()
     }
 
     /// Whether the sources' listings are needed at all.
     #[must_use]
     pub fn wants_listing(&self) -> bool {
-        self.names.is_empty() || !self.globs.is_empty()
+        let wanted = self.wanted();
+        wanted.names.is_empty() || !wanted.globs.is_empty()
     }
 
     /// Whether a project of a listing is wanted.
     #[must_use]
     pub fn lets_in(&self, project: &Project) -> bool {
-        if self.names.is_empty() && self.globs.is_empty() {
+        let wanted = self.wanted();
+        let Names { names, globs } = &*wanted;
+        if names.is_empty() && globs.is_empty() {
             return true;
         }
         let (id, name) = (project.key.id.as_str(), project.name.as_str());
-        self.is_named(project)
-            || (!self.globs.is_empty() && (self.globs.lets_in(name) || self.globs.lets_in(id)))
+        wanted.are(project) || (!globs.is_empty() && (globs.lets_in(name) || globs.lets_in(id)))
     }
 
     /// Whether a name without a wildcard is this project's: such a one never folds away.
     #[must_use]
     pub fn is_named(&self, project: &Project) -> bool {
-        let (id, name) = (project.key.id.as_str(), project.name.as_str());
-        self.names.iter().any(|n| n == id || n.eq_ignore_ascii_case(name))
+        self.wanted().are(project)
     }
 
     fn answer(&self, source: &SourceName, name: &str, answer: Answer) {
@@ -86,7 +130,7 @@ impl Watched {
     /// A source's webhook told of it: so it has it, under whichever of its names it is watched.
     pub fn told(&self, source: &SourceName, project: &Project) {
         let (id, name) = (project.key.id.as_str(), project.name.as_str());
-        for named in self.names.iter().filter(|n| *n == id || n.eq_ignore_ascii_case(name)) {
+        for named in self.wanted().names.iter().filter(|n| *n == id || n.eq_ignore_ascii_case(name)) {
             self.found(source, named, &project.key);
         }
     }

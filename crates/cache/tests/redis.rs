@@ -102,7 +102,7 @@ impl Process {
         let activity = || vec![("a:1".to_owned(), Timestamp::from_millisecond(1_234).unwrap())];
         let clock = Arc::new(SystemClock);
         let redis = Arc::new(Redis::new(settings, Arc::new(activity), news, clock));
-        shelves.iter().for_each(|shelf| redis.put(Arc::clone(shelf)));
+        shelves.iter().for_each(|shelf| redis.put(Arc::clone(shelf), true));
         let run = Arc::clone(&redis);
         let task = tokio::spawn(async move { run.run().await });
         Self { values, shelves, redis, task }

@@ -114,10 +114,13 @@ fn load(inputs: &Inputs) -> Result<Loaded, ExitCode> {
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let mut inputs = Inputs::from_process(Role::All, args.config.config)?;
-    inputs.overrides.host = args.host;
-    inputs.overrides.port = args.port;
-    let loaded = match load(&inputs) {
+    let inputs = || -> std::io::Result<Inputs> {
+        let mut inputs = Inputs::from_process(Role::All, args.config.config.clone())?;
+        inputs.overrides.host = args.host.clone();
+        inputs.overrides.port = args.port;
+        Ok(inputs)
+    };
+    let loaded = match load(&inputs()?) {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
@@ -134,7 +137,17 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(error.report()),
     };
     tracing::info!(url = %running.url, sources = loaded.settings.sources.len(), "ready");
-    Ok(running.life.until_stopped().await.exit_code())
+    let (mut house, mut present) = (running.house, loaded.settings);
+    let reload = async || {
+        let loaded = config::load(&inputs().map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+        house.reload(&loaded.settings).await.map_err(|e| e.to_string())?;
+        lifecycle::set_log_level(loaded.settings.logging.level.as_str())?;
+        aggregator::tell_of(&loaded, &present);
+        web::tell_of(&loaded.settings, &present);
+        present = loaded.settings;
+        Ok::<_, String>(())
+    };
+    Ok(running.life.serve(reload).await.exit_code())
 }
 
 fn check(args: ConfigArgs) -> anyhow::Result<ExitCode> {

@@ -18,6 +18,26 @@ pub(crate) struct Running {
     pub(crate) hub: Arc<Hub>,
     /// Where to look.
     pub(crate) url: String,
+    /// What goes by the settings.
+    pub(crate) house: House,
+}
+
+/// Both daemons' insides, and what joins them.
+#[derive(Debug)]
+pub(crate) struct House {
+    aggregator: aggregator::Running,
+    server: web::Server,
+    endpoint: api::Endpoint,
+}
+
+impl House {
+    /// Goes on with other settings, or as before where the error says why these cannot be.
+    pub(crate) async fn reload(&mut self, settings: &Settings) -> Result<(), StartError> {
+        let roster = aggregator::roster(settings)?;
+        self.server.reload(settings.into(), &self.endpoint).await?;
+        self.aggregator.apply(roster).await;
+        Ok(())
+    }
 }
 
 /// Why nothing runs.
@@ -57,9 +77,9 @@ pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
     if let Some(address) = settings.aggregator.metrics {
         aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &tasks);
     }
-    aggregator.start(endpoint.listen().await?, &tasks);
+    let aggregator = aggregator.start(endpoint.listen().await?, &tasks);
     let server = web::serve(settings.into(), &endpoint, clock, door, &tasks)?;
     let base = settings.server.base_path.trim_end_matches('/');
     let url = format!("{}://{}{base}", settings.server.scheme(), server.address());
-    Ok(Running { life, hub, url })
+    Ok(Running { life, hub, url, house: House { aggregator, server, endpoint } })
 }

@@ -52,6 +52,7 @@ impl Settings {
             "metrics",
             &self.aggregator.metrics.map_or_else(|| "none".to_owned(), |addr| addr.to_string()),
         );
+        out.raw(1, "metrics_pipelines", self.aggregator.metrics_pipelines);
         out.section("auth");
         out.text(
             1,

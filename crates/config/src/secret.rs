@@ -59,6 +59,16 @@ impl Secret {
     }
 }
 
+impl Eq for Secret {}
+
+/// Whether a new configuration says the same: not for comparing with what somebody sent, since it takes longer the more is
+/// right.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.from == other.from && self.expose() == other.expose()
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({MASK} from {})", self.from)
@@ -92,6 +102,15 @@ impl SecretUrl {
     /// The URL with [`MASK`] for its credentials.
     pub fn masked(&self) -> &str {
         &self.masked
+    }
+}
+
+impl Eq for SecretUrl {}
+
+/// As of [`Secret`].
+impl PartialEq for SecretUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
     }
 }
 

@@ -88,6 +88,10 @@ fn origin(text: &str) -> Result<String, Misfit> {
     Ok(url.origin().ascii_serialization())
 }
 
+/// Seven to eight time series each: what a small Prometheus does not notice.
+const DEFAULT_METRICS_PIPELINES: usize = 1_000;
+const MAX_METRICS_PIPELINES: usize = 100_000;
+
 pub(crate) fn aggregator(mut s: Section<'_>, role: Role, machine: &Machine) -> Aggregator {
     let listen_leaf = s.leaf("listen");
     let listen = listen_leaf.as_ref().and_then(|leaf| address(&s, leaf, machine));
@@ -107,11 +111,18 @@ pub(crate) fn aggregator(mut s: Section<'_>, role: Role, machine: &Machine) -> A
             .map(Some)
             .or_else(|_| misfit("is not an address such as 127.0.0.1:9464, or none")),
     });
+    let metrics_pipelines = s.parse("metrics_pipelines", |text| {
+        text.parse::<usize>()
+            .ok()
+            .filter(|n| *n <= MAX_METRICS_PIPELINES)
+            .map_or_else(|| misfit(format!("is not a number from 0 to {MAX_METRICS_PIPELINES}")), Ok)
+    });
     let listen = listen.unwrap_or_else(|| default_socket(s.ctx.env, machine));
     let aggregator = Aggregator {
         address: given.unwrap_or_else(|| reachable(&listen)),
         listen,
         metrics: metrics.flatten(),
+        metrics_pipelines: metrics_pipelines.unwrap_or(DEFAULT_METRICS_PIPELINES),
     };
     s.finish();
     aggregator

@@ -49,7 +49,7 @@ pub enum Role {
 }
 
 /// Section `server`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// IP address or host name to listen on, an IPv6 address without brackets.
     pub host: String,
@@ -94,10 +94,12 @@ pub struct Aggregator {
     pub address: Address,
     /// Where the aggregator serves its own metrics; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Of how many branches the metrics tell one by one: those that moved last. 0: of none.
+    pub metrics_pipelines: usize,
 }
 
 /// Section `cache`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     /// The back end.
     pub kind: CacheKind,
@@ -125,7 +127,7 @@ pub enum CacheKind {
 }
 
 /// Section `database`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
     /// Where history is kept.
     pub url: DatabaseUrl,
@@ -136,7 +138,7 @@ pub struct Database {
 }
 
 /// `database.url`, resolved.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// No history beyond the process's life.
     None,
@@ -282,7 +284,7 @@ pub enum LogFormat {
 }
 
 /// One configured instance of a platform.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSettings {
     /// The platform's id, from [`crate::Platforms`].
     pub platform: &'static str,
@@ -329,7 +331,7 @@ pub struct SourceSettings {
 }
 
 /// The value of a platform's own key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extra {
     /// Text that anybody may see.
     Text(String),

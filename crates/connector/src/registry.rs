@@ -1,9 +1,10 @@
 //! From settings to connectors.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::{Clock, PlatformId, SourceName};
+use domain::{Clock, SourceName};
+use tokio::sync::watch;
 
 use crate::{Connector, Descriptor};
 
@@ -29,51 +30,48 @@ pub struct Platform {
     pub build: Build,
 }
 
-/// The connectors that run, by unique source name.
-#[derive(Debug, Clone, Default)]
+/// The connectors that run, by unique source name. They come and go while others look.
+#[derive(Debug, Default)]
 pub struct Registry {
-    by_name: BTreeMap<SourceName, Arc<dyn Connector>>,
+    by_name: RwLock<BTreeMap<SourceName, Arc<dyn Connector>>>,
+    changes: watch::Sender<()>,
 }
 
 impl Registry {
-    /// Adds a connector.
-    ///
-    /// # Errors
-    /// When the name is taken.
-    pub fn add(&mut self, connector: Arc<dyn Connector>) -> Result<(), BuildError> {
+    /// Puts a connector there, in place of one of the same name.
+    pub fn put(&self, connector: Arc<dyn Connector>) {
         let name = connector.source().clone();
-        if self.by_name.contains_key(&name) {
-            return Err(BuildError { source_name: name, why: "two sources have this name".into() });
-        }
-        self.by_name.insert(name, connector);
-        Ok(())
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner).insert(name, connector);
+        self.changes.send_replace(());
+    }
+
+    /// Takes the connector of this name out. Whoever has it keeps it as long as he needs it.
+    pub fn remove(&self, source: &SourceName) {
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner).remove(source);
+        self.changes.send_replace(());
     }
 
     /// The connector of this name.
     #[must_use]
-    pub fn get(&self, source: &SourceName) -> Option<&Arc<dyn Connector>> {
-        self.by_name.get(source)
-    }
-
-    /// The connectors of this platform.
-    pub fn of_platform(&self, platform: PlatformId) -> impl Iterator<Item = &Arc<dyn Connector>> {
-        self.by_name.values().filter(move |c| c.descriptor().id == platform)
+    pub fn get(&self, source: &SourceName) -> Option<Arc<dyn Connector>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
 
     /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&SourceName, &Arc<dyn Connector>)> {
-        self.by_name.iter()
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<dyn Connector>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// How many.
+    /// Whether it is the one that runs, and not one before it.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.by_name.len()
+    pub fn has(&self, connector: &Arc<dyn Connector>) -> bool {
+        self.get(connector.source()).is_some_and(|present| Arc::ptr_eq(&present, connector))
     }
 
-    /// Whether there is none.
+    /// Tells whenever a connector came or went.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 }

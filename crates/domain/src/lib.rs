@@ -14,6 +14,7 @@ mod clock;
 mod key;
 mod model;
 mod patterns;
+mod request_id;
 mod rollup;
 pub mod stats;
 mod status;
@@ -27,6 +28,7 @@ pub use model::{
     Visibility, Workflow,
 };
 pub use patterns::{MAX_GLOB_BYTES, PatternError, Patterns};
+pub use request_id::RequestId;
 pub use rollup::{
     BrokenSince, DEAD_WORKFLOW_AFTER, Decided, LeftOut, LeftOutReason, Narrowing, Rollup, WhichWorkflows,
     roll_up,

@@ -30,6 +30,8 @@ pub struct Record {
     pub authorized: bool,
     /// Its `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// Its `X-Request-Id`.
+    pub request_id: Option<String>,
 }
 
 #[derive(Debug, Default)]

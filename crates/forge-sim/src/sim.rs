@@ -434,6 +434,7 @@ async fn handle(
             .iter()
             .any(|name| request.headers.contains_key(*name)),
         if_none_match: request.header("if-none-match").map(str::to_owned),
+        request_id: request.header("x-request-id").map(str::to_owned),
     });
     let (delay, effect) = shared.faults.strike(face.id(), &request.method, &request.path, &request.raw_query);
     if !delay.is_zero() {

@@ -11,4 +11,4 @@ mod rows;
 mod times;
 mod write;
 
-pub use open::{Options, Postgres, open};
+pub use open::{Options, Postgres, open, probe};

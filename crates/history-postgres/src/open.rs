@@ -56,6 +56,36 @@ pub(crate) fn migrations() -> Migrator {
 /// # Errors
 /// In one sentence with what to do, without the password.
 pub async fn open(url: &str, options: Options) -> Result<Keeper<Postgres>> {
+    let Reached { at, connect, mut connection, .. } = reach(url, &options).await?;
+    migrations().run_direct(None, &mut connection, false).await.map_err(|e| migrating(&at, e))?;
+    // It may be gone already; what it did is done.
+    let _ = connection.close().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.pool_size.max(2))
+        .acquire_timeout(options.connect_timeout)
+        .connect_lazy_with(connect);
+    Ok(Keeper::new(Postgres { at, pool }))
+}
+
+/// Whether it can be reached and is new enough; what it is and where, for people. Alters nothing.
+///
+/// # Errors
+/// As of [`open`].
+pub async fn probe(url: &str, options: Options) -> Result<String> {
+    let Reached { at, connection, version, .. } = reach(url, &options).await?;
+    let _ = connection.close().await;
+    Ok(format!("PostgreSQL {version} at {at}"))
+}
+
+/// A server that answers and is new enough.
+struct Reached {
+    at: Arc<str>,
+    connect: PgConnectOptions,
+    connection: PgConnection,
+    version: String,
+}
+
+async fn reach(url: &str, options: &Options) -> Result<Reached> {
     // What the address holds is not told: it may be a password.
     let connect = PgConnectOptions::from_str(url).map_err(|_| {
         Error::new(
@@ -84,12 +114,5 @@ pub async fn open(url: &str, options: Options) -> Result<Keeper<Postgres>> {
     if number.parse::<i32>().unwrap_or_default() < OLDEST {
         return Err(too_old(&at, &version));
     }
-    migrations().run_direct(None, &mut connection, false).await.map_err(|e| migrating(&at, e))?;
-    // It may be gone already; what it did is done.
-    let _ = connection.close().await;
-    let pool = PgPoolOptions::new()
-        .max_connections(options.pool_size.max(2))
-        .acquire_timeout(options.connect_timeout)
-        .connect_lazy_with(connect);
-    Ok(Keeper::new(Postgres { at, pool }))
+    Ok(Reached { at, connect, connection, version })
 }

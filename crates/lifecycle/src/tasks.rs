@@ -16,6 +16,8 @@ use crate::sys::{Signal, Signals};
 #[derive(Debug, Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
+    /// Of the tasks of this part alone; of the whole, the same as `tracker`.
+    own: TaskTracker,
     soft: CancellationToken,
     hard: CancellationToken,
     crashed: mpsc::UnboundedSender<&'static str>,
@@ -29,7 +31,7 @@ impl Tasks {
         // A panic unwinds through here and drops the guard, which tells.
         let guard = Guard { name, soft, crashed };
         #[expect(clippy::disallowed_methods, reason = "this is the place")]
-        tokio::spawn(self.tracker.track_future(async move {
+        tokio::spawn(self.track(async move {
             let _guard = guard;
             tokio::select! { () = task => {} () = hard.cancelled() => {} }
         }));
@@ -39,15 +41,26 @@ impl Tasks {
     pub fn once(&self, task: impl Future<Output = ()> + Send + 'static) {
         let hard = self.hard.clone();
         #[expect(clippy::disallowed_methods, reason = "this is the place")]
-        tokio::spawn(self.tracker.track_future(async move {
+        tokio::spawn(self.track(async move {
             tokio::select! { () = task => {} () = hard.cancelled() => {} }
         }));
+    }
+
+    fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        self.tracker.track_future(self.own.track_future(task))
     }
 
     /// A part of the process that may end before it does: [`Tasks::request_stop`] of the part stops the part alone.
     #[must_use]
     pub fn part(&self) -> Self {
-        Self { soft: self.soft.child_token(), ..self.clone() }
+        Self { soft: self.soft.child_token(), own: TaskTracker::new(), ..self.clone() }
+    }
+
+    /// Asks a part to stop and waits until all of its tasks have ended.
+    pub async fn end(&self) {
+        self.request_stop();
+        self.own.close();
+        self.own.wait().await;
     }
 
     /// Asks the process to stop, as a signal does; of a part, that part.
@@ -132,8 +145,8 @@ impl Lifecycle {
     pub fn new() -> Self {
         let (crashed_to, crashed) = mpsc::unbounded_channel();
         let soft = CancellationToken::new();
-        let tasks =
-            Tasks { tracker: TaskTracker::new(), soft, hard: CancellationToken::new(), crashed: crashed_to };
+        let (tracker, hard) = (TaskTracker::new(), CancellationToken::new());
+        let tasks = Tasks { own: tracker.clone(), tracker, soft, hard, crashed: crashed_to };
         Self { tasks, crashed }
     }
 
@@ -274,8 +287,7 @@ mod tests {
             let tasks = part.clone();
             part.run("part", async move { tasks.stopping().await });
         }
-        first.request_stop();
-        first.stopping().await;
+        first.end().await;
         assert!(!second.stop_token().is_cancelled() && !life.tasks().stop_token().is_cancelled());
         assert_eq!(life.stop().await, Stopped::Clean);
         assert!(second.stop_token().is_cancelled());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use domain::RequestId;
 use futures::FutureExt as _;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -17,7 +18,7 @@ use crate::auth::{Area, Identity, Visitor};
 use crate::client::{Client, Peer};
 use crate::failure::Failure;
 use crate::metrics::Route;
-use crate::request_id::{RequestId, X_REQUEST_ID};
+use crate::request_id::{self, X_REQUEST_ID};
 use crate::router::MAX_BODY_BYTES;
 use crate::sign_in;
 
@@ -70,7 +71,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
         method: request.method().clone(),
         // Never the query: people search for what is nobody's business.
         path: inner.as_ref().unwrap_or(request.uri()).path().to_owned(),
-        id: RequestId::of(headers, &client),
+        id: request_id::of(headers, &client),
         origin: headers.get(header::ORIGIN).cloned(),
         by_browser: headers.contains_key(SEC_FETCH_SITE),
         client,
@@ -81,7 +82,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     }
     let span = tracing::info_span!("request", request_id = %arrival.id);
     let answer = async {
-        let work = arrival.id.clone().scope(answer(&app, &arrival, refused, request, next));
+        let work = request_id::scope(arrival.id.clone(), answer(&app, &arrival, refused, request, next));
         match AssertUnwindSafe(timeout(REQUEST_TIMEOUT, work)).catch_unwind().await {
             Ok(Ok(answered)) => answered,
             Ok(Err(_)) => (app.doorman.stranger(), Failure::too_slow().into_response()),
@@ -168,7 +169,7 @@ fn finish(app: &App, arrival: &Arrival, visitor: &Visitor, response: Response) -
     if arrival.client.secure {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
-    if let Some(id) = arrival.id.header() {
+    if let Ok(id) = HeaderValue::try_from(arrival.id.as_str()) {
         headers.insert(X_REQUEST_ID, id);
     }
     if status == StatusCode::UNAUTHORIZED {

@@ -154,6 +154,17 @@ pub fn explanation(answer: &v1::ExplainProjectResponse) -> Option<serde_json::Va
     serde_json::to_value(json::Explanation::of(answer)?).ok()
 }
 
+/// Logs which settings differ from those `before` that are taken at the start alone.
+pub fn tell_of(now: &config::Settings, before: &config::Settings) {
+    let fixed = |s: &config::Settings| (s.server.host.clone(), s.server.port, s.server.tls.clone());
+    if fixed(now) != fixed(before) {
+        tracing::warn!("server.host, server.port and server.tls stay as they were until a restart");
+    }
+    if now.logging.format != before.logging.format {
+        tracing::warn!("logging.format stays as it was until a restart");
+    }
+}
+
 /// Starts everything as `tasks` and returns; it ends with them. Connects to the aggregator by itself, now and whenever it
 /// has to.
 ///

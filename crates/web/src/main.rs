@@ -120,12 +120,7 @@ async fn reload(args: &Args, present: &mut Settings, server: &mut Server) -> Res
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let fixed = |s: &Settings| (s.server.host.clone(), s.server.port, s.server.tls.clone(), s.logging.format);
-    if fixed(&next) != fixed(present) {
-        tracing::warn!(
-            "server.host, server.port, server.tls and logging.format stay as they were until a restart"
-        );
-    }
+    web::tell_of(&next, present);
     *present = next;
     Ok(())
 }

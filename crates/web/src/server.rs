@@ -172,17 +172,7 @@ where
         .keep_alive_interval(HEAD_TIMEOUT)
         .keep_alive_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(Impatient::new(stream)), app);
-    let mut connection = pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::trace!(%error, "connection ended");
-    }
+    to_its_end(connection, drain, |connection| connection.graceful_shutdown()).await;
 }
 
 /// Serves one connection to its end. After `drain` it finishes the request in flight, if any, and closes.
@@ -196,11 +186,20 @@ where
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Impatient::new(stream)), app);
+    to_its_end(connection, drain, |connection| connection.graceful_shutdown()).await;
+}
+
+/// Drives a connection to its end; after `drain` it is told to be the sooner there.
+async fn to_its_end<C, E>(connection: C, drain: CancellationToken, finish: impl FnOnce(Pin<&mut C>))
+where
+    C: Future<Output = Result<(), E>>,
+    E: std::fmt::Display,
+{
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
+            finish(connection.as_mut());
             connection.await
         }
     };

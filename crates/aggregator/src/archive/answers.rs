@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache::Shelf;
-use connector::Registry;
+use connector::{Connector, Registry};
 use history::History;
 use tokio::sync::Notify;
 
@@ -24,31 +24,52 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 const AT_ONCE: usize = 100;
 const BYTES_AT_ONCE: usize = 1024 * 1024;
 
-/// Keeps the answers of these sources.
+/// Keeps the answers of the sources that run.
 #[derive(Debug)]
 pub(super) struct Answers {
-    sources: Vec<Of>,
+    connectors: Arc<Registry>,
+    sources: Mutex<Vec<Arc<Of>>>,
     news: Arc<Notify>,
 }
 
 #[derive(Debug)]
 struct Of {
+    connector: Arc<dyn Connector>,
     shelf: Arc<Shelf>,
     /// How many bytes are written under each name.
     written: Mutex<HashMap<String, usize>>,
 }
 
 impl Answers {
-    pub(super) fn new(connectors: &Registry) -> Self {
-        let news = Arc::new(Notify::new());
-        let shelves = connectors.iter().filter_map(|(_, connector)| answers_of(connector.as_ref(), &news));
-        let sources = shelves.map(|shelf| Of { shelf, written: Mutex::default() }).collect();
-        Self { sources, news }
+    pub(super) fn new(connectors: &Arc<Registry>) -> Self {
+        let connectors = Arc::clone(connectors);
+        let answers = Self { connectors, sources: Mutex::default(), news: Arc::default() };
+        answers.look();
+        answers
+    }
+
+    /// Takes up the sources that are new, and lets go of those that are no more.
+    fn look(&self) {
+        let mut sources = locked(&self.sources);
+        sources.retain(|of| self.connectors.has(&of.connector));
+        for connector in self.connectors.all() {
+            if sources.iter().any(|of| Arc::ptr_eq(&of.connector, &connector)) {
+                continue;
+            }
+            if let Some(shelf) = answers_of(connector.as_ref(), &self.news) {
+                sources.push(Arc::new(Of { connector, shelf, written: Mutex::default() }));
+            }
+        }
+    }
+
+    fn sources(&self) -> Vec<Arc<Of>> {
+        locked(&self.sources).clone()
     }
 
     /// Gives the clients back what they kept. Without it everything is asked for whole, as on the first start.
     pub(super) async fn begin(&self, history: &Arc<dyn History>) {
-        for Of { shelf, written } in &self.sources {
+        for of in self.sources() {
+            let Of { shelf, written, .. } = &*of;
             let kept = match history.kept(shelf.name()).await {
                 Ok(kept) => kept,
                 Err(error) => {
@@ -67,10 +88,15 @@ impl Answers {
 
     /// Writes what changes, until it is dropped.
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
+        let mut changes = self.connectors.changes();
         loop {
-            self.news.notified().await;
+            tokio::select! {
+                () = self.news.notified() => {}
+                // The registry lives as long as this does.
+                _ = changes.changed() => self.look(),
+            }
             tokio::time::sleep(COLLECT).await;
-            for of in &self.sources {
+            for of in self.sources() {
                 if let Err(error) = of.write(history).await {
                     tracing::debug!(shelf = of.shelf.name(), %error, "answers could not be kept");
                     tokio::time::sleep(PAUSE).await;

@@ -100,15 +100,29 @@ impl Backfill {
 
     /// Fetches until it is dropped.
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
-        let sources: FuturesUnordered<_> =
-            self.connectors.iter().map(|(_, connector)| self.of_source(connector, history)).collect();
-        sources.collect::<Vec<()>>().await;
-        // Without a source there is nothing to fetch.
-        std::future::pending::<()>().await;
+        let mut changes = self.connectors.changes();
+        let (mut sources, mut known) = (FuturesUnordered::new(), Vec::<Arc<dyn Connector>>::new());
+        loop {
+            changes.mark_unchanged();
+            known.retain(|connector| self.connectors.has(connector));
+            for connector in self.connectors.all() {
+                if !known.iter().any(|k| Arc::ptr_eq(k, &connector)) {
+                    known.push(Arc::clone(&connector));
+                    sources.push(self.of_source(connector, history));
+                }
+            }
+            tokio::select! {
+                // The registry lives as long as this does.
+                _ = changes.changed() => {}
+                Some(()) = sources.next(), if !sources.is_empty() => {}
+            }
+        }
     }
 
-    async fn of_source(&self, connector: &Arc<dyn Connector>, history: &Arc<dyn History>) {
-        loop {
+    /// Until it is taken out, or another one stands in its place.
+    async fn of_source(&self, connector: Arc<dyn Connector>, history: &Arc<dyn History>) {
+        let connector = &connector;
+        while self.connectors.has(connector) {
             let Some((key, want, project)) = self.next(connector.source()) else {
                 // Somebody else's may have been meant; it is looked at again before long.
                 let _ = tokio::time::timeout(LEAVE, self.more.notified()).await;

@@ -13,11 +13,10 @@ use crate::schedule::Kept;
 /// What changed is written after this long at most.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
 
-/// Keeps the budgets of these sources.
+/// Keeps the budgets of the sources that run.
 #[derive(Debug)]
 pub(super) struct Budgets {
     schedules: Arc<Schedules>,
-    sources: Vec<SourceName>,
 }
 
 fn name(source: &SourceName) -> String {
@@ -25,13 +24,13 @@ fn name(source: &SourceName) -> String {
 }
 
 impl Budgets {
-    pub(super) const fn new(schedules: Arc<Schedules>, sources: Vec<SourceName>) -> Self {
-        Self { schedules, sources }
+    pub(super) const fn new(schedules: Arc<Schedules>) -> Self {
+        Self { schedules }
     }
 
     /// Tells the schedules what was left. Without it they learn it from the first answer, as on the first start.
     pub(super) async fn begin(&self, history: &Arc<dyn History>) {
-        for source in &self.sources {
+        for source in &self.schedules.names() {
             match history.note(&name(source)).await {
                 Ok(note) => {
                     if let Some(kept) = note.as_deref().and_then(Kept::parse) {
@@ -45,9 +44,10 @@ impl Budgets {
 
     /// Writes what changed, until it is dropped.
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
-        let mut written: BTreeMap<&SourceName, Kept> = BTreeMap::new();
+        let mut written: BTreeMap<SourceName, Kept> = BTreeMap::new();
         loop {
-            let left = self.sources.iter().filter_map(|source| Some((source, self.schedules.left(source)?)));
+            let sources = self.schedules.names().into_iter();
+            let left = sources.filter_map(|source| self.schedules.left(&source).map(|left| (source, left)));
             let news: Vec<_> = left
                 .filter(|(source, left)| written.get(source).is_none_or(|w| w.budget != left.budget))
                 .collect();

@@ -35,7 +35,7 @@ use lifecycle::Tasks;
 use tokio::sync::watch;
 
 pub use hooks::{LOG_WITHIN, Logging};
-pub use open::migrate;
+pub use open::{migrate, probe};
 
 use crate::due::Schedules;
 use crate::hub::Hub;
@@ -106,6 +106,8 @@ pub struct Standing {
 pub struct Archive {
     settings: Database,
     clock: Arc<dyn Clock>,
+    /// What is kept in Redis comes first.
+    mirror: Arc<Mirror>,
     history: RwLock<Option<Arc<dyn History>>>,
     standing: watch::Sender<Standing>,
     /// Whether the board may be filled from the platforms.
@@ -124,13 +126,14 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Archive {
     /// As the settings say; nothing is opened yet.
     #[must_use]
-    pub fn new(settings: Database, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: Database, mirror: Arc<Mirror>, clock: Arc<dyn Clock>) -> Self {
         let off = matches!(settings.url, config::DatabaseUrl::None);
         let condition = if off { Condition::Off } else { Condition::Opening };
         let standing = Standing { condition, engine: None, error: None, since: None, waiting: 0, behind: 0 };
         Self {
             settings,
             clock,
+            mirror,
             history: RwLock::default(),
             standing: watch::Sender::new(standing),
             warmed: watch::Sender::new(off),
@@ -187,6 +190,7 @@ impl Archive {
 
     /// Waits until the board is as it was when the last process ended, or it is known that it will not be.
     pub async fn warmed(&self) {
+        self.mirror.begun().await;
         let mut warmed = self.warmed.subscribe();
         // The sender lives as long as this does.
         let _ = warmed.wait_for(|warmed| *warmed).await;
@@ -250,7 +254,6 @@ impl Archive {
         hub: &Arc<Hub>,
         connectors: &Arc<Registry>,
         schedules: &Arc<Schedules>,
-        mirror: &Arc<Mirror>,
         plans: Vec<(SourceName, Plan)>,
         tasks: &Tasks,
     ) {
@@ -260,16 +263,14 @@ impl Archive {
         let backfill = Arc::new(Backfill::new(Arc::clone(self), Arc::clone(hub), Arc::clone(connectors)));
         // Before anything is published: no change is missed.
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
-        let sources = plans.iter().map(|(source, _)| source.clone()).collect();
-        let budgets = Budgets::new(Arc::clone(schedules), sources);
+        let budgets = Budgets::new(Arc::clone(schedules));
         // In one place is enough.
-        let answers = (!mirror.is_on()).then(|| Answers::new(connectors));
-        let (archive, hub, mirror) = (Arc::clone(self), Arc::clone(hub), Arc::clone(mirror));
-        let stopping = tasks.clone();
+        let answers = (!self.mirror.is_on()).then(|| Answers::new(connectors));
+        let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
         tasks.run("history", async move {
             let keep = async {
                 // What Redis has is newer: history fills what is missing.
-                let (history, ()) = tokio::join!(archive.open(), mirror.begun());
+                let (history, ()) = tokio::join!(archive.open(), archive.mirror.begun());
                 budgets.begin(&history).await;
                 if let Some(answers) = &answers {
                     answers.begin(&history).await;

@@ -34,6 +34,14 @@ pub async fn migrate(settings: &Database) -> Result<String> {
     Ok(open(settings).await?.health().await?.engine)
 }
 
+/// Whether a PostgreSQL at `url` can be used; what it is, for people. Alters nothing.
+///
+/// # Errors
+/// In one sentence with what to do.
+pub async fn probe(url: &config::SecretUrl) -> Result<String> {
+    history_postgres::probe(url.expose(), history_postgres::Options::default()).await
+}
+
 impl Archive {
     /// Tries until it is open. After the first failure nobody waits for it any more.
     pub(super) async fn open(&self) -> Arc<dyn History> {

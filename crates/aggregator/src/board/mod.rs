@@ -56,6 +56,22 @@ pub enum Seen {
     Gone(ProjectKey),
 }
 
+impl Seen {
+    /// Whose; `None` when it is nobody's, being about no project.
+    #[must_use]
+    pub fn source(&self) -> Option<&SourceName> {
+        match self {
+            Self::Projects(projects) => projects.first().map(|p| &p.key.source),
+            Self::ListingEnded { source, .. } => Some(source),
+            Self::Heads(key, _) | Self::Run(key, _) | Self::Unreadable(key, _) | Self::Gone(key) => {
+                Some(&key.source)
+            }
+            Self::Told(told) => Some(&told.project.key.source),
+            Self::NotFound(project, _) => Some(&project.key.source),
+        }
+    }
+}
+
 /// What a webhook told of one project.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -267,6 +283,19 @@ impl Board {
             .map(|e| e.project.key.clone())
             .collect();
         left.iter().filter_map(|key| self.remove(key, asked_at)).collect()
+    }
+
+    /// Takes all rows of a source away, as if they had never been there.
+    pub fn empty(&mut self, source: &SourceName) -> Vec<Change> {
+        self.gone.retain(|key, _| &key.source != source);
+        let left: Vec<_> = self.of_source(source).map(|e| e.project.key.clone()).collect();
+        for key in &left {
+            self.entries.remove(key);
+        }
+        if !left.is_empty() {
+            self.version.sequence += 1;
+        }
+        left.into_iter().map(|project| Change { project, gone: true }).collect()
     }
 
     fn remove(&mut self, key: &ProjectKey, asked_at: Timestamp) -> Option<Change> {

@@ -18,6 +18,7 @@ pub(crate) mod form;
 mod rows;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ struct On {
     details: Details,
     news: Arc<Notify>,
     redis: Redis,
+    started: AtomicBool,
     sources: Arc<Mutex<BTreeMap<SourceName, OfSource>>>,
     left: Arc<Left>,
     budgets: Arc<Shelf>,
@@ -100,7 +102,7 @@ impl Mirror {
             pace: cache::redis::Pace::default(),
         };
         let redis = Redis::new(settings, activity, Arc::clone(&news), Arc::clone(hub.clock()));
-        redis.put(Arc::clone(&budgets));
+        redis.put(Arc::clone(&budgets), true);
         let sources: Arc<Mutex<BTreeMap<SourceName, OfSource>>> = Arc::default();
         // The shelves hold the caches, which hold this.
         let heard = Arc::downgrade(&sources);
@@ -111,13 +113,16 @@ impl Mirror {
             }
         }));
         let (hub, details) = (Arc::clone(hub), details.clone());
-        Self(Some(On { hub, details, news, redis, sources, left, budgets }))
+        let started = AtomicBool::new(false);
+        Self(Some(On { hub, details, news, redis, started, sources, left, budgets }))
     }
 
-    /// Keeps what there is of these sources, and of no other.
+    /// Keeps what there is of these sources, and of no other. Those of a start come back as they were; one that is set up anew
+    /// later begins anew.
     pub(crate) fn keep(&self, sources: &[(Arc<dyn Connector>, Plan)]) {
         let Some(on) = &self.0 else { return };
         let mut kept = locked(&on.sources);
+        let start = !on.started.swap(true, Ordering::Relaxed);
         kept.retain(|_, of| {
             let stays = sources.iter().any(|(connector, _)| Arc::ptr_eq(connector, &of.connector));
             if !stays {
@@ -128,7 +133,7 @@ impl Mirror {
         for (connector, plan) in sources {
             if !kept.contains_key(connector.source()) {
                 let of = on.of(connector, plan);
-                of.shelves().for_each(|shelf| on.redis.put(Arc::clone(shelf)));
+                of.shelves().for_each(|shelf| on.redis.put(Arc::clone(shelf), start));
                 kept.insert(connector.source().clone(), of);
             }
         }

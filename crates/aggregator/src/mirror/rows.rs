@@ -234,16 +234,17 @@ mod tests {
     }
 
     fn rows() -> Rows {
-        Rows {
-            hub: Arc::new(Hub::new(Arc::new(SystemClock))),
-            source: SourceName::new("s").unwrap(),
-            platform: PlatformId::new("gitlab"),
-            plan: Plan {
-                watched: Arc::new(crate::watched::Watched::new(&[]).unwrap()),
-                include: domain::Patterns::default(),
-                exclude: domain::Patterns::default(),
-            },
-        }
+        let (hub, source) = (Hub::new(Arc::new(SystemClock)), SourceName::new("s").unwrap());
+        hub.configure(|present| {
+            let row = crate::sources::Source::new(source.clone(), "gitlab", String::new());
+            present.sources.insert(source.clone(), row);
+        });
+        let plan = Plan {
+            watched: Arc::default(),
+            include: domain::Patterns::default(),
+            exclude: domain::Patterns::default(),
+        };
+        Rows { hub: Arc::new(hub), source, platform: PlatformId::new("gitlab"), plan }
     }
 
     #[test]

@@ -197,6 +197,11 @@ pub fn source(s: &Source, connector: Option<&dyn Connector>, projects: usize) ->
         owner: s.owner.person().map(api::person),
         owner_known: s.owner.person().is_some(),
         sends_webhooks: connector.is_some_and(|c| c.webhooks().is_some()),
+        token: s.token.as_ref().map(|t| v1::Token {
+            scopes: t.scopes.clone(),
+            writes: t.writes.clone(),
+            expires_at: t.expires_at.map(api::timestamp),
+        }),
         ..v1::Source::default()
     }
 }

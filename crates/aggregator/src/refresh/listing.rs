@@ -65,15 +65,19 @@ impl Refresher {
         Ok(false)
     }
 
+    /// The watched names that could be here.
+    fn names(&self) -> impl Iterator<Item = String> {
+        self.plan.watched.names().into_iter().filter(|n| self.connector.could_hold(n))
+    }
+
     fn cursor<R>(&self, f: impl FnOnce(&mut Cursor) -> R) -> R {
         f(&mut self.cursor.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn begin(&self) -> Running {
-        let names = || self.plan.watched.names().filter(|n| self.connector.could_hold(n)).map(str::to_owned);
         let began = self.now();
         if !self.plan.watched.wants_listing() {
-            let missing: Vec<String> = names().collect();
+            let missing: Vec<String> = self.names().collect();
             self.hub.source(self.source(), |s| s.expected = Some(missing.len()));
             return Running { began, page: None, missing, named: BTreeSet::new() };
         }
@@ -98,12 +102,12 @@ impl Refresher {
         }
         let on_board =
             |name: &str| self.hub.read(|p| p.board.find(self.source(), name).map(|e| e.project.key.clone()));
-        for name in self.plan.watched.names().filter(|n| self.connector.could_hold(n)) {
-            match on_board(name) {
+        for name in self.names() {
+            match on_board(&name) {
                 Some(key) if running.named.contains(&key.id) => {
-                    self.plan.watched.found(self.source(), name, &key);
+                    self.plan.watched.found(self.source(), &name, &key);
                 }
-                _ => running.missing.push(name.to_owned()),
+                _ => running.missing.push(name),
             }
         }
         Ok(())

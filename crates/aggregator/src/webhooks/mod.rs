@@ -11,7 +11,7 @@ mod ids;
 mod wanted;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use config::SourceSettings;
 use connector::{Connector, Delivery, Event, News, Refused, Registry};
@@ -67,7 +67,7 @@ pub struct Webhooks {
     connectors: Arc<Registry>,
     watched: Arc<Watched>,
     schedules: Arc<Schedules>,
-    wanted: BTreeMap<SourceName, Wanted>,
+    wanted: RwLock<BTreeMap<SourceName, Wanted>>,
     remembered: Mutex<BTreeMap<SourceName, Remembered>>,
 }
 
@@ -86,7 +86,7 @@ struct Consequence {
 }
 
 impl Webhooks {
-    /// For these sources.
+    /// For no source yet.
     #[must_use]
     pub(crate) fn new(
         archive: Arc<Archive>,
@@ -94,11 +94,21 @@ impl Webhooks {
         connectors: Arc<Registry>,
         watched: Arc<Watched>,
         schedules: Arc<Schedules>,
-        plans: impl IntoIterator<Item = (SourceName, Plan, SourceSettings)>,
     ) -> Self {
-        let wanted = plans.into_iter().map(|(name, plan, source)| (name, Wanted::new(plan, &source)));
-        let wanted = wanted.collect();
-        Self { archive, hub, connectors, watched, schedules, wanted, remembered: Mutex::default() }
+        let (wanted, remembered) = (RwLock::default(), Mutex::default());
+        Self { archive, hub, connectors, watched, schedules, wanted, remembered }
+    }
+
+    /// Says which projects of a source become rows by themselves.
+    pub(crate) fn expect(&self, source: &SourceName, plan: Plan, settings: &SourceSettings) {
+        let wanted = Wanted::new(plan, settings);
+        self.wanted.write().unwrap_or_else(PoisonError::into_inner).insert(source.clone(), wanted);
+    }
+
+    /// A source is no more.
+    pub(crate) fn forget(&self, source: &SourceName) {
+        self.wanted.write().unwrap_or_else(PoisonError::into_inner).remove(source);
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
     }
 
     /// Verifies and reads a delivery to `source`, which may be anything that somebody wrote in an address. A large one takes a
@@ -131,7 +141,7 @@ impl Webhooks {
         Verdict::TooLarge
     }
 
-    fn connector(&self, source: &str) -> Option<&Arc<dyn Connector>> {
+    fn connector(&self, source: &str) -> Option<Arc<dyn Connector>> {
         let connector = self.connectors.get(&SourceName::new(source).ok()?)?;
         let takes = |p: &crate::hub::Present| p.sources.get(connector.source())?.webhooks.as_ref().map(drop);
         self.hub.read(takes)?;
@@ -231,7 +241,8 @@ impl Webhooks {
     /// lest it come and go.
     fn wants(&self, source: &SourceName, project: &Project) -> bool {
         let left = |board: &Board| board.has_left(&project.key);
-        self.wanted.get(source).is_some_and(|wanted| {
+        let wanted = self.wanted.read().unwrap_or_else(PoisonError::into_inner);
+        wanted.get(source).is_some_and(|wanted| {
             wanted.lets_in(project) && (wanted.named(project) || !self.hub.read(|p| left(&p.board)))
         })
     }

@@ -179,9 +179,10 @@ impl Redis {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what is on this shelf from now on. In the order in which they are put they come back.
-    pub fn put(&self, shelf: Arc<Shelf>) {
-        self.placed().push(Placed { shelf, loaded: false, reconciled: false });
+    /// Keeps what is on this shelf from now on. With `back`, what was kept of it before comes back first, in the order in which
+    /// shelves are put; without, it is of no use any more.
+    pub fn put(&self, shelf: Arc<Shelf>, back: bool) {
+        self.placed().push(Placed { shelf, loaded: !back, reconciled: false });
         self.news.notify_one();
     }
 

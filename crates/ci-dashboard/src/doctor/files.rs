@@ -82,7 +82,7 @@ pub(super) async fn socket(settings: &Settings, report: &mut Report) {
 }
 
 /// Whether sockets can be made in there, now or once somebody makes it.
-fn folder_state(folder: &Path) -> std::io::Result<()> {
+pub(super) fn folder_state(folder: &Path) -> std::io::Result<()> {
     let there = folder.ancestors().find(|f| f.exists()).unwrap_or(folder);
     tempfile::Builder::new().prefix(".doctor").tempfile_in(there).map(|_| ())
 }

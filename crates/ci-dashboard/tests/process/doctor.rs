@@ -44,6 +44,28 @@ fn it_says_what_is_well_what_is_not_and_what_to_do() {
 }
 
 #[test]
+fn it_says_whether_history_can_be_kept() {
+    let (place, forge) = (Place::new(), Forge::start(2));
+    let look = |url: &str| {
+        let sources = forge.config().replace("{ url: none }", &format!("{{ url: \"{url}\" }}"));
+        doctor(&place, &sources)
+    };
+    let file = place.path("kept/h.db");
+    let made = look(&format!("sqlite:{}", file.display()));
+    assert!(made.code == Some(0) && made.out.contains("will be made"), "{}", made.out);
+    assert!(!file.exists() && !file.parent().unwrap().exists(), "looking makes nothing");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "").unwrap();
+    assert!(look(&format!("sqlite:{}", file.display())).out.contains("can be written"));
+    // A folder where the file should be.
+    let taken = look(&format!("sqlite:{}", file.parent().unwrap().display()));
+    assert!(taken.code == Some(1) && taken.out.contains("FAIL  database"), "{}", taken.out);
+    let gone = look("postgres://ci:canary-52c1@127.0.0.1:1/ci");
+    assert!(gone.code == Some(1) && gone.out.contains("127.0.0.1:1/ci"), "{}", gone.out);
+    assert!(!gone.out.contains("canary"), "{}", gone.out);
+}
+
+#[test]
 fn files_that_everybody_can_read_are_named() {
     let (place, forge) = (Place::new(), Forge::start(2));
     let secret = place.path("token");

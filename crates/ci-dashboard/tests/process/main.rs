@@ -10,6 +10,8 @@ mod explain;
 mod kit;
 mod lifecycle;
 mod recorded;
+mod reload;
+mod request_ids;
 mod restarts;
 mod single_process;
 mod two_daemons;

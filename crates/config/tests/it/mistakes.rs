@@ -84,6 +84,7 @@ fn every_kind() {
             r#""tcp://0.0.0.0:1" can be reached from other machines"#,
         ),
         ("aggregator: { metrics: here }", "aggregator.metrics"),
+        ("aggregator: { metrics_pipelines: all }", "is not a number from 0 to 100000"),
         ("cache: { ttl: 300 }", r#"did you mean "300s"?"#),
         ("cache: { ttl: 2h, stale_ttl: 1h }", r#"cache.stale_ttl: "1h" is shorter than cache.ttl (2h)"#),
         ("cache: { refresh_interval: 0s }", "is shorter than 100ms"),

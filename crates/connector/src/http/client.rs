@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::{Clock, Timestamp, encode_segment};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use domain::{Clock, RequestId, Timestamp, encode_segment};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -23,6 +23,7 @@ use super::failure::{
 };
 use super::gate::PATIENCE;
 use super::lanes::{Lane, Lanes};
+use super::on_behalf::asked_by;
 use super::post::Post;
 use super::redirect::{MAX_REDIRECTS, may_carry_token, target};
 use super::response::Response;
@@ -420,12 +421,15 @@ impl Client {
         Err(self.in_circles(&url))
     }
 
-    /// What is ours on every request to the platform, and `more`.
+    /// What is ours on every request to the platform, whose request it is asked for, and `more`.
     pub(super) async fn with_own(&self, more: &HeaderMap) -> Try<HeaderMap> {
         let mut headers = self.0.own.clone();
         if let Auth::Renewed(credentials) = &self.0.settings.auth {
             let auth = credentials.current().await.map_err(Failure::last)?;
             auth.put_into(&mut headers).map_err(|why| Failure::last(Error::Unauthorized(why)))?;
+        }
+        if let Some(id) = asked_by().and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
+            headers.insert(HeaderName::from_static(RequestId::HEADER), id);
         }
         headers.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
         Ok(headers)

@@ -12,6 +12,7 @@
 //! | `lanes`, `gate`, `budget` | when to ask, when to leave the platform alone, for each resource that it counts apart |
 //! | `etag`, `answers` | answers kept for conditional requests, and how they survive the process |
 //! | `tail` | the end of a log, from the platform or from its object storage |
+//! | `on_behalf` | for whose request it is asked |
 //! | `response`, `link` | reading an answer |
 //! | `failure` | what went wrong, in words |
 //! | `traffic` | what was asked |
@@ -26,6 +27,7 @@ mod failure;
 mod gate;
 mod lanes;
 mod link;
+mod on_behalf;
 mod post;
 mod redirect;
 mod response;
@@ -39,6 +41,7 @@ pub use auth::Auth;
 pub use budget::Budget;
 pub use client::Client;
 pub use credentials::{Credentials, auth_of};
+pub use on_behalf::{asked_by, on_behalf_of};
 pub use post::Post;
 pub use response::Response;
 pub use settings::{BudgetHeaders, Classify, ClientSettings, Dialect, Limits, Timeouts};

@@ -27,8 +27,10 @@ use people::People;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long when there is something older to show.
 const PATIENCE_WITH_LAST_GOOD: Duration = Duration::from_secs(2);
-/// Before the one retry: the link learns of a break at about the same time as the call.
+/// Before the first retry: the link learns of a break at about the same time as the call. Each further pause is twice as
+/// long, up to the longest.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+const MAX_RETRY_PAUSE: Duration = Duration::from_millis(400);
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +59,15 @@ pub(crate) enum Patience {
     HaveLastGood,
     /// There is nothing to show.
     HaveNothing,
+}
+
+impl Patience {
+    const fn limit(self) -> Duration {
+        match self {
+            Self::HaveLastGood => PATIENCE_WITH_LAST_GOOD,
+            Self::HaveNothing => PATIENCE,
+        }
+    }
 }
 
 /// The aggregator. Cheap to clone.
@@ -117,8 +128,11 @@ impl Aggregator {
         }
     }
 
-    /// Asks, and asks once more when the connection broke: every question here is idempotent (a delivery
-    /// that was taken is known when it comes again).
+    /// Asks, and asks again when the connection broke: once where there is something older to show, else as long as anybody
+    /// waits, since an aggregator that was restarted may be so again. Every question here is idempotent (a delivery that was
+    /// taken is known when it comes again).
+    ///
+    /// Where there is nothing to show, the aggregator is told how long it may take: it waits for what it is about to know.
     async fn ask<T: People, F, Fut>(
         &self,
         method: &'static str,
@@ -126,32 +140,33 @@ impl Aggregator {
         call: F,
     ) -> Result<T, AskError>
     where
-        F: Fn(api::Client) -> Fut,
+        F: Fn(api::Client, Option<Duration>) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let (limit, begun) = (patience.limit(), Instant::now());
         let attempts = async {
-            let mut retried = false;
+            let mut pause = RETRY_PAUSE;
             loop {
                 match patience {
                     Patience::HaveNothing => self.connected().await,
                     Patience::HaveLastGood if self.state().connected() => {}
                     Patience::HaveLastGood => return Err(AskError::Away("no connection".to_owned())),
                 }
-                let begun = Instant::now();
+                let asked = Instant::now();
+                let within =
+                    (patience == Patience::HaveNothing).then(|| limit.saturating_sub(begun.elapsed()));
                 // On the heap: a page asks several questions at once.
-                let answer = Box::pin(call(self.client.clone())).await;
+                let answer = Box::pin(call(self.client.clone(), within)).await;
                 let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
-                self.metrics.question(method, code, begun.elapsed());
+                self.metrics.question(method, code, asked.elapsed());
+                let first = pause == RETRY_PAUSE;
                 match answer.map_err(|status| error(&status)) {
-                    Err(AskError::Away(_)) if !retried => retried = true,
+                    Err(AskError::Away(_)) if first || patience == Patience::HaveNothing => {}
                     answer => return answer,
                 }
-                sleep(RETRY_PAUSE).await;
+                sleep(pause).await;
+                pause = (pause * 2).min(MAX_RETRY_PAUSE);
             }
-        };
-        let limit = match patience {
-            Patience::HaveLastGood => PATIENCE_WITH_LAST_GOOD,
-            Patience::HaveNothing => PATIENCE,
         };
         let answer = timeout(limit, attempts).await.unwrap_or_else(|_| {
             let why = self.state().error.unwrap_or_else(|| "no answer in time".to_owned());
@@ -193,9 +208,9 @@ macro_rules! questions {
                 patience: Patience,
                 request: v1::$request,
             ) -> Result<v1::$response, AskError> {
-                self.ask(stringify!($name), patience, |mut client| {
-                    let request = request.clone();
-                    async move { client.$name(carry(request)).await }
+                self.ask(stringify!($name), patience, |mut client, within| {
+                    let request = carry(request.clone(), within);
+                    async move { client.$name(request).await }
                 })
                 .await
             })+

@@ -203,6 +203,20 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("endpoints", Many("Endpoint"), SET, "what it was asked, by endpoint"),
             ("sends_webhooks", Bool, SET, "its platform sends webhooks that are understood"),
             ("webhooks", One("Webhooks"), NULL, "how they fare since the start; null: it takes none"),
+            (
+                "token",
+                One("Token"),
+                NULL,
+                "what the platform tells of it; null: nothing, or it was not asked yet",
+            ),
+        ],
+    ),
+    (
+        "Token",
+        &[
+            ("scopes", Texts, SET, "what it is allowed, in the platform's words"),
+            ("writes", Texts, SET, "of these, with which something can be altered"),
+            ("expires_at", Time, NULL, "when it stops to work; null: never, or not told"),
         ],
     ),
     (

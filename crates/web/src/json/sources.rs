@@ -24,6 +24,14 @@ pub(crate) struct Source<'a> {
     endpoints: Vec<Endpoint<'a>>,
     sends_webhooks: bool,
     webhooks: Option<Webhooks<'a>>,
+    token: Option<Token<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Token<'a> {
+    scopes: &'a [String],
+    writes: &'a [String],
+    expires_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,6 +133,11 @@ impl<'a> From<&'a v1::Source> for Source<'a> {
             endpoints: s.endpoints.iter().map(Into::into).collect(),
             sends_webhooks: s.sends_webhooks,
             webhooks: s.webhooks.as_ref().map(Into::into),
+            token: s.token.as_ref().map(|t| Token {
+                scopes: &t.scopes,
+                writes: &t.writes,
+                expires_at: time(t.expires_at.as_ref()),
+            }),
         }
     }
 }

@@ -65,6 +65,18 @@ struct Card {
     /// Endpoints that were not asked within the hour.
     quiet: usize,
     hooks: Hooks,
+    token: Option<Token>,
+}
+
+/// What its platform tells of its token.
+#[derive(Debug)]
+struct Token {
+    scopes: String,
+    /// With which something can be altered.
+    writes: String,
+    expires: Option<When>,
+    /// It has ended, or will before long: in words.
+    ends: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -145,6 +157,8 @@ struct Refused {
 
 /// So much of a limit is little.
 const LOW: u64 = 10;
+/// A token that ends within this is warned of.
+const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Endpoints that are shown; the rest is in the API.
 const ENDPOINTS: usize = 12;
 
@@ -251,6 +265,24 @@ fn share(endpoints: &[&v1::EndpointTraffic]) -> Option<f64> {
     (asked > 0).then(|| same as f64 / asked as f64)
 }
 
+impl Token {
+    fn new(ctx: &Ctx<'_>, token: &v1::Token) -> Self {
+        let expires_at = token.expires_at.as_ref().and_then(timestamp_back);
+        let left = expires_at.map(|at| at.duration_since(ctx.now));
+        let ends = left.and_then(|left| match Duration::try_from(left) {
+            Err(_) => Some("ended"),
+            Ok(left) if left <= SOON => Some("ends soon"),
+            Ok(_) => None,
+        });
+        Self {
+            scopes: token.scopes.join(", "),
+            writes: token.writes.join(", "),
+            expires: expires_at.map(|at| When::clock(at, ctx.now)),
+            ends,
+        }
+    }
+}
+
 impl Card {
     fn new(ctx: &Ctx<'_>, webhooks: &str, source: &v1::Source) -> Self {
         let instant = |at: &Option<_>| at.as_ref().and_then(timestamp_back);
@@ -297,6 +329,7 @@ impl Card {
             endpoints: shown,
             quiet,
             hooks: Hooks::new(ctx, webhooks, source),
+            token: source.token.as_ref().map(|token| Token::new(ctx, token)),
         }
     }
 

@@ -80,8 +80,17 @@ fn budget(limit: u64, remaining: u64, reset: i64) -> Option<v1::Budget> {
     Some(v1::Budget { limit, remaining, reset_at: ahead(reset), window: secs(3600) })
 }
 
+fn token(scopes: &[&str], writes: &[&str], ends_in: Option<i64>) -> Option<v1::Token> {
+    let texts = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
+    let expires_at = ends_in.map(|seconds| timestamp(ago(-seconds)));
+    Some(v1::Token { scopes: texts(scopes), writes: texts(writes), expires_at })
+}
+
+const DAY: i64 = 24 * HOUR;
+
 fn gitlab() -> v1::Source {
     v1::Source {
+        token: token(&["read_api"], &[], Some(90 * DAY)),
         projects: 640,
         budget: budget(2000, 1760, 40),
         requests_last_hour: 1240,
@@ -111,6 +120,7 @@ fn gitlab() -> v1::Source {
 
 fn github() -> v1::Source {
     v1::Source {
+        token: token(&["repo", "read:org"], &["repo"], Some(9 * DAY)),
         projects: 564,
         budget: budget(5000, 310, 23 * MIN),
         requests_last_hour: 4690,
@@ -221,6 +231,7 @@ fn odd() -> v1::Source {
             90_000,
         )],
         budget: Some(v1::Budget { limit: 0, remaining: 9, reset_at: None, window: None }),
+        token: token(&["<b>api</b>"], &["<b>api</b>"], Some(-DAY)),
         webhooks: Some(v1::Webhooks {
             accepted: 1,
             last_kind: Some("<i>".into()),

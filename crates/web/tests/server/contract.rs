@@ -30,7 +30,8 @@ const JOB: &str = "id name stage status native_status allow_failure failure_reas
 const BRANCH: &str = "source project_id name default protected sha author message committed_at outcome activity \
                       pipelines url";
 const SOURCE: &str = "name platform url state error failing_since next_try_at last_success_at projects budget \
-                      requests_last_hour not_modified_share schedule batching endpoints sends_webhooks webhooks";
+                      requests_last_hour not_modified_share schedule batching endpoints sends_webhooks webhooks \
+                      token";
 const SOURCE_SCHEDULE: &str = "projects due unread next_at stretch active_every_seconds age_median_seconds \
                                age_worst_seconds webhooks_alive paused_until failures";
 const ENDPOINT: &str =
@@ -158,6 +159,10 @@ async fn values_are_what_the_contract_says() {
             "last_at": "2026-11-24T11:58:00Z", "last_kind": "Pipeline Hook", "accepted": 7, "duplicate": 1, "ignored": 2,
             "forged": 3, "malformed": 0, "too_large": 0, "last_refused_at": null, "last_refusal": null,
         })
+    );
+    assert_eq!(
+        source["token"],
+        json!({ "scopes": ["api"], "writes": ["api"], "expires_at": "2026-12-01T00:00:00Z" })
     );
     let log = world.get(&format!("{P}/pipelines/9001/jobs/j1/log")).await.json();
     assert_eq!(log, json!({ "text": "line 1\nline 2\n", "truncated": true, "note": null, "loading": false }));

@@ -261,6 +261,11 @@ pub(crate) fn full_source() -> v1::Source {
         owner: Some(person()),
         owner_known: true,
         sends_webhooks: true,
+        token: Some(v1::Token {
+            scopes: vec!["api".into()],
+            writes: vec!["api".into()],
+            expires_at: time("2026-12-01T00:00:00Z"),
+        }),
         failing_since: time("2026-11-24T11:55:00Z"),
         next_try_at: time("2026-11-24T12:01:00Z"),
         schedule: Some(v1::SourceSchedule {

@@ -1,7 +1,9 @@
 //! What the aggregator tells a Prometheus: how each source is and what was asked of it, per endpoint template.
 //!
-//! Nothing is counted here. A scrape reads what the connectors' clients and the board know at that moment, so that the
-//! figures are those of the pages.
+//! A scrape reads what the connectors' clients and the board know at that moment, so that the figures are those of the pages.
+//! Only runs that end are counted here ([`pipelines`](self)).
+
+mod pipelines;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 
+use self::pipelines::{Counts, Pipelines};
 use crate::archive::{Archive, Condition};
 use crate::due::Schedules;
 use crate::hub::Hub;
@@ -57,6 +60,9 @@ pub struct Metrics {
     schedules: Arc<Schedules>,
     archive: Arc<Archive>,
     mirror: Arc<Mirror>,
+    counts: Arc<Counts>,
+    /// So many branches are told of.
+    most_pipelines: usize,
 }
 
 impl fmt::Debug for Metrics {
@@ -66,14 +72,15 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         hub: Arc<Hub>,
         connectors: Arc<Registry>,
         schedules: Arc<Schedules>,
         archive: Arc<Archive>,
         mirror: Arc<Mirror>,
+        most_pipelines: usize,
     ) -> Self {
-        Self { hub, connectors, schedules, archive, mirror }
+        Self { hub, connectors, schedules, archive, mirror, counts: Arc::default(), most_pipelines }
     }
 
     /// In the OpenMetrics text format.
@@ -112,7 +119,7 @@ impl Metrics {
     }
 
     fn traffic(&self) -> Vec<(String, Traffic)> {
-        self.connectors.iter().map(|(name, c)| (name.to_string(), c.traffic())).collect()
+        self.connectors.all().iter().map(|c| (c.source().to_string(), c.traffic())).collect()
     }
 }
 
@@ -127,7 +134,7 @@ async fn answer(State(metrics): State<Metrics>) -> Response {
 type OfSource = fn(&crate::sources::Source) -> Option<f64>;
 
 /// `name, help, value`.
-const SOURCES: [(&str, &str, OfSource); 2] = [
+const SOURCES: [(&str, &str, OfSource); 4] = [
     (
         "ci_dashboard_source_up",
         "1 when the source's last reading worked in full, 0 when it did not, absent before the first one",
@@ -140,6 +147,16 @@ const SOURCES: [(&str, &str, OfSource); 2] = [
     ("ci_dashboard_source_last_success_timestamp_seconds", "When the source last answered", |s| {
         s.last_success_at.map(|at| at.as_duration().as_secs_f64())
     }),
+    (
+        "ci_dashboard_source_token_expires_timestamp_seconds",
+        "When the source's token stops to work; absent where it never does, or the platform does not tell",
+        |s| s.token.as_ref()?.expires_at.map(|at| at.as_duration().as_secs_f64()),
+    ),
+    (
+        "ci_dashboard_source_token_writes",
+        "1 when the source's token can alter things, 0 when it cannot, absent where the platform does not tell",
+        |s| s.token.as_ref().map(|t| f64::from(!t.writes.is_empty())),
+    ),
 ];
 
 /// A gauge of a source's schedule.
@@ -283,9 +300,9 @@ impl Collector for Metrics {
 
         for (name, help, value) in BUDGETS {
             let mut of = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (source, connector) in self.connectors.iter() {
+            for connector in self.connectors.all() {
                 if let Some(value) = value(connector.as_ref()) {
-                    gauge(&mut of, source.as_str(), value)?;
+                    gauge(&mut of, connector.source().as_str(), value)?;
                 }
             }
         }
@@ -309,6 +326,8 @@ impl Collector for Metrics {
             let labels = [("source", source), ("endpoint", line.endpoint)];
             ConstCounter::new(line.waited.as_secs_f64()).encode(of.encode_family(&labels)?)?;
         }
-        Ok(())
+        let now = self.hub.clock().now();
+        let pipelines = self.hub.read(|p| Pipelines::of(&p.board, &self.counts, self.most_pipelines, now));
+        pipelines.encode(&mut out)
     }
 }
