@@ -104,7 +104,7 @@ impl Process {
         let redis = Arc::new(Redis::new(settings, Arc::new(activity), news, clock));
         shelves.iter().for_each(|shelf| redis.put(Arc::clone(shelf), true));
         let run = Arc::clone(&redis);
-        let task = tokio::spawn(async move { run.run().await });
+        let task = tokio_util::task::TaskTracker::new().spawn(async move { run.run().await });
         Self { values, shelves, redis, task }
     }
 
@@ -148,7 +148,7 @@ fn holds(server: &Server, shelf: &str, name: &str) -> String {
     server.cli(3, &["HGET", &format!("ci-dashboard:v1:{shelf}"), name])
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_kept_comes_back() {
     let Some(server) = Server::start(Options::default()) else { return };
     let process = Process::start(settings(&server));
@@ -188,7 +188,7 @@ async fn what_was_kept_comes_back() {
     assert!(holds(&server, "board:a", "broken").contains("(nil)"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_carries_on_and_redis_catches_up() {
     let Some(mut server) = Server::start(Options::default()) else { return };
     let process = Process::start(settings(&server));
@@ -218,7 +218,7 @@ async fn memory_carries_on_and_redis_catches_up() {
     assert_eq!(found(settings(&server)).await[0], want);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_without_redis_does_not_wait_for_ever_and_finds_it_later() {
     let Some(mut server) = Server::start(Options::default()) else { return };
     let process = Process::start(settings(&server));
@@ -236,7 +236,7 @@ async fn a_start_without_redis_does_not_wait_for_ever_and_finds_it_later() {
     server.kill();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_evicted_is_written_again() {
     let Some(server) = Server::start(Options::default()) else { return };
     let process = Process::start(settings(&server));
@@ -258,7 +258,7 @@ async fn what_is_evicted_is_written_again() {
     assert!((3_000_000..=3_600_000).contains(&left), "{left}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_keys_do_no_harm_and_come_to_none() {
     let Some(server) = Server::start(Options::default()) else { return };
     for (key, value) in
@@ -281,7 +281,7 @@ async fn somebody_elses_keys_do_no_harm_and_come_to_none() {
     assert!(holds(&server, "board:a", "1").contains("one"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_redis_is_told_and_written_when_there_is_room() {
     let Some(server) = Server::start(Options { max_memory: Some("4mb"), ..Options::default() }) else {
         return;
@@ -298,7 +298,7 @@ async fn a_full_redis_is_told_and_written_when_there_is_room() {
     assert_eq!(found(settings(&server)).await[0].len(), 100);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tls_a_user_and_a_database() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Some(server) = Server::start(Options { guarded: true, ..Options::default() }) else { return };
@@ -334,7 +334,7 @@ fn moved(project: &str, gone: bool) -> Moved {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn other_tools_see_what_moved() {
     let Some(server) = Server::start(Options::default()) else { return };
     let process = Process::start(settings(&server));

@@ -124,7 +124,6 @@ impl Server {
     }
 
     /// What it answers to a command in a database, as `redis-cli` prints it: one line for each value.
-    #[must_use]
     pub fn cli(&self, database: u8, command: &[&str]) -> String {
         let mut cli = Command::new("redis-cli");
         cli.current_dir(self.folder.path());
