@@ -4,8 +4,9 @@
 //! what that changed. [`query`] answers from the board, [`details`] from a cache of what is not on it; [`work`] keeps the open
 //! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
 //! `fleet` holds the sources that run, and changes one without touching the others.
-//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it. [`mirror`] keeps
-//! what is in memory in Redis as well, where the settings say so, and then the board begins with that.
+//! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it;
+//! [`insights`] answers from it. [`mirror`] keeps what is in memory in Redis as well, where the settings say so, and then the
+//! board begins with that.
 
 pub mod archive;
 mod asking;
@@ -16,6 +17,7 @@ pub mod due;
 mod fleet;
 mod health;
 pub mod hub;
+pub mod insights;
 mod listen;
 pub mod metrics;
 pub mod mirror;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1::dashboard_service_server::DashboardServiceServer;
+use api::v1::stats_service_server::StatsServiceServer;
 use config::{Cache, Loaded, Settings};
 use connector::Registry;
-use domain::{Clock, PatternError};
+use domain::{Clock, PatternError, Patterns};
 use lifecycle::Tasks;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
@@ -17,6 +18,7 @@ use crate::details::Details;
 use crate::due::Schedules;
 use crate::fleet::{Fleet, Roster, Shared};
 use crate::hub::Hub;
+use crate::insights::Insights;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::refresh::Refresher;
@@ -46,6 +48,8 @@ pub struct Aggregator {
     fleet: Fleet,
     /// So many branches are told of in the metrics.
     most_pipelines: usize,
+    /// Workflows that deploy.
+    deployments: Patterns,
 }
 
 impl Aggregator {
@@ -74,7 +78,8 @@ impl Aggregator {
         let shared =
             Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror };
         let most_pipelines = settings.aggregator.metrics_pipelines;
-        Ok(Self { fleet: Fleet::new(roster, shared, clock), most_pipelines })
+        let deployments = settings.filters.deployments.clone();
+        Ok(Self { fleet: Fleet::new(roster, shared, clock), most_pipelines, deployments })
     }
 
     /// Its board.
@@ -125,6 +130,11 @@ impl Aggregator {
         let Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror } =
             self.fleet.shared.clone();
         let warmed = Arc::clone(&archive);
+        let insights = Insights {
+            archive: Arc::clone(&archive),
+            hub: Arc::clone(&hub),
+            deployments: self.deployments.clone(),
+        };
         let service = Service {
             hub,
             connectors,
@@ -140,6 +150,9 @@ impl Aggregator {
         let dashboard = DashboardServiceServer::new(service)
             .max_decoding_message_size(api::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(api::MAX_MESSAGE_BYTES);
+        let stats = StatsServiceServer::new(insights)
+            .max_decoding_message_size(api::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(api::MAX_MESSAGE_BYTES);
         let stopping = tasks.clone();
         tasks.run("grpc", async move {
             // Who connects meanwhile waits in the socket's queue, instead of being shown an empty board.
@@ -148,13 +161,14 @@ impl Aggregator {
                 () = stopping.stopping() => {}
             }
             health.set_serving::<DashboardServiceServer<Service>>().await;
+            health.set_serving::<StatsServiceServer<Insights>>().await;
             let reflection = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(api::DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .build_v1();
             let server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE));
             let mut server = server.layer(layer_fn(OnBehalf));
-            let mut router = server.add_service(health_service).add_service(dashboard);
+            let mut router = server.add_service(health_service).add_service(dashboard).add_service(stats);
             match reflection {
                 Ok(reflection) => router = router.add_service(reflection),
                 Err(error) => tracing::error!(%error, "no reflection: the compiled contract does not load"),
@@ -204,6 +218,7 @@ pub fn tell_of(loaded: &Loaded, before: &Settings) {
     let differ = [
         ("aggregator.listen", before.aggregator.listen != now.aggregator.listen),
         ("aggregator.metrics", before.aggregator.metrics != now.aggregator.metrics),
+        ("filters.deployments", before.filters.deployments != now.filters.deployments),
         (
             "aggregator.metrics_pipelines",
             before.aggregator.metrics_pipelines != now.aggregator.metrics_pipelines,

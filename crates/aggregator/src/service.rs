@@ -275,7 +275,7 @@ impl DashboardService for Service {
             let fetched_at = kept.pipeline.updated_at.unwrap_or_else(|| self.hub.clock().now());
             read = Read::Here { value: Arc::new(kept), fetched_at, error: Some(error.clone()) };
         }
-        self.hub.read(|p| {
+        let (mut answer, lane) = self.hub.read(|p| {
             let entry = p.board.get(&project).ok_or_else(|| self.no_project(&project))?;
             let on_board = p.board.run(&project, &run);
             let mut answer = v1::GetPipelineResponse {
@@ -312,8 +312,16 @@ impl DashboardService for Service {
             answer.median_green =
                 domain::stats::median_duration(same_lane.map(AsRef::as_ref)).map(api::duration);
             answer.pipeline = Some(query::pipeline_with_estimate(entry, &shown));
-            Ok(Response::new(answer))
-        })
+            let lane = Some(shown.workflow.lane.clone()).filter(|_| shown.status.is_active());
+            Ok::<_, Status>((answer, lane))
+        })?;
+        // History knows runs that the board does not hold.
+        if let (Some(run), Some(lane)) = (&mut answer.pipeline, lane)
+            && run.expected_of == 0
+        {
+            query::expect(run, self.archive.estimate(&project, &lane).await);
+        }
+        Ok(Response::new(answer))
     }
 
     async fn get_job_log(

@@ -381,3 +381,33 @@ fn a_job_without_branches_shows_its_runs_as_those_of_one_without_a_name() {
     assert_eq!(shown[0].rollup.outcome, Some(Outcome::Failed));
     assert!(shown[0].rollup.activity.is_some());
 }
+
+#[test]
+fn five_green_runs_make_an_estimate_and_four_make_none() {
+    let seconds = |d: Option<_>| d.as_ref().and_then(api::duration_back).map(|d| d.as_secs());
+    let told = |greens: u64, going: Pipeline| {
+        let mut b = board();
+        see(&mut b, 1, Seen::Projects(vec![project("a")]));
+        let green = |n| Pipeline {
+            duration: Some(std::time::Duration::from_secs(n * 60)),
+            ..run(n, Status::Success, 9)
+        };
+        let red =
+            Pipeline { duration: Some(std::time::Duration::from_secs(1)), ..run(90, Status::Failed, 9) };
+        let runs = (1..=greens).map(green).chain([red, going]).collect();
+        see(&mut b, 10, Seen::Heads(key("a"), heads(runs)));
+        let entry = b.get(&key("a")).unwrap();
+        let going = b.run(&key("a"), &RunId::from(91)).unwrap();
+        let wire = aggregator::query::pipeline_with_estimate(entry, going);
+        (wire.expected_of, seconds(wire.expected_duration), seconds(wire.overdue_after))
+    };
+    let going = || run(91, Status::Running, 9);
+    assert_eq!(told(4, going()), (0, None, None), "no guess");
+    assert_eq!(told(5, going()), (5, Some(180), Some(300)), "the red one is no measure");
+    assert_eq!(told(5, run(91, Status::Success, 9)), (0, None, None), "it has ended");
+    let other = Pipeline { branch: Some("feature".into()), ..going() };
+    assert_eq!(told(5, other).0, 5, "a branch without runs of its own goes by the others");
+    let its_own = Pipeline { expected: Some(std::time::Duration::from_secs(42)), ..going() };
+    assert_eq!(told(4, its_own.clone()), (0, Some(42), None), "until then what the platform says");
+    assert_eq!(told(5, its_own), (5, Some(180), Some(300)));
+}

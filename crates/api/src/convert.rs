@@ -43,7 +43,7 @@ pub fn person(p: &domain::Person) -> v1::Person {
     }
 }
 
-/// A run for the wire; `expected_duration` is the caller's to set, who knows its neighbours.
+/// A run for the wire; how long it is expected to take is the caller's to set, who knows its neighbours.
 #[must_use]
 pub fn pipeline(project: &domain::ProjectKey, p: &domain::Pipeline) -> v1::Pipeline {
     v1::Pipeline {
@@ -68,6 +68,8 @@ pub fn pipeline(project: &domain::ProjectKey, p: &domain::Pipeline) -> v1::Pipel
         failure: p.failure.clone(),
         expected_duration: None,
         updated_at: p.updated_at.map(timestamp),
+        overdue_after: None,
+        expected_of: 0,
     }
 }
 

@@ -22,4 +22,6 @@ pub const MAX_WEBHOOK_HEADER_BYTES: usize = 32 * 1024;
 pub const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 
 pub use convert::{duration, duration_back, person, pipeline, timestamp, timestamp_back};
-pub use transport::{Channel, Client, Connection, Endpoint, InProcess, Incoming, ListenError, Listener};
+pub use transport::{
+    Channel, Client, Connection, Endpoint, InProcess, Incoming, ListenError, Listener, StatsClient,
+};

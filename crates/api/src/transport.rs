@@ -20,11 +20,14 @@ use tonic::transport::server::Connected;
 use tower::service_fn;
 
 use crate::v1::dashboard_service_client::DashboardServiceClient;
+use crate::v1::stats_service_client::StatsServiceClient;
 
 /// A connection to the aggregator that makes itself anew whenever it breaks.
 pub type Channel = tonic::transport::Channel;
 /// The aggregator's client.
 pub type Client = DashboardServiceClient<Channel>;
+/// The client for what history teaches.
+pub type StatsClient = StatsServiceClient<Channel>;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -79,15 +82,37 @@ impl InProcess {
     }
 }
 
+fn client(channel: Channel) -> Client {
+    DashboardServiceClient::new(channel)
+        .max_decoding_message_size(crate::MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(crate::MAX_MESSAGE_BYTES)
+}
+
 impl Endpoint {
     /// A client that connects when it is first used and again whenever it has to. No I/O.
     ///
     /// # Errors
     /// When host and port make no address.
     pub fn client(&self) -> Result<Client, tonic::transport::Error> {
+        Ok(client(self.channel()?))
+    }
+
+    /// Both clients, on one connection.
+    ///
+    /// # Errors
+    /// When host and port make no address.
+    pub fn clients(&self) -> Result<(Client, StatsClient), tonic::transport::Error> {
+        let channel = self.channel()?;
+        let stats = StatsServiceClient::new(channel.clone())
+            .max_decoding_message_size(crate::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(crate::MAX_MESSAGE_BYTES);
+        Ok((client(channel), stats))
+    }
+
+    fn channel(&self) -> Result<Channel, tonic::transport::Error> {
         let endpoint = self.clone();
         // The authority is never used to find the way, but HTTP/2 wants one.
-        let channel = tonic::transport::Endpoint::try_from("http://aggregator")?
+        Ok(tonic::transport::Endpoint::try_from("http://aggregator")?
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE.0)
             .keep_alive_timeout(KEEP_ALIVE.1)
@@ -95,10 +120,7 @@ impl Endpoint {
             .connect_with_connector_lazy(service_fn(move |_| {
                 let endpoint = endpoint.clone();
                 async move { endpoint.connect().await.map(TokioIo::new) }
-            }));
-        Ok(DashboardServiceClient::new(channel)
-            .max_decoding_message_size(crate::MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(crate::MAX_MESSAGE_BYTES))
+            })))
     }
 
     async fn connect(&self) -> io::Result<Connection> {

@@ -98,9 +98,10 @@ fn inputs(args: &DemoArgs, sim: &Sim, folder: &Path) -> anyhow::Result<Inputs> {
     Ok(inputs)
 }
 
-/// A source for every simulated platform, as a configuration file lists them.
+/// A source for every simulated platform, as a configuration file lists them, and which workflows deploy.
 fn sources(sim: &Sim) -> Map<String, Value> {
     let mut sections = Map::new();
+    sections.insert("filters".to_owned(), json!({ "deployments": ["deploy*"] }));
     for face in FACES {
         // A platform may have several faces (`bitbucket`, `bitbucket-datacenter`): its id is how their names begin.
         let Some(platform) = Platforms::known().iter().find(|p| face.0.starts_with(p.id)) else { continue };

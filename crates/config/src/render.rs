@@ -122,6 +122,7 @@ impl Settings {
         out.text(1, "backfill", &format_duration(self.database.backfill));
         out.section("filters");
         out.list(1, "watched_repos", &self.filters.watched_repos);
+        out.list(1, "deployments", self.filters.deployments.texts());
         let mut platform = "";
         for source in &self.sources {
             if source.platform != platform {

@@ -13,6 +13,7 @@ use crate::paths::{default_session_key, default_socket, default_sqlite};
 use crate::secret::SecretUrl;
 use crate::section::{Context, Leaf, Section};
 use crate::settings::*;
+use crate::sources::globs;
 use crate::tree::Origin;
 use crate::values::{
     Misfit, base_url, boolean, choice, duration, format_duration, interval, misfit, port, url_of,
@@ -398,8 +399,9 @@ pub(crate) fn filters(mut s: Section<'_>) -> Filters {
         Ok(()) => misfit("takes out, and here is only in: use exclude of the source"),
         Err(e) => misfit(format!("is not a glob: {}", e.why)),
     });
+    let deployments = globs(&mut s, "deployments");
     s.finish();
-    Filters { watched_repos }
+    Filters { watched_repos, deployments }
 }
 
 pub(crate) fn logging(mut s: Section<'_>) -> Logging {

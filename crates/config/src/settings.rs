@@ -237,6 +237,8 @@ pub struct Ui {
 pub struct Filters {
     /// Native ids, full names or globs; empty: everything that a source's token can see.
     pub watched_repos: Vec<String>,
+    /// Workflows whose runs deploy; empty: none is known to, and there are no figures of deployments.
+    pub deployments: Patterns,
 }
 
 /// Section `logging`.

@@ -180,7 +180,8 @@ fn default_name(spec: &PlatformSpec, at: usize, alone: bool) -> String {
     if alone { format!("{}-main", spec.id) } else { format!("{}-{}", spec.id, at + 1) }
 }
 
-fn globs(s: &mut Section<'_>, key: &str) -> Patterns {
+/// A list of globs.
+pub(crate) fn globs(s: &mut Section<'_>, key: &str) -> Patterns {
     let leaves = s.list(key);
     let mut fine = Vec::new();
     for leaf in leaves {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use domain::stats::Estimate;
 use domain::{Branch, Job, Pipeline, PlatformId, ProjectKey, RunId, SourceName, Timestamp};
 
 use crate::answers::{
@@ -18,8 +19,8 @@ use crate::roll::{Group, Kind, Roll};
 use crate::store::{JobKind, PersonRow, ProjectRow, RunQuery, RunRow, SourceRow, Store, Writing};
 use crate::text::run_key;
 use crate::{
-    Batch, Day, Estimate, Health, History, Ingested, Known, Logged, PageOf, Remembered, Result, RunFilter,
-    Treated, Webhook, WebhookEntry,
+    Batch, Day, Health, History, Ingested, Known, Logged, PageOf, Remembered, Result, RunFilter, Treated,
+    Webhook, WebhookEntry,
 };
 
 /// Texts are remembered up to so many bytes, so that writing a batch does not ask for the number of `main` each time.

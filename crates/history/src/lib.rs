@@ -33,7 +33,7 @@ pub use calendar::{Day, Window};
 pub use error::{Error, ErrorKind, Result};
 pub use keeper::Keeper;
 pub use port::{
-    Batch, Estimate, Health, History, Ingested, Known, Logged, PageOf, ProjectNews, Remembered, RunFilter,
-    RunNews, Snapshot, Treated, Webhook, WebhookEntry,
+    Batch, Health, History, Ingested, Known, Logged, PageOf, ProjectNews, Remembered, RunFilter, RunNews,
+    Snapshot, Treated, Webhook, WebhookEntry,
 };
 pub use text::normalise_reason;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::stats::Estimate;
 use domain::{Branch, Job, Pipeline, PlatformId, Project, ProjectKey, RunId, SourceName, Status, Timestamp};
 
 use crate::answers::{
@@ -185,17 +185,6 @@ pub struct WebhookEntry {
     pub treated: Option<Treated>,
 }
 
-/// How long the runs of a lane take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Estimate {
-    /// Of so many green runs.
-    pub of: usize,
-    /// Half of them took no longer.
-    pub median: Duration,
-    /// 95 of 100 took no longer: a run beyond that is overdue.
-    pub p95: Duration,
-}
-
 /// How the database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
@@ -280,7 +269,7 @@ pub trait History: Debug + Send + Sync {
     /// Prepares for what will come soon (partitions of the coming months).
     async fn prepare(&self, now: Timestamp) -> Result<()>;
 
-    /// How long green runs of a lane took lately; `None` under [`crate::answers::MIN_FOR_ESTIMATE`] of them.
+    /// How long green runs of a lane took lately; `None` under [`domain::stats::MIN_FOR_ESTIMATE`] of them.
     async fn estimate(&self, project: &ProjectKey, lane: &str) -> Result<Option<Estimate>>;
 
     /// The figures of a window.

@@ -93,6 +93,12 @@ impl App {
         )
     }
 
+    /// For a page that does not ask how the sources are: as they last said.
+    pub(crate) fn ctx_as_known(&self, moment: &Moment) -> Ctx<'_> {
+        let live = *self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ctx_with(moment.now, moment.as_of.map_or(live, Live::AsOf), None)
+    }
+
     fn ctx_with(&self, now: Timestamp, live: Live, version: Option<String>) -> Ctx<'_> {
         Ctx {
             now,

@@ -7,7 +7,7 @@ use crate::aggregator::{AskError, Patience};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::kept::AskFailure;
-use crate::pages::ListQuery;
+use crate::pages::{BehindQuery, ListQuery, Span, StatsQuery};
 
 /// Projects that `query` lets in, folded ones with them.
 pub(crate) fn projects(query: &ListQuery) -> v1::ListProjectsRequest {
@@ -138,5 +138,37 @@ pub(crate) async fn pipeline(
     match moved(key, canonical) {
         Some(canonical) => Err(elsewhere(address, &canonical).into()),
         None => Ok(answer),
+    }
+}
+
+/// What the insights are about.
+pub(crate) fn scope(query: &StatsQuery) -> v1::StatsScope {
+    let (days, from, to) = match &query.span {
+        Span::Days(days) => (*days, None, None),
+        Span::Between(from, to) => (0, from.clone(), to.clone()),
+    };
+    v1::StatsScope {
+        sources: query.sources.clone(),
+        platforms: query.platforms.clone(),
+        project: query.project.as_ref().map(Into::into),
+        branch: query.branch.clone(),
+        days,
+        from: from.unwrap_or_default(),
+        to: to.unwrap_or_default(),
+    }
+}
+
+/// The runs behind a figure.
+pub(crate) fn behind(query: &BehindQuery) -> v1::ListRunsBehindRequest {
+    v1::ListRunsBehindRequest {
+        scope: Some(scope(&query.scope)),
+        statuses: query.statuses.clone(),
+        day: query.day.clone().unwrap_or_default(),
+        hour: query.hour,
+        lane: query.lane.clone(),
+        job: query.job.clone(),
+        reason: query.reason.clone(),
+        page: query.page,
+        per_page: query.per_page,
     }
 }

@@ -317,6 +317,7 @@ impl From<AskError> for Failure {
                 failure.retry_after = Some(RETRY_AFTER);
                 failure
             }
+            AskError::NotKept(what) => Self::new(StatusCode::NOT_FOUND, "This is not kept here", what),
             AskError::Fault(why) => {
                 Self::new(StatusCode::BAD_GATEWAY, "The aggregator failed", why).hint("Its log says more.")
             }

@@ -387,7 +387,7 @@ mod tests {
     {
         let endpoint = api::Endpoint::InProcess(api::InProcess::default());
         let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
-        let client = endpoint.client().unwrap();
+        let client = endpoint.clients().unwrap();
         let aggregator = Aggregator::new(client, endpoint.to_string(), clock.clone(), Arc::default(), true);
         let settings = settings();
         let doorman = Doorman::new(&settings.auth, Memory::new().unwrap(), clock.clone()).unwrap();

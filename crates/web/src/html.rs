@@ -11,6 +11,7 @@ use crate::aggregator::{AskError, Feeds, Patience, Version};
 use crate::app::App;
 use crate::asks;
 use crate::failure::Failure;
+use crate::insights;
 use crate::kept::{AskFailure, Key, Kind, Material, Reuse};
 use crate::pages::{self, ListQuery, OfProject};
 use crate::params::{self, Raw, Segments};
@@ -98,12 +99,13 @@ async fn ask_project(
         per_page: MERGE_REQUESTS_SHOWN,
         ..Default::default()
     };
-    let (project, branches, pipelines, merge_requests, explained) = tokio::join!(
+    let (project, branches, pipelines, merge_requests, explained, stats) = tokio::join!(
         app.aggregator.get_project(patience, v1::GetProjectRequest { key: Some((&key).into()) }),
         app.aggregator.list_branches(patience, heads),
         app.aggregator.list_pipelines(patience, runs),
         app.aggregator.list_merge_requests(patience, open),
         app.aggregator.explain_project(patience, v1::ExplainProjectRequest { key: Some((&key).into()) }),
+        insights::of_project(&app, patience, &key),
     );
     let project = project?;
     if let Some(canonical) = asks::moved(&key, project.key.as_ref()) {
@@ -113,7 +115,8 @@ async fn ask_project(
     let merge_requests =
         merge_requests.ok().filter(|_| project.source.as_ref().is_some_and(|s| s.has_merge_requests));
     let schedule = explained.ok().and_then(|explained| explained.schedule);
-    let shown = OfProject { project, branches: branches?, pipelines: pipelines?, merge_requests, schedule };
+    let shown =
+        OfProject { project, branches: branches?, pipelines: pipelines?, merge_requests, schedule, stats };
     // The oldest of them: a change that came in between makes the page old.
     let of_requests = shown.merge_requests.as_ref().and_then(|m| m.version);
     let versions = [shown.project.version, shown.branches.version, shown.pipelines.version, of_requests];

@@ -52,6 +52,7 @@ pub(crate) struct Key {
 pub(crate) enum Kind {
     Html,
     Json,
+    Csv,
 }
 
 /// How long an answer may be reused.

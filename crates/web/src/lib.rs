@@ -13,14 +13,17 @@ mod app;
 mod asks;
 pub mod assets;
 mod auth;
+mod charts;
 mod cli;
 mod client;
+mod definitions;
 mod entry;
 mod events;
 mod failure;
 mod gate;
 mod health;
 mod html;
+mod insights;
 mod json;
 mod kept;
 mod listen;
@@ -291,11 +294,11 @@ fn start(
         return Err(StartError::Unsupported("auth.mode: oidc"));
     }
     let doorman = Doorman::new(&settings.auth, lasting.memory.clone(), Arc::clone(&clock))?;
-    let client = endpoint.client().map_err(|error| StartError::Endpoint(error.to_string()))?;
+    let clients = endpoint.clients().map_err(|error| StartError::Endpoint(error.to_string()))?;
     doorman.keep(tasks);
     let metrics = Arc::clone(&lasting.metrics);
     let aggregator =
-        Aggregator::new(client, endpoint.to_string(), Arc::clone(&clock), metrics, settings.ui.show_people);
+        Aggregator::new(clients, endpoint.to_string(), Arc::clone(&clock), metrics, settings.ui.show_people);
     let app =
         App::new(settings, aggregator.clone(), doorman, endpoint.to_string(), clock, tasks.stop_token());
     app.kept.pin(html::overview_key());

@@ -1,5 +1,7 @@
 //! What requests say: path segments and the parameters of lists.
 
+mod stats;
+
 use std::convert::Infallible;
 
 use axum::RequestPartsExt as _;
@@ -10,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 use crate::pages::{DEFAULT_PER_PAGE, ListQuery};
+pub(crate) use stats::{FORMATS, ORDERS, RANKED};
 
 /// Most rows of a page.
 const MAX_PER_PAGE: u32 = 100;

@@ -36,6 +36,7 @@ pub(crate) fn respond(headers: &HeaderMap, kind: Kind, served: &Served) -> Respo
         HeaderValue::from_static(match kind {
             Kind::Html => "text/html; charset=utf-8",
             Kind::Json => "application/json",
+            Kind::Csv => "text/csv; charset=utf-8",
         }),
     );
     let body = match takes_gzip(headers).then(|| rendered.packed()).flatten() {

@@ -12,7 +12,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::{assets, gate, health, html, json, metrics, sign_in, webhooks};
+use crate::{assets, gate, health, html, insights, json, metrics, sign_in, webhooks};
 
 /// Nothing here takes a body but the form to sign in, and webhooks, which have a bound of their own.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -25,6 +25,8 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/projects/{source}/{id}/pipelines/{pipeline}", get(html::pipeline))
         .route("/merge-requests", get(html::merge_requests))
         .route("/issues", get(html::issues))
+        .route("/insights", get(insights::page))
+        .route("/insights/runs", get(insights::runs))
         .route("/sources", get(html::sources))
         .route("/static/{hash}/{*name}", get(asset))
         .route("/favicon.ico", get(favicon))

@@ -41,13 +41,15 @@ export function until(seconds) {
   if (seconds < MINUTE) return `in ${Math.floor(seconds)} s`;
   return seconds < HOUR ? `in ${Math.ceil(seconds / MINUTE)} min` : `in ${Math.ceil(seconds / HOUR)} h`;
 }
-export function left(elapsed, expected) {
+export function left(elapsed, expected, overdue = Infinity) {
   const rest = expected - elapsed;
   if (rest >= 0) {
     if (rest < MINUTE) return "less than 1 min left";
     return rest < 90 * MINUTE ? `about ${Math.floor((rest + 30) / MINUTE)} min left` : `about ${Math.floor((rest + 1800) / HOUR)} h left`;
   }
-  return -rest < MINUTE ? "about to end" : `${lasting(-rest)} longer than usual`;
+  const late = elapsed > overdue;
+  if (-rest < MINUTE) return late ? "overdue" : "about to end";
+  return `${late ? "overdue, " : ""}${lasting(-rest)} longer than usual`;
 }
 
 /** A moment in the reader's own time zone: `14:02`, with its day when that is another one. */
@@ -82,7 +84,7 @@ function say(element, now) {
     case "words": return words(Math.max(0, seconds));
     case "until": return until(-seconds);
     case "clock": return clock(new Date(at), new Date(now));
-    case "left": return left(Math.max(0, seconds), Number(element.dataset.expected));
+    case "left": return left(Math.max(0, seconds), Number(element.dataset.expected), Number(element.dataset.overdue ?? Infinity));
   }
   return element.textContent;
 }
@@ -105,6 +107,7 @@ function tick(within = document) {
     const elapsed = Math.floor((now - Date.parse(bar.dataset.from)) / 1000);
     const value = String(Math.max(0, Math.min(bar.max, elapsed)));
     if (bar.getAttribute("value") !== value) bar.setAttribute("value", value);
+    bar.classList.toggle("overdue", elapsed > Number(bar.dataset.overdue ?? Infinity));
   }
 }
 

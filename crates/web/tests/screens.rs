@@ -13,6 +13,8 @@
 mod details;
 #[path = "screens/door.rs"]
 mod door;
+#[path = "screens/insights.rs"]
+mod insights;
 #[path = "screens/kit.rs"]
 mod kit;
 #[path = "screens/lists.rs"]
@@ -30,6 +32,7 @@ static ALL: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
     all.extend(details::all());
     all.extend(lists::all());
     all.extend(sources::all());
+    all.extend(insights::all());
     all.extend(door::all());
     all
 });
@@ -261,9 +264,9 @@ fn what_is_old_says_so_and_is_not_green() {
 #[test]
 fn the_bar_names_pages_only_where_there_is_something_for_them() {
     let nav = |name| text_of(page(name), "<nav aria-label=\"Pages\"", "</nav>");
-    assert_eq!(nav("merge-requests"), "OverviewMerge requestsIssuesSources");
-    assert_eq!(nav("pull-requests"), "OverviewPull requestsSources");
-    assert_eq!(nav("overview-jenkins"), "OverviewSources");
+    assert_eq!(nav("merge-requests"), "OverviewMerge requestsIssuesInsightsSources");
+    assert_eq!(nav("pull-requests"), "OverviewPull requestsInsightsSources");
+    assert_eq!(nav("overview-jenkins"), "OverviewInsightsSources");
 }
 
 /// The card of a source, as text.

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use config::Database;
 use connector::{PipelineDetail, Registry};
+use domain::stats::Estimate;
 use domain::{Clock, ProjectKey, RunId, SourceName, Timestamp};
 use history::{History, RunFilter, RunNews, Treated};
 use lifecycle::Tasks;
@@ -246,6 +247,12 @@ impl Archive {
         let attempts = tokio::time::timeout(READ_WITHIN, history.attempts(project, run)).await.ok()?.ok()?;
         let (pipeline, jobs) = attempts.into_iter().next_back()?;
         Some(PipelineDetail { pipeline, jobs, problems: Vec::new() })
+    }
+
+    /// How long the runs of a lane take, by more runs than the board holds.
+    pub async fn estimate(&self, project: &ProjectKey, lane: &str) -> Option<Estimate> {
+        let history = self.history()?;
+        tokio::time::timeout(READ_WITHIN, history.estimate(project, lane)).await.ok()?.ok()?
     }
 
     /// Starts what keeps it, each as a task of the process.

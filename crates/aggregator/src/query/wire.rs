@@ -2,7 +2,8 @@
 
 use api::v1;
 use connector::Connector;
-use domain::{Branch, Pipeline, ProjectKey, Rollup, stats};
+use domain::stats::{self, Estimate};
+use domain::{Branch, Pipeline, ProjectKey, Rollup};
 
 use super::schedule::budget;
 use crate::archive::Standing;
@@ -17,14 +18,20 @@ pub fn pipeline_with_estimate(entry: &Entry, run: &Pipeline) -> v1::Pipeline {
     if run.status.is_active() {
         let of_branch = entry.runs().iter().filter(|r| r.branch == run.branch).map(AsRef::as_ref);
         let all = entry.runs().iter().map(AsRef::as_ref);
-        // The platform's own estimate knows runs that the board does not.
-        let expected = run
-            .expected
-            .or_else(|| stats::expected_duration(&run.workflow.lane, of_branch))
-            .or_else(|| stats::expected_duration(&run.workflow.lane, all));
-        wire.expected_duration = expected.map(api::duration);
+        let lane = run.workflow.lane.as_str();
+        expect(&mut wire, stats::estimate(lane, of_branch).or_else(|| stats::estimate(lane, all)));
+        // Until there are enough of ours, what the platform says by itself.
+        wire.expected_duration = wire.expected_duration.or_else(|| run.expected.map(api::duration));
     }
     wire
+}
+
+/// Says how long the run is expected to take, where that can be told.
+pub fn expect(wire: &mut v1::Pipeline, estimate: Option<Estimate>) {
+    let Some(estimate) = estimate else { return };
+    wire.expected_duration = Some(api::duration(estimate.median));
+    wire.overdue_after = Some(api::duration(estimate.p95));
+    wire.expected_of = u32::try_from(estimate.of).unwrap_or(u32::MAX);
 }
 
 /// How history is.

@@ -183,6 +183,7 @@ fn every_other_key_by_its_long_name() {
         ("CI_DASHBOARD__SERVER__TLS__CERT", "/c"),
         ("CI_DASHBOARD__SERVER__TLS__KEY", "k"),
         ("CI_DASHBOARD__FILTERS__WATCHED_REPOS", "a/b, c/*"),
+        ("CI_DASHBOARD__FILTERS__DEPLOYMENTS", "deploy*,!*-preview"),
         ("CI_DASHBOARD__SERVER__ALLOWED_HOSTS", "[a, \"b\"]"),
         ("CI_DASHBOARD__UI__TITLE", "costs ${NOTHING}"),
         ("CI_DASHBOARD__UI__SHOW_PEOPLE", "false"),
@@ -196,6 +197,8 @@ fn every_other_key_by_its_long_name() {
     let tls = settings.server.tls.unwrap();
     assert_eq!((tls.cert, tls.key), (PathBuf::from("/c"), case.path("k")));
     assert_eq!(settings.filters.watched_repos, ["a/b", "c/*"]);
+    assert!(settings.filters.deployments.lets_in("Deploy production"));
+    assert!(!settings.filters.deployments.lets_in("deploy-preview"));
     assert_eq!(settings.server.allowed_hosts, ["a", "b"]);
     assert_eq!(settings.ui.title, "costs ${NOTHING}");
     assert!(!settings.ui.show_people);

@@ -107,6 +107,7 @@ fn every_kind() {
         ("auth: { allow_anonymous: yes }", r#""yes" is not true or false; did you mean true?"#),
         ("logging: { format: jsn }", r#"did you mean "json"?"#),
         ("filters: { watched_repos: [\"a[\"] }", "filters.watched_repos[0]: \"a[\" is not a glob"),
+        ("filters: { deployments: [\"a[\"] }", "filters.deployments[0]: \"a[\" is not a glob"),
         ("filters: { watched_repos: [\"!a\"] }", "use exclude of the source"),
         // sources
         (

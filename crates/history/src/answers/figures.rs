@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
+use domain::stats::{ESTIMATE_RUNS, Estimate};
 use domain::{ProjectKey, Status};
 
+use super::Ask;
 use super::scope::Scope;
-use super::{Ask, ESTIMATE_RUNS, MIN_FOR_ESTIMATE};
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::reading::status_number;
 use crate::roll::{Group, Sketch};
 use crate::store::{RunQuery, Store};
-use crate::{Day, Estimate, Result};
+use crate::{Day, Result};
 
 /// How long, over how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Percentiles {
     /// Over so many.
     pub count: u64,
+    /// 10 of 100 took no longer.
+    pub p10: Option<Duration>,
     /// Half took no longer.
     pub p50: Option<Duration>,
     /// 90 of 100 took no longer.
@@ -31,6 +34,7 @@ impl Percentiles {
     pub(super) fn of(sketch: &Sketch) -> Self {
         Self {
             count: sketch.count(),
+            p10: sketch.percentile(0.1),
             p50: sketch.percentile(0.5),
             p90: sketch.percentile(0.9),
             p95: sketch.percentile(0.95),
@@ -241,17 +245,6 @@ pub(crate) async fn estimate<S: Store>(
         ..RunQuery::default()
     };
     let rows = keeper.store.runs(&query).await?;
-    let mut took: Vec<u64> = rows.iter().filter_map(|r| u64::try_from(r.duration?).ok()).collect();
-    took.sort_unstable();
-    if took.len() < MIN_FOR_ESTIMATE {
-        return Ok(None);
-    }
-    let (half, last) = (took.len() / 2, took.len() - 1);
-    let median = if took.len() % 2 == 1 { took[half] } else { u64::midpoint(took[half - 1], took[half]) };
-    let p95 = took[((took.len() * 95).div_ceil(100)).clamp(1, last + 1) - 1];
-    Ok(Some(Estimate {
-        of: took.len(),
-        median: Duration::from_millis(median),
-        p95: Duration::from_millis(p95),
-    }))
+    let took = rows.iter().filter_map(|r| u64::try_from(r.duration?).ok());
+    Ok(Estimate::of(took.map(Duration::from_millis).collect()))
 }

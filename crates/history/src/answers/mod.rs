@@ -42,10 +42,6 @@ pub(crate) use ranking::ranking;
 pub use ranking::{By, Of, Ranked, Ranking};
 pub use scope::Ask;
 
-/// Fewer green runs make no estimate.
-pub const MIN_FOR_ESTIMATE: usize = 5;
-/// An estimate looks at so many of the newest green runs.
-pub const ESTIMATE_RUNS: usize = 20;
 /// A flake that has been quiet for so many days is cleared …
 pub const QUIET_DAYS: i32 = 14;
 /// … if there were at least so many runs since.

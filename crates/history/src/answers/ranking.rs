@@ -33,6 +33,30 @@ pub enum By {
     Failing,
 }
 
+impl By {
+    /// Of how many the rank is: at least one, or there is none.
+    #[must_use]
+    pub const fn counts(self, figures: &Figures) -> u64 {
+        match self {
+            Self::Slowest => figures.duration.count,
+            Self::Busiest => figures.runs,
+            Self::Failing if figures.failed == 0 => 0,
+            Self::Failing => figures.verdicts(),
+        }
+    }
+
+    /// What goes first has the most.
+    #[must_use]
+    pub fn weight(self, figures: &Figures) -> u64 {
+        match self {
+            Self::Slowest => figures.duration.p50.map_or(0, |d| d.as_millis() as u64),
+            Self::Busiest => figures.runs,
+            // Parts of a billion: whole numbers sort.
+            Self::Failing => figures.failed * 1_000_000_000 / figures.verdicts().max(1),
+        }
+    }
+}
+
 /// A question for a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ranking {
@@ -78,11 +102,7 @@ pub(crate) async fn ranking<S: Store>(
     let found: Vec<((i32, i32), Figures)> = groups
         .iter()
         .map(|(key, group)| (*key, Figures::of(group)))
-        .filter(|(_, f)| match ranking.by {
-            By::Slowest => f.duration.count >= ranking.min_runs.max(1),
-            By::Busiest => f.runs >= ranking.min_runs.max(1),
-            By::Failing => f.verdicts() >= ranking.min_runs.max(1) && f.failed > 0,
-        })
+        .filter(|(_, f)| ranking.by.counts(f) >= ranking.min_runs.max(1))
         .collect();
     let of: BTreeSet<i32> = found.iter().map(|((project, _), _)| *project).collect();
     let lanes = match ranking.of {
@@ -106,12 +126,7 @@ pub(crate) async fn ranking<S: Store>(
         let project_name = scope.projects.get(&project).map(|p| p.name.clone()).unwrap_or_default();
         ranked.push(Ranked { project: project_key, project_name, lane, name, figures });
     }
-    let weight = |f: &Figures| match ranking.by {
-        By::Slowest => f.duration.p50.map_or(0, |d| d.as_millis() as u64),
-        By::Busiest => f.runs,
-        // Parts of a billion: whole numbers sort.
-        By::Failing => f.failed * 1_000_000_000 / f.verdicts().max(1),
-    };
+    let weight = |f: &Figures| ranking.by.weight(f);
     ranked.sort_by(|a, b| {
         (weight(&b.figures), b.figures.runs)
             .cmp(&(weight(&a.figures), a.figures.runs))

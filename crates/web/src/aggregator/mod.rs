@@ -47,6 +47,9 @@ pub(crate) enum AskError {
     /// The platform does not give it now, or it is being read: try again. The aggregator is well.
     #[error("{0}")]
     Unread(String),
+    /// It keeps no such thing, as its settings say.
+    #[error("{0}")]
+    NotKept(String),
     /// It failed on its side.
     #[error("the aggregator failed: {0}")]
     Fault(String),
@@ -74,6 +77,7 @@ impl Patience {
 #[derive(Debug, Clone)]
 pub(crate) struct Aggregator {
     client: api::Client,
+    stats: api::StatsClient,
     link: Arc<Link>,
     metrics: Arc<Metrics>,
     show_people: bool,
@@ -82,13 +86,13 @@ pub(crate) struct Aggregator {
 impl Aggregator {
     /// Connects in the background, by [`Self::keep_link`]. Where `show_people` is false no answer holds a person.
     pub(crate) fn new(
-        client: api::Client,
+        (client, stats): (api::Client, api::StatsClient),
         address: String,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         show_people: bool,
     ) -> Self {
-        Self { client, link: Arc::new(Link::new(address, clock)), metrics, show_people }
+        Self { client, stats, link: Arc::new(Link::new(address, clock)), metrics, show_people }
     }
 
     /// What is counted of the questions, and of all else.
@@ -140,7 +144,7 @@ impl Aggregator {
         call: F,
     ) -> Result<T, AskError>
     where
-        F: Fn(api::Client, Option<Duration>) -> Fut,
+        F: Fn(Option<Duration>) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let (limit, begun) = (patience.limit(), Instant::now());
@@ -156,7 +160,7 @@ impl Aggregator {
                 let within =
                     (patience == Patience::HaveNothing).then(|| limit.saturating_sub(begun.elapsed()));
                 // On the heap: a page asks several questions at once.
-                let answer = Box::pin(call(self.client.clone(), within)).await;
+                let answer = Box::pin(call(within)).await;
                 let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
                 self.metrics.question(method, code, asked.elapsed());
                 let first = pause == RETRY_PAUSE;
@@ -192,24 +196,23 @@ fn error(status: &Status) -> AskError {
         {
             AskError::Unread(what)
         }
-        Code::Unimplemented | Code::Internal | Code::DataLoss | Code::FailedPrecondition if said => {
-            AskError::Fault(what)
-        }
+        Code::Unimplemented if said => AskError::NotKept(what),
+        Code::Internal | Code::DataLoss | Code::FailedPrecondition if said => AskError::Fault(what),
         _ => AskError::Away(what),
     }
 }
 
 macro_rules! questions {
-    // questions!(f: Req => Res, ..) => `async fn f(&self, patience, Req) -> Result<Res, AskError>` for each.
-    ($($name:ident: $request:ident => $response:ident),+ $(,)?) => {
+    // questions!(client: f: Req => Res, ..) => `async fn f(&self, patience, Req) -> Result<Res, AskError>` for each.
+    ($client:ident: $($name:ident: $request:ident => $response:ident),+ $(,)?) => {
         impl Aggregator {
             $(pub(crate) async fn $name(
                 &self,
                 patience: Patience,
                 request: v1::$request,
             ) -> Result<v1::$response, AskError> {
-                self.ask(stringify!($name), patience, |mut client, within| {
-                    let request = carry(request.clone(), within);
+                self.ask(stringify!($name), patience, |within| {
+                    let (mut client, request) = (self.$client.clone(), carry(request.clone(), within));
                     async move { client.$name(request).await }
                 })
                 .await
@@ -219,6 +222,7 @@ macro_rules! questions {
 }
 
 questions! {
+    client:
     list_projects: ListProjectsRequest => ListProjectsResponse,
     get_project: GetProjectRequest => GetProjectResponse,
     explain_project: ExplainProjectRequest => ExplainProjectResponse,
@@ -231,4 +235,16 @@ questions! {
     get_me: GetMeRequest => GetMeResponse,
     list_sources: ListSourcesRequest => ListSourcesResponse,
     ingest_webhook: IngestWebhookRequest => IngestWebhookResponse,
+}
+
+questions! {
+    stats:
+    get_stats: GetStatsRequest => GetStatsResponse,
+    get_heat: GetHeatRequest => GetHeatResponse,
+    rank_stats: RankStatsRequest => RankStatsResponse,
+    list_broken: ListBrokenRequest => ListBrokenResponse,
+    list_flaky: ListFlakyRequest => ListFlakyResponse,
+    list_failure_groups: ListFailureGroupsRequest => ListFailureGroupsResponse,
+    get_delivery: GetDeliveryRequest => GetDeliveryResponse,
+    list_runs_behind: ListRunsBehindRequest => ListRunsBehindResponse,
 }

@@ -47,9 +47,25 @@ people_in! {
     ListIssuesResponse: issues, sources;
     GetMeResponse: users;
     ListSourcesResponse: sources;
-    // It names nobody.
+    BrokenLane: first, green;
+    ListBrokenResponse: broken;
+    RunBehind: run;
+    ListRunsBehindResponse: runs;
+    // These name nobody.
     GetJobLogResponse: ;
     IngestWebhookResponse: ;
+    GetStatsResponse: ;
+    GetHeatResponse: ;
+    RankStatsResponse: ;
+    ListFlakyResponse: ;
+    ListFailureGroupsResponse: ;
+    GetDeliveryResponse: ;
+}
+
+impl People for v1::Culprit {
+    fn hide_people(&mut self) {
+        self.author = None;
+    }
 }
 
 impl People for v1::Source {

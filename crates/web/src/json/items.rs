@@ -62,6 +62,8 @@ pub(crate) struct Pipeline<'a> {
     finished_at: Option<String>,
     duration_seconds: Option<f64>,
     queued_seconds: Option<f64>,
+    expected_duration_seconds: Option<f64>,
+    overdue_after_seconds: Option<f64>,
     url: Option<&'a str>,
 }
 
@@ -247,6 +249,8 @@ impl<'a> From<&'a v1::Pipeline> for Pipeline<'a> {
             finished_at: time(p.finished_at.as_ref()),
             duration_seconds: seconds(p.duration.as_ref()),
             queued_seconds: seconds(p.queued.as_ref()),
+            expected_duration_seconds: seconds(p.expected_duration.as_ref()),
+            overdue_after_seconds: seconds(p.overdue_after.as_ref()),
             url: link(p.url.as_ref()),
         }
     }

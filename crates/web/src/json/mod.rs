@@ -7,6 +7,7 @@ mod openapi;
 mod routes;
 mod session;
 mod sources;
+mod stats;
 
 pub(crate) use explain::Explanation;
 pub(crate) use openapi::document;

@@ -1,10 +1,12 @@
 //! The description of the API, made from [`routes`](super::routes) and the tables below; tests hold real answers
 //! against it.
 
+mod stats;
+
 use serde_json::{Map, Value, json};
 
-use super::routes::{Answer, Route, routes};
-use crate::params::Words;
+use super::routes::{Answer, Extra, Route, routes};
+use crate::params::{self, Words};
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +16,8 @@ enum Is {
     Seconds,
     /// With a fraction, 0 or more.
     Number,
+    /// The same, and below 0 too.
+    Change,
     Whole,
     Bool,
     Word(&'static [&'static str]),
@@ -25,7 +29,7 @@ enum Is {
     Texts,
 }
 
-use Is::{Bool, Many, Number, One, Seconds, Text, Texts, Time, Whole, Word};
+use Is::{Bool, Change, Many, Number, One, Seconds, Text, Texts, Time, Whole, Word};
 
 /// Name, type, whether it may be null, what it says.
 type Field = (&'static str, Is, bool, &'static str);
@@ -83,6 +87,18 @@ const SCHEMAS: &[(&str, &[Field])] = &[
             ("finished_at", Time, NULL, ""),
             ("duration_seconds", Seconds, NULL, ""),
             ("queued_seconds", Seconds, NULL, ""),
+            (
+                "expected_duration_seconds",
+                Seconds,
+                NULL,
+                "while it is active: as a rule, by its newest green runs",
+            ),
+            (
+                "overdue_after_seconds",
+                Seconds,
+                NULL,
+                "while it is active: 95 of 100 green runs took no longer",
+            ),
             ("url", Text, NULL, "on the platform"),
         ],
     ),
@@ -375,12 +391,23 @@ const SCHEMAS: &[(&str, &[Field])] = &[
     ),
 ];
 
+/// All schemas.
+fn schemas() -> impl Iterator<Item = &'static (&'static str, &'static [Field])> {
+    SCHEMAS.iter().chain(stats::SCHEMAS)
+}
+
+/// The names of a schema's fields, in their order.
+pub(super) fn columns(schema: &str) -> Vec<&'static str> {
+    let fields = schemas().find(|(name, _)| *name == schema).map_or(&[][..], |(_, fields)| fields);
+    fields.iter().map(|field| field.0).collect()
+}
+
 /// The document, with `base` (no slash at its end) as where the API is served.
 pub(crate) fn document(base: &str) -> Value {
     let paths: Map<String, Value> =
         routes().iter().map(|route| (route.path.to_owned(), json!({ "get": operation(route) }))).collect();
     let schemas: Map<String, Value> =
-        SCHEMAS.iter().map(|(name, fields)| ((*name).to_owned(), schema(fields))).collect();
+        schemas().map(|(name, fields)| ((*name).to_owned(), schema(fields))).collect();
     let parameters: Map<String, Value> = list_parameters(None);
     json!({
         "openapi": "3.1.0",
@@ -422,6 +449,7 @@ fn type_of(is: Is, null: bool) -> Value {
         Time => json!({ "type": simple("string"), "format": "date-time" }),
         Seconds | Number => json!({ "type": simple("number"), "minimum": 0 }),
         Whole => json!({ "type": simple("integer"), "minimum": 0 }),
+        Change => json!({ "type": simple("number") }),
         Bool => json!({ "type": simple("boolean") }),
         Word(words) => {
             let mut all: Vec<Value> = words.iter().map(|w| json!(w)).collect();
@@ -525,11 +553,72 @@ fn switch(name: &str) -> Value {
     json!({ "name": name, "in": "query", "description": says, "schema": { "type": "string", "enum": ["1", "0"] } })
 }
 
+fn parameter(name: &str, says: &str, schema: &Value) -> Value {
+    json!({ "name": name, "in": "query", "description": says, "schema": schema })
+}
+
+/// The parameters of all insights.
+fn stats_parameters() -> Vec<Value> {
+    let names = json!({ "type": "array", "items": { "type": "string" } });
+    let day = json!({ "type": "string", "format": "date" });
+    vec![
+        parameter(
+            "window",
+            "the last so many days, today included: 1d to 400d",
+            &json!({ "type": "string", "default": "30d" }),
+        ),
+        parameter("from", "instead of a window: from this day on, UTC", &day),
+        parameter("to", "up to this day, included", &day),
+        parameter("source", "source names, repeated or separated by commas", &names),
+        parameter("platform", "platform ids, repeated or separated by commas", &names),
+        parameter("project", "one project, as source:id", &json!({ "type": "string" })),
+        parameter("branch", "a branch name, in whatever project", &json!({ "type": "string" })),
+    ]
+}
+
+fn extra_parameters(extra: Extra) -> Vec<Value> {
+    let text = json!({ "type": "string" });
+    let one_of = |words: &[&str]| json!({ "type": "string", "enum": words, "default": words[0] });
+    let count = |default: u32, most: u32| json!({ "type": "integer", "minimum": 1, "maximum": most, "default": default });
+    match extra {
+        Extra::Csv => vec![parameter("format", "csv: the items alone, as a table", &one_of(params::FORMATS))],
+        Extra::Limit => vec![parameter("limit", "at most so many", &count(10, 100))],
+        Extra::Rank => vec![
+            parameter("of", "what is ranked", &one_of(params::RANKED)),
+            parameter("by", "by median duration, number of runs, share of red", &one_of(params::ORDERS)),
+            parameter(
+                "min_runs",
+                "only what has so many",
+                &json!({ "type": "integer", "minimum": 1, "default": 5 }),
+            ),
+        ],
+        Extra::Behind => vec![
+            parameter(
+                "status",
+                "words of the status, repeated or separated by commas",
+                &json!({ "type": "array", "items": { "type": "string", "enum": params::PIPELINES.statuses } }),
+            ),
+            parameter("day", "created on this day, UTC", &json!({ "type": "string", "format": "date" })),
+            parameter(
+                "hour",
+                "created in this hour of the week, Monday 0:00 UTC being 0",
+                &json!({ "type": "integer", "minimum": 0, "maximum": 167 }),
+            ),
+            parameter("workflow", "of this workflow, by the platform's id of it", &text),
+            parameter("job", "with a failed job of this name", &text),
+            parameter("reason", "that failed for this reason", &text),
+            parameter("page", "from 1", &json!({ "type": "integer", "minimum": 1, "default": 1 })),
+            parameter("per_page", "items of a page", &count(50, 100)),
+        ],
+    }
+}
+
 fn operation(route: &Route) -> Value {
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut parameters: Vec<Value> = in_path
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
+    let mut csv = false;
     let (media, schema) = match &route.answer {
         Answer::List(item, words) => {
             parameters.extend(list_parameters(Some(words)).into_iter().map(|(_, parameter)| parameter));
@@ -541,12 +630,21 @@ fn operation(route: &Route) -> Value {
             }
             ("application/json", list_schema(item))
         }
+        Answer::Stats(schema, extra) => {
+            parameters.extend(stats_parameters());
+            parameters.extend(extra.iter().flat_map(|extra| extra_parameters(*extra)));
+            csv = extra.contains(&Extra::Csv);
+            ("application/json", reference(schema))
+        }
         Answer::One(item) => ("application/json", reference(item)),
         Answer::Events => ("text/event-stream", json!({ "type": "string" })),
         Answer::Description => ("application/json", json!({ "type": "object" })),
     };
     let mut content = Map::new();
     content.insert(media.to_owned(), json!({ "schema": schema }));
+    if csv {
+        content.insert("text/csv".to_owned(), json!({ "schema": { "type": "string" } }));
+    }
     json!({
         "summary": route.summary,
         "operationId": route.path.trim_start_matches('/').replace(['/', '.'], "_").replace(['{', '}'], ""),

@@ -5,6 +5,7 @@ use axum::routing::{MethodRouter, get};
 
 use super::handlers as h;
 use super::session::session;
+use super::stats;
 use crate::app::App;
 use crate::params::{self, Words};
 
@@ -23,10 +24,25 @@ pub(crate) enum Answer {
     List(&'static str, &'static Words),
     /// One of this schema.
     One(&'static str),
+    /// What history teaches: of this schema, with the parameters of insights and these.
+    Stats(&'static str, &'static [Extra]),
     /// Server-sent events.
     Events,
     /// The description itself.
     Description,
+}
+
+/// Parameters that some insights take beside the common ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extra {
+    /// As a table too.
+    Csv,
+    /// At most so many.
+    Limit,
+    /// What is ranked, and how.
+    Rank,
+    /// Which figure the runs are behind.
+    Behind,
 }
 
 /// All of them.
@@ -116,6 +132,60 @@ pub(crate) fn routes() -> Vec<Route> {
             get(h::sources),
             list("Source", &params::SOURCES),
             "Configured sources and how they are.",
+        ),
+        route(
+            "/stats/summary",
+            get(stats::summary),
+            Answer::Stats("StatsSummary", &[]),
+            "Runs, success rate, durations: of a window, and of the one before it.",
+        ),
+        route(
+            "/stats/days",
+            get(stats::days),
+            Answer::Stats("StatsDays", &[Extra::Csv]),
+            "The same for each day of a window.",
+        ),
+        route(
+            "/stats/hours",
+            get(stats::hours),
+            Answer::Stats("StatsHours", &[Extra::Csv]),
+            "Runs and failures by hour of the week.",
+        ),
+        route(
+            "/stats/rankings",
+            get(stats::rankings),
+            Answer::Stats("StatsRanks", &[Extra::Rank, Extra::Limit, Extra::Csv]),
+            "What stands out: slowest, busiest, most often failing; projects, workflows, jobs, or across sources and platforms.",
+        ),
+        route(
+            "/stats/broken",
+            get(stats::broken),
+            Answer::Stats("StatsBrokens", &[Extra::Csv]),
+            "What is red at the end of a window, since when and by whom, longest first.",
+        ),
+        route(
+            "/stats/flaky",
+            get(stats::flaky),
+            Answer::Stats("StatsFlakies", &[Extra::Limit, Extra::Csv]),
+            "What was red and green on one commit, by the time it wastes.",
+        ),
+        route(
+            "/stats/failures",
+            get(stats::failures),
+            Answer::Stats("StatsFailures", &[Extra::Limit, Extra::Csv]),
+            "Why things fail, over all projects.",
+        ),
+        route(
+            "/stats/delivery",
+            get(stats::delivery),
+            Answer::Stats("StatsDelivery", &[]),
+            "Deployment frequency, change failure rate, time to restore, time to green, lead time.",
+        ),
+        route(
+            "/stats/runs",
+            get(stats::runs),
+            Answer::Stats("StatsRuns", &[Extra::Behind, Extra::Csv]),
+            "The runs behind a figure, newest first.",
         ),
         route(
             "/events/stream",

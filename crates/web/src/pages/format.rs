@@ -92,9 +92,10 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// What is left of a run that takes `expected` as a rule: `about 2 min left`, `4 min longer than usual`.
+/// What is left of a run that takes `expected` as a rule: `about 2 min left`, `4 min longer than usual`; beyond `overdue`,
+/// where that is known, `overdue, 4 min longer than usual`.
 #[must_use]
-pub fn left(elapsed: Duration, expected: Duration) -> String {
+pub fn left(elapsed: Duration, expected: Duration, overdue: Option<Duration>) -> String {
     if elapsed <= expected {
         match expected.saturating_sub(elapsed).as_secs() {
             s if s < MINUTE => "less than 1 min left".into(),
@@ -102,9 +103,13 @@ pub fn left(elapsed: Duration, expected: Duration) -> String {
             s => format!("about {} h left", (s + HOUR / 2) / HOUR),
         }
     } else {
-        match elapsed.saturating_sub(expected).as_secs() {
+        let longer = elapsed.saturating_sub(expected);
+        let is_overdue = overdue.is_some_and(|overdue| elapsed > overdue);
+        match longer.as_secs() {
+            s if is_overdue && s < MINUTE => "overdue".into(),
+            _ if is_overdue => format!("overdue, {} longer than usual", lasting(longer)),
             s if s < MINUTE => "about to end".into(),
-            _ => format!("{} longer than usual", lasting(elapsed.saturating_sub(expected))),
+            _ => format!("{} longer than usual", lasting(longer)),
         }
     }
 }
@@ -188,7 +193,7 @@ mod tests {
                     "words" => in_words(secs(input)),
                     "ago" => ago(at(now - input.as_i64().unwrap()), at(now)),
                     "until" => until(at(now + input.as_i64().unwrap()), at(now)),
-                    "left" => left(secs(&input[0]), secs(&input[1])),
+                    "left" => left(secs(&input[0]), secs(&input[1]), input.get(2).map(secs)),
                     other => panic!("no rule {other}"),
                 };
                 assert_eq!(got, want, "{rule} of {input}");

@@ -163,7 +163,7 @@ impl List<'_> {
             At::MergeRequests if matches!(ctx.live, Live::AsOf(_)) => (Favicon::Grey, "both"),
             At::MergeRequests if self.summary.failed > 0 => (Favicon::Red, "both"),
             At::MergeRequests => (Favicon::Grey, "both"),
-            At::Overview | At::Issues | At::Sources => (Favicon::Grey, "work"),
+            At::Overview | At::Issues | At::Insights | At::Sources => (Favicon::Grey, "work"),
         };
         let mut shell = Shell::new(ctx, news.short(), favicon).at(self.at, query);
         shell.loading = self.loading;
@@ -171,7 +171,7 @@ impl List<'_> {
         let here = format!("{}{}", ctx.base_path, self.at.path());
         let whose_they_are = match self.at {
             At::MergeRequests => "written by, or to be reviewed by,",
-            At::Overview | At::Issues | At::Sources => "written by, or assigned to,",
+            At::Overview | At::Issues | At::Insights | At::Sources => "written by, or assigned to,",
         };
         let sorts = if self.at == At::MergeRequests { MERGE_REQUEST_SORTS } else { ISSUE_SORTS };
         let mut menus: Vec<Menu> = Vec::new();
@@ -207,7 +207,7 @@ impl List<'_> {
     const fn has_part(&self, source: &v1::Source) -> bool {
         match self.at {
             At::MergeRequests => source.has_merge_requests,
-            At::Overview | At::Issues | At::Sources => source.has_issues,
+            At::Overview | At::Issues | At::Insights | At::Sources => source.has_issues,
         }
     }
 
@@ -250,7 +250,7 @@ impl List<'_> {
                 add(s.drafts, "draft", "drafts");
                 add(s.blocked, "cannot be merged yet", "cannot be merged yet");
             }
-            At::Overview | At::Issues | At::Sources => {
+            At::Overview | At::Issues | At::Insights | At::Sources => {
                 add(s.wanted, "is yours", "are yours");
                 add(s.unassigned, "that nobody has", "that nobody has");
             }
@@ -299,7 +299,7 @@ impl List<'_> {
                 status("chip-running", Some("running"), "Running", &["running", "queued"], s.active);
                 status("chip-green", Some("success"), "Green", &["success"], s.green);
             }
-            At::Overview | At::Issues | At::Sources => {
+            At::Overview | At::Issues | At::Insights | At::Sources => {
                 status("chip-unassigned", None, "Nobody has it", &["unassigned"], s.unassigned);
             }
         }

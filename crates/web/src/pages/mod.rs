@@ -9,12 +9,12 @@ use api::v1;
 use jiff::Timestamp;
 
 mod asked;
-mod axis;
 mod banner;
 mod door;
 mod error;
 pub mod format;
 mod headline;
+mod insights;
 mod item;
 mod lists;
 mod log;
@@ -28,6 +28,7 @@ mod shell;
 mod sources;
 mod stores;
 
+pub use insights::{BehindQuery, Missing, OfInsights, Span, StatsQuery};
 pub use query::{DEFAULT_PER_PAGE, ListQuery};
 
 /// How fresh the page is: the pill at its top.
@@ -220,6 +221,26 @@ pub fn sources(
     sources::render(ctx, webhooks, answer)
 }
 
+/// What history teaches, `/insights`.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn insights(ctx: &Ctx<'_>, query: &StatsQuery, shown: &OfInsights) -> Result<String, askama::Error> {
+    insights::render(ctx, query, shown)
+}
+
+/// The runs behind a figure, `/insights/runs`.
+///
+/// # Errors
+/// When the template cannot be written.
+pub fn runs_behind(
+    ctx: &Ctx<'_>,
+    query: &BehindQuery,
+    answer: &v1::ListRunsBehindResponse,
+) -> Result<String, askama::Error> {
+    insights::render_runs(ctx, query, answer)
+}
+
 /// What the page of a project shows.
 #[derive(Debug, Clone, Default)]
 pub struct OfProject {
@@ -233,6 +254,19 @@ pub struct OfProject {
     pub merge_requests: Option<v1::ListMergeRequestsResponse>,
     /// When it is asked, and why then.
     pub schedule: Option<v1::Schedule>,
+    /// What its history teaches, where there is one.
+    pub stats: Option<OfProjectStats>,
+}
+
+/// What the history of a project teaches.
+#[derive(Debug, Clone, Default)]
+pub struct OfProjectStats {
+    /// Counts, rates, durations.
+    pub stats: v1::GetStatsResponse,
+    /// What is flaky.
+    pub flaky: v1::ListFlakyResponse,
+    /// How soon it is green again.
+    pub delivery: v1::GetDeliveryResponse,
 }
 
 /// One project, `/projects/{source}/{id}`. `query` filters and pages the runs.

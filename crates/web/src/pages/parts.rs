@@ -233,6 +233,9 @@ pub(super) struct Progress {
     expected: u64,
     /// Of `expected`, in seconds.
     elapsed: u64,
+    /// Beyond this it is overdue, in seconds, where that is known.
+    overdue: Option<u64>,
+    is_overdue: bool,
     text: String,
 }
 
@@ -282,13 +285,16 @@ impl Activity {
         let began = if running { started.or(created) } else { created.or(started) };
         let expected =
             run.expected_duration.as_ref().and_then(api::duration_back).filter(|d| d.as_secs() > 0);
+        let overdue = run.overdue_after.as_ref().and_then(api::duration_back);
         let progress = began.zip(expected).filter(|_| running).map(|(from, expected)| {
             let elapsed = format::since(from, ctx.now);
             Progress {
                 from: format::machine(from),
                 expected: expected.as_secs(),
                 elapsed: elapsed.min(expected).as_secs(),
-                text: format::left(elapsed, expected),
+                overdue: overdue.map(|d| d.as_secs()),
+                is_overdue: overdue.is_some_and(|overdue| elapsed > overdue),
+                text: format::left(elapsed, expected, overdue),
             }
         });
         Self {

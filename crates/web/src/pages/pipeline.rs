@@ -14,7 +14,8 @@ use super::parts::{
 };
 use super::project::run_number;
 use super::shell::Shell;
-use super::{Ctx, ListQuery, axis, format, job_to_show};
+use super::{Ctx, ListQuery, format, job_to_show};
+use crate::charts::axis;
 
 #[derive(Template)]
 #[template(path = "pipeline.html")]

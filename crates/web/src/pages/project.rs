@@ -6,6 +6,7 @@ use askama::Template;
 use super::asked::Asked;
 use super::banner::Banner;
 use super::headline::Favicon;
+use super::insights::Figures;
 use super::item::Item;
 use super::overview::{Menu, MenuItem, Paging};
 use super::parts::{
@@ -14,7 +15,8 @@ use super::parts::{
 };
 use super::row::{Row, is_stale};
 use super::shell::Shell;
-use super::{Ctx, ListQuery, OfProject, axis, format};
+use super::{Ctx, ListQuery, OfProject, format};
+use crate::charts::axis;
 
 #[derive(Template)]
 #[template(path = "project.html")]
@@ -33,6 +35,7 @@ struct Page<'a> {
     reasons: Vec<Why>,
     asked: Option<Asked>,
     history: Option<History>,
+    figures: Option<Figures>,
     filters: Vec<MenuItem>,
     branch_menu: Option<Menu>,
     runs: Vec<Run>,
@@ -100,23 +103,23 @@ impl MergeRequests {
 
 /// A line of the table of runs.
 #[derive(Debug)]
-struct Run {
-    dom_id: String,
-    status: Icon,
+pub(super) struct Run {
+    pub(super) dom_id: String,
+    pub(super) status: Icon,
     /// Shown where the platform has a word of its own for it.
-    word: &'static str,
-    href: String,
-    number: String,
-    workflow: Option<String>,
-    attempt: Option<u32>,
-    title: String,
-    failure: Option<String>,
-    commit: Commit,
-    branch: Option<Href>,
-    began: Option<When>,
-    duration: Option<String>,
-    running_for: Option<When>,
-    queued: Option<String>,
+    pub(super) word: &'static str,
+    pub(super) href: String,
+    pub(super) number: String,
+    pub(super) workflow: Option<String>,
+    pub(super) attempt: Option<u32>,
+    pub(super) title: String,
+    pub(super) failure: Option<String>,
+    pub(super) commit: Commit,
+    pub(super) branch: Option<Href>,
+    pub(super) began: Option<When>,
+    pub(super) duration: Option<String>,
+    pub(super) running_for: Option<When>,
+    pub(super) queued: Option<String>,
 }
 
 #[derive(Debug)]
@@ -206,7 +209,7 @@ impl History {
 }
 
 pub(super) fn render(ctx: &Ctx<'_>, query: &ListQuery, shown: &OfProject) -> Result<String, askama::Error> {
-    let OfProject { project: answer, branches, pipelines, merge_requests, schedule } = shown;
+    let OfProject { project: answer, branches, pipelines, merge_requests, schedule, stats } = shown;
     let line = answer.row.clone().unwrap_or_default();
     let project = line.project.clone().unwrap_or_default();
     let key = project.key.clone().or_else(|| answer.key.clone()).unwrap_or_default();
@@ -251,6 +254,7 @@ pub(super) fn render(ctx: &Ctx<'_>, query: &ListQuery, shown: &OfProject) -> Res
         reasons: state.reasons.iter().map(|r| Why::new(ctx, &key, r, word)).collect(),
         asked: schedule.as_ref().map(|schedule| Asked::new(ctx, schedule)),
         history: History::new(ctx, &key, &state),
+        figures: stats.as_ref().and_then(|stats| Figures::new(ctx, &key, stats)),
         filters: filters(query, &here),
         branch_menu: branch_menu(query, branches, &here),
         runs: pipelines.pipelines.iter().map(|run| Run::new(ctx, query, &key, &here, run)).collect(),
@@ -357,7 +361,13 @@ pub(super) fn run_number(run: &v1::Pipeline) -> String {
 }
 
 impl Run {
-    fn new(ctx: &Ctx<'_>, query: &ListQuery, key: &v1::ProjectKey, here: &str, run: &v1::Pipeline) -> Self {
+    pub(super) fn new(
+        ctx: &Ctx<'_>,
+        query: &ListQuery,
+        key: &v1::ProjectKey,
+        here: &str,
+        run: &v1::Pipeline,
+    ) -> Self {
         let instant = |at: &Option<_>| at.as_ref().and_then(timestamp_back);
         let span = |d: &Option<_>| d.as_ref().and_then(duration_back);
         let commit = Commit::of_run(ctx, run);

@@ -46,15 +46,23 @@ pub struct ListQuery {
     pub draft: Option<bool>,
 }
 
+/// The part of a URL from `?` on, in the making.
+#[derive(Debug, Default)]
+pub(super) struct Pairs(pub(super) String);
+
+impl Pairs {
+    pub(super) fn add(&mut self, key: &str, value: &str) {
+        let sep = if self.0.is_empty() { '?' } else { '&' };
+        let _ = write!(self.0, "{sep}{key}={}", utf8_percent_encode(value, QUERY_VALUE));
+    }
+}
+
 impl ListQuery {
     /// This query as the part of a URL from `?` on; empty when everything is as it is by itself.
     #[must_use]
     pub fn to_url(&self) -> String {
-        let mut out = String::new();
-        let mut add = |key: &str, value: &str| {
-            let sep = if out.is_empty() { '?' } else { '&' };
-            let _ = write!(out, "{sep}{key}={}", utf8_percent_encode(value, QUERY_VALUE));
-        };
+        let mut out = Pairs::default();
+        let mut add = |key: &str, value: &str| out.add(key, value);
         if !self.q.is_empty() {
             add("q", &self.q);
         }
@@ -86,7 +94,7 @@ impl ListQuery {
         if self.page > 1 {
             add("page", &self.page.to_string());
         }
-        out
+        out.0
     }
 
     /// [`Self::to_url`] after a change. Whatever changes, the list begins at its first page again, unless the change says otherwise.

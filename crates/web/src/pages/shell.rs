@@ -53,6 +53,7 @@ pub(super) enum At {
     Overview,
     MergeRequests,
     Issues,
+    Insights,
     Sources,
 }
 
@@ -62,6 +63,7 @@ impl At {
             Self::Overview => "/",
             Self::MergeRequests => "/merge-requests",
             Self::Issues => "/issues",
+            Self::Insights => "/insights",
             Self::Sources => "/sources",
         }
     }
@@ -78,6 +80,7 @@ fn page_links(ctx: &Ctx<'_>) -> Vec<PageLink> {
     let mut links = vec![link(At::Overview, "overview", 'o')];
     links.extend(ctx.nav.merge_requests.as_deref().map(|word| link(At::MergeRequests, word, 'm')));
     links.extend(ctx.nav.issues.then(|| link(At::Issues, "issues", 'i')));
+    links.push(link(At::Insights, "insights", 'n'));
     links.push(link(At::Sources, "sources", 's'));
     links
 }
@@ -147,7 +150,7 @@ impl<'a> Shell<'a> {
             page.on = page.href == self.search;
         }
         self.finds = match at {
-            At::Overview | At::Sources => self.finds,
+            At::Overview | At::Insights | At::Sources => self.finds,
             At::MergeRequests | At::Issues => "Find a title, project, person",
         };
         self.q.clone_from(&query.q);

@@ -111,7 +111,7 @@ await each(await pages(), (name) => test(`${name}: axe finds nothing, nothing is
   await accessible(page);
 })));
 
-const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues", "sources", "sources-down", "sources-odd", "sign-in", "sign-in-again", "sign-in-insecure", "refused", "overview-signed-in", "overview-wide-open"];
+const inTheDark = ["overview-3", "project", "pipeline", "source-away-red", "odd-names", "first-start", "empty-filter", "merge-requests", "merge-requests-source-away", "merge-requests-odd", "issues", "sources", "sources-down", "sources-odd", "sign-in", "sign-in-again", "sign-in-insecure", "refused", "overview-signed-in", "overview-wide-open", "insights", "insights-project", "insights-year", "insights-few", "insights-off", "insights-away", "insights-runs"];
 await each([...inTheDark.map((name) => [name, "dark", 1280]), ...inTheDark.map((name) => [name, "light", 390])], ([name, colorScheme, width]) =>
   test(`${name}, ${colorScheme}, ${width} px: axe finds nothing`, () => withPage({ ...still, colorScheme, viewport: { width, height: 900 } }, async (page) => {
     await page.clock.setFixedTime(NOW);

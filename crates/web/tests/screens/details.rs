@@ -221,6 +221,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
             pipelines: r.clone(),
             merge_requests: Some(super::lists::of_project(&l.name)).filter(|_| !b.loading),
             schedule: Some(super::sources::schedule()).filter(|_| !b.loading),
+            stats: Some(super::insights::of_project()).filter(|_| !b.loading),
         };
         pages::project(ctx, query, &shown).unwrap()
     };
@@ -302,6 +303,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
                     pipelines: runs(&l, 5),
                     merge_requests: None,
                     schedule: Some(super::sources::paused()),
+                    stats: None,
                 },
             )
             .unwrap(),

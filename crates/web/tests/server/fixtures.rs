@@ -55,6 +55,8 @@ pub(crate) fn full_pipeline() -> v1::Pipeline {
         failure: some("test: 3 of 200 failed"),
         expected_duration: None,
         updated_at: time("2026-11-24T10:03:05Z"),
+        overdue_after: None,
+        expected_of: 0,
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use api::v1::dashboard_service_server::{DashboardService, DashboardServiceServer};
+use api::v1::stats_service_server::StatsServiceServer;
 use api::{Connection, Endpoint, InProcess, v1};
 use axum::Router;
 use axum::body::Body;
@@ -57,6 +58,10 @@ pub(crate) struct Script {
     pub(crate) echo: bool,
     /// What becomes of webhooks, and why.
     pub(crate) verdict: (v1::WebhookVerdict, &'static str),
+    /// Counts, rates, durations.
+    pub(crate) stats: v1::GetStatsResponse,
+    /// Every question to history fails so.
+    pub(crate) history: Option<Status>,
     /// Calls hang.
     pub(crate) hang: bool,
     /// Every call fails so.
@@ -86,6 +91,8 @@ impl Default for Script {
             renamed: BTreeMap::new(),
             echo: false,
             verdict: (v1::WebhookVerdict::Applied, ""),
+            stats: crate::stats::stats(),
+            history: None,
             hang: false,
             fail: None,
         }
@@ -244,7 +251,24 @@ impl Aggregator {
     }
 }
 
-struct Service(Arc<Aggregator>);
+/// Its face.
+pub(crate) struct Service(Arc<Aggregator>);
+
+impl Service {
+    /// Counts a question to history, which may be off or away.
+    pub(crate) async fn of_history(
+        &self,
+        name: &'static str,
+        request: &impl std::fmt::Debug,
+    ) -> Result<(), Status> {
+        self.0.count(name, request).await?;
+        self.0.script().history.clone().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn stats(&self) -> v1::GetStatsResponse {
+        self.0.script().stats.clone()
+    }
+}
 
 type Words = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
 
@@ -718,10 +742,12 @@ fn run(tasks: &Tasks, aggregator: &Arc<Aggregator>, endpoint: Endpoint) {
     });
     let service = DashboardServiceServer::new(Service(Arc::clone(aggregator)))
         .max_decoding_message_size(api::MAX_MESSAGE_BYTES);
+    let stats = StatsServiceServer::new(Service(Arc::clone(aggregator)));
     let stop = tasks.stop_token();
     tasks.run("aggregator", async move {
         let server = tonic::transport::Server::builder()
             .add_service(service)
+            .add_service(stats)
             .serve_with_incoming(ReceiverStream::new(from));
         stop.run_until_cancelled(server).await;
     });
