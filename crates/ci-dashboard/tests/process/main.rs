@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 #![cfg(unix)]
 
-mod chaos;
 mod deployments;
 mod doctor;
 mod explain;
