@@ -160,20 +160,38 @@ async fn who_waits_is_answered_as_soon_as_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_break_in_the_middle_of_a_question_is_retried_once() {
+async fn however_often_it_breaks_while_somebody_waits_the_question_is_asked_again() {
     let world = World::new(Script::default()).await;
     world.aggregator.script().hang = true;
-    let restart = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(world.aggregator.calls("get_project"), 1);
-        world.aggregator.away();
-        world.aggregator.script().hang = false;
-        world.until_link("lost").await;
-        world.aggregator.restarted();
+    let restarts = async {
+        for n in 1..=3 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(world.aggregator.calls("get_project"), n);
+            world.aggregator.away();
+            world.aggregator.script().hang = n < 3;
+            world.until_link("lost").await;
+            world.aggregator.restarted();
+        }
     };
-    let (reply, ()) = tokio::join!(world.get("/api/v1/projects/gl/42"), restart);
+    let (reply, ()) = tokio::join!(world.get("/api/v1/projects/gl/42"), restarts);
     assert_eq!(reply.status, 200);
-    assert_eq!(world.aggregator.calls("get_project"), 2);
+    assert_eq!(world.aggregator.calls("get_project"), 4);
+}
+
+/// The aggregator may take its time for what nobody has seen yet. Where something older stands in, it is asked for what it knows.
+#[tokio::test(start_paused = true)]
+async fn the_aggregator_is_told_how_long_it_may_take() {
+    let world = World::new(Script::default()).await;
+    let path = "/api/v1/projects/gl/42";
+    assert_eq!(world.get(path).await.status, 200);
+    assert_eq!(world.aggregator.calls("get_project, and waits"), 1);
+    world.aggregator.change(&[("gl", "42")]);
+    world.until_heard().await;
+    assert_eq!(world.get(path).await.status, 200);
+    assert_eq!(
+        (world.aggregator.calls("get_project"), world.aggregator.calls("get_project, and waits")),
+        (2, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
