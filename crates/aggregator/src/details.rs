@@ -1,5 +1,7 @@
 //! What is not on the board: jobs, logs, lists of branches. Read from the platform when somebody looks, and kept.
 
+mod kept;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -89,6 +91,24 @@ impl fmt::Display for RunsKey {
     }
 }
 
+/// About how many bytes details take.
+mod weight {
+    use connector::{PipelineDetail, Pipelines};
+    use domain::Branch;
+
+    pub(super) const fn of_run(detail: &PipelineDetail) -> usize {
+        1024 + detail.jobs.len() * 512
+    }
+
+    pub(super) const fn of_runs(runs: &Pipelines) -> usize {
+        512 + runs.items.len() * 1024
+    }
+
+    pub(super) const fn of_branches(branches: &[Branch]) -> usize {
+        branches.len() * 512
+    }
+}
+
 /// The caches of details.
 #[derive(Debug, Clone)]
 pub struct Details {
@@ -173,7 +193,7 @@ impl Details {
                 let mut detail = connector.pipeline(&about, &run).await?;
                 detail.jobs = detail.jobs.into_iter().map(Job::bounded).collect();
                 detail.pipeline = detail.pipeline.bounded();
-                let bytes = 1024 + detail.jobs.len() * 512;
+                let bytes = weight::of_run(&detail);
                 let active = detail.pipeline.status.is_active() || detail.pipeline.status == Status::Manual;
                 Ok(Loaded { value: detail, bytes, fresh_for: active.then_some(ACTIVE_TTL) })
             })
@@ -219,7 +239,7 @@ impl Details {
                 let query = PipelineQuery { branch: None, since: None, limit };
                 let mut runs = connector.pipelines(&about, &query).await?;
                 runs.items = runs.items.into_iter().map(Pipeline::bounded).collect();
-                let bytes = 512 + runs.items.len() * 1024;
+                let bytes = weight::of_runs(&runs);
                 Ok(Loaded { value: runs, bytes, fresh_for: None })
             })
         };
@@ -243,7 +263,7 @@ impl Details {
                         None => break,
                     }
                 }
-                let bytes = branches.len() * 512;
+                let bytes = weight::of_branches(&branches);
                 Ok(Loaded { value: branches, bytes, fresh_for: None })
             })
         };

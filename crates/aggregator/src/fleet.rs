@@ -15,6 +15,7 @@ use crate::board::Rules;
 use crate::details::Details;
 use crate::due::Schedules;
 use crate::hub::Hub;
+use crate::mirror::Mirror;
 use crate::platforms::platform;
 use crate::refresh::{Plan, Refresher};
 use crate::schedule;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) schedules: Arc<Schedules>,
     pub(crate) webhooks: Arc<Webhooks>,
     pub(crate) archive: Arc<Archive>,
+    pub(crate) mirror: Arc<Mirror>,
 }
 
 /// A source that is set up.
@@ -135,6 +137,7 @@ impl Fleet {
 
     /// Starts all that does not run yet.
     pub(crate) fn run(&mut self, tasks: &Tasks) {
+        self.shared.mirror.keep(&self.working().cloned().collect::<Vec<_>>());
         let idle = self.stations.iter().filter(|(_, s)| s.tasks.is_none()).map(|(name, _)| name.clone());
         for name in idle.collect::<Vec<_>>() {
             let part = tasks.part();

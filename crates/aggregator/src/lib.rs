@@ -5,7 +5,8 @@
 //! merge requests and issues. [`webhooks`] takes what the platforms send by themselves; it and [`refresh`] meet in [`due`].
 //! `fleet` holds the sources that run, and changes one without touching the others.
 //! [`archive`] keeps what outlives the process: the board's changes go into history, and the board begins with it;
-//! [`insights`] answers from it.
+//! [`insights`] answers from it. [`mirror`] keeps what is in memory in Redis as well, where the settings say so, and then the
+//! board begins with that.
 
 pub mod archive;
 mod asking;
@@ -19,6 +20,7 @@ pub mod hub;
 pub mod insights;
 mod listen;
 pub mod metrics;
+pub mod mirror;
 mod platforms;
 pub mod query;
 pub mod refresh;

@@ -14,7 +14,7 @@ pub use merge_requests::{MergeRequestQuery, list_merge_requests};
 pub use rows::{ProjectQuery, list_projects, row_of};
 pub use runs::{BranchQuery, PipelineQuery, list_branches, list_pipelines};
 pub use schedule::{schedule, with_figures};
-pub use wire::{expect, history, me, pipeline_with_estimate, source};
+pub use wire::{cache, expect, history, me, pipeline_with_estimate, source};
 pub use work::Asked;
 
 use domain::{Activity, Outcome, Status};

@@ -20,6 +20,7 @@ use crate::fleet::{Fleet, Roster, Shared};
 use crate::hub::Hub;
 use crate::insights::Insights;
 use crate::metrics::Metrics;
+use crate::mirror::Mirror;
 use crate::refresh::Refresher;
 use crate::service::Service;
 use crate::watched::Watched;
@@ -61,7 +62,11 @@ impl Aggregator {
         let hub = Arc::new(Hub::new(Arc::clone(&clock)));
         let (watched, connectors) = (Arc::<Watched>::default(), Arc::<Registry>::default());
         let schedules = Arc::new(Schedules::new(Arc::clone(&clock)));
-        let archive = Arc::new(Archive::new(settings.database.clone(), Arc::clone(&clock)));
+        let (at, by) = (Arc::clone(&hub), Arc::clone(&connectors));
+        let details = Details::new(settings, at, by, Arc::clone(&clock), tasks);
+        let mirror = Arc::new(Mirror::new(&settings.cache, &hub, &schedules, &details));
+        let (behind, by) = (Arc::clone(&mirror), Arc::clone(&clock));
+        let archive = Arc::new(Archive::new(settings.database.clone(), behind, by));
         let webhooks = Arc::new(Webhooks::new(
             Arc::clone(&archive),
             Arc::clone(&hub),
@@ -69,10 +74,9 @@ impl Aggregator {
             Arc::clone(&watched),
             Arc::clone(&schedules),
         ));
-        let (at, by) = (Arc::clone(&hub), Arc::clone(&connectors));
-        let details = Details::new(settings, at, by, Arc::clone(&clock), tasks);
         let attention = Arc::default();
-        let shared = Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive };
+        let shared =
+            Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror };
         let most_pipelines = settings.aggregator.metrics_pipelines;
         let deployments = settings.filters.deployments.clone();
         Ok(Self { fleet: Fleet::new(roster, shared, clock), most_pipelines, deployments })
@@ -87,9 +91,8 @@ impl Aggregator {
     /// Its figures.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let Shared { hub, connectors, schedules, .. } = &self.fleet.shared;
-        let (hub, connectors) = (Arc::clone(hub), Arc::clone(connectors));
-        Metrics::new(hub, connectors, Arc::clone(schedules), self.most_pipelines)
+        let Shared { hub, connectors, schedules, archive, mirror, .. } = self.fleet.shared.clone();
+        Metrics::new(hub, connectors, schedules, archive, mirror, self.most_pipelines)
     }
 
     /// What keeps each source up to date, for those who keep time themselves ([`Refresher::turn`]); [`Aggregator::start`] runs
@@ -115,15 +118,16 @@ impl Aggregator {
     pub fn start(mut self, listener: api::Listener, tasks: &Tasks) -> Running {
         let shared = &self.fleet.shared;
         self.answer(listener, tasks);
-        let Shared { archive, hub, connectors, schedules, .. } = shared.clone();
+        let Shared { archive, mirror, hub, connectors, schedules, .. } = shared.clone();
         self.fleet.run(tasks);
+        mirror.start(&hub, tasks);
         archive.start(&hub, &connectors, &schedules, self.fleet.plans(), tasks);
         Running { fleet: self.fleet, tasks: tasks.clone() }
     }
 
     fn answer(&self, listener: api::Listener, tasks: &Tasks) {
         let (health, health_service) = tonic_health::server::health_reporter();
-        let Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive } =
+        let Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror } =
             self.fleet.shared.clone();
         let warmed = Arc::clone(&archive);
         let insights = Insights {
@@ -140,6 +144,7 @@ impl Aggregator {
             attention,
             schedules,
             archive,
+            mirror,
             stopping: tasks.stop_token(),
         };
         let dashboard = DashboardServiceServer::new(service)

@@ -19,6 +19,7 @@ use crate::board::{Change, Observation, Seen};
 use crate::details::{Details, MAX_OLDER_RUNS, Read};
 use crate::due::Schedules;
 use crate::hub::{Hub, Present};
+use crate::mirror::Mirror;
 use crate::query;
 use crate::sources::State;
 use crate::watched::Watched;
@@ -44,6 +45,8 @@ pub struct Service {
     pub schedules: Arc<Schedules>,
     /// What outlives the process.
     pub archive: Arc<Archive>,
+    /// What is kept of it in Redis.
+    pub mirror: Arc<Mirror>,
     /// Ends the streams.
     pub stopping: tokio_util::sync::CancellationToken,
 }
@@ -421,10 +424,12 @@ impl DashboardService for Service {
         _request: Request<v1::ListSourcesRequest>,
     ) -> Result<Response<v1::ListSourcesResponse>, Status> {
         let history = query::history(&self.archive.standing());
+        let cache = query::cache(self.mirror.standing());
         let mut answer = self.hub.read(|p| v1::ListSourcesResponse {
             sources: self.sources(p),
             version: Some(p.board.version().into()),
             history: Some(history),
+            cache: Some(cache),
         });
         // Not under the board's lock: the figures look at every project.
         for source in &mut answer.sources {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::{Clock, Patterns, Timestamp};
 use jiff::SignedDuration;
+use moka::notification::RemovalCause;
 use moka::sync::Cache as Store;
 use tokio_util::task::TaskTracker;
 
@@ -42,7 +43,12 @@ pub enum Read<V, E> {
     Failed(E),
 }
 
+/// Hears of keys whose entries changed or are gone. Called while the entry is put there: it has to be quick, and must not come back
+/// to the cache.
+pub type Heard<K> = Box<dyn Fn(&K) + Send + Sync>;
+
 struct Inner<K, V, E> {
+    heard: Arc<OnceLock<Heard<K>>>,
     store: Store<K, Entry<V>>,
     failures: Store<K, (E, Timestamp)>,
     flights: Flights<K, V, E>,
@@ -77,10 +83,41 @@ where
     pub fn new(max_bytes: u64, times: Times, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
         let store = Store::builder()
             .max_capacity(max_bytes)
-            .weigher(|_, entry: &Entry<V>| entry.bytes.saturating_add(OVERHEAD))
+            .weigher(|_, entry: &Entry<V>| entry.bytes.saturating_add(OVERHEAD));
+        let heard: Arc<OnceLock<Heard<K>>> = Arc::default();
+        let evicted = Arc::clone(&heard);
+        let store = store
+            .eviction_listener(move |key: Arc<K>, _, cause| {
+                if let (RemovalCause::Size, Some(heard)) = (cause, evicted.get()) {
+                    heard(&key);
+                }
+            })
             .build();
         let failures = Store::new(MAX_FAILURES);
-        Self(Arc::new(Inner { store, failures, flights: Flights::default(), times, clock, tasks }))
+        Self(Arc::new(Inner { heard, store, failures, flights: Flights::default(), times, clock, tasks }))
+    }
+
+    /// Tells this one of changes from now on. There is one listener; a second is not heard.
+    pub fn listen(&self, heard: Heard<K>) {
+        let _ = self.0.heard.set(heard);
+    }
+
+    /// Takes back an entry from before a restart: stale, since nobody knows what happened meanwhile. One that is there already is
+    /// newer, and stays. Whether it is of use.
+    #[must_use]
+    pub fn restore(&self, key: K, entry: Entry<V>) -> bool {
+        let of_use = entry.fetched_at <= self.0.clock.now()
+            && entry.freshness(self.0.clock.now()) != Freshness::Expired;
+        if of_use {
+            self.0.store.entry(key).or_insert(entry.expired());
+        }
+        of_use
+    }
+
+    /// An entry that is of use as somebody else keeps times: fetched at `at`, with the cache's own times.
+    #[must_use]
+    pub fn entry_of(&self, loaded: Loaded<V>, at: Timestamp) -> Entry<V> {
+        self.0.entry(loaded, at)
     }
 
     /// What is there and of use, fresh or stale. Starts nothing.
@@ -113,6 +150,7 @@ where
         self.0.flights.abandon(key, || {
             self.0.failures.invalidate(key);
             self.0.store.invalidate(key);
+            self.0.tell(key);
         });
     }
 
@@ -188,7 +226,14 @@ where
 
     fn put(&self, key: K, entry: Entry<V>) {
         self.failures.invalidate(&key);
-        self.store.insert(key, entry);
+        self.store.insert(key.clone(), entry);
+        self.tell(&key);
+    }
+
+    fn tell(&self, key: &K) {
+        if let Some(heard) = self.heard.get() {
+            heard(key);
+        }
     }
 
     /// Whether a failed key has to rest. Never for longer than it was meant to, whatever the clock does.

@@ -6,6 +6,8 @@
 //! does not stop the fetch. A refresh that fails leaves what was there, tells why beside it, and is not tried again at
 //! once.
 //!
+//! With [`redis`] behind it, what is in memory survives the process: a [`Shelf`] tells what changed, and takes back what was kept.
+//!
 //! Keys are typed; their text form is for patterns only. Time is injected: instants come from a [`domain::Clock`],
 //! waiting is tokio's.
 
@@ -13,7 +15,10 @@ mod cache;
 mod entry;
 mod flight;
 mod key;
+pub mod redis;
+mod shelf;
 
-pub use cache::{Cache, Loaded, MIN_RETRY, Read};
+pub use cache::{Cache, Heard, Loaded, MIN_RETRY, Read};
 pub use entry::{Entry, Freshness, Times};
 pub use key::Key;
+pub use shelf::{Shelf, Taken, Values};

@@ -64,7 +64,7 @@ const LICENCES: &[&str] = &[
 /// What of ours a crate's own code may name: the floors, from the ground up. None: nobody has said where it stands.
 fn may_know(package: &str) -> Option<&'static [&'static str]> {
     Some(match package {
-        "domain" | "forge-sim" => &[],
+        "domain" | "forge-sim" | "cache-suite" => &[],
         "lifecycle" | "config" => &["domain"],
         "api" | "cache" => &["domain", "lifecycle"],
         "connector" => &["domain", "config"],
@@ -94,7 +94,8 @@ fn may_know(package: &str) -> Option<&'static [&'static str]> {
 }
 
 /// What tests and benches may name beyond that.
-const TESTS_MAY_KNOW: &[&str] = &["forge-sim", "lifecycle", "connector-suite", "history-suite"];
+const TESTS_MAY_KNOW: &[&str] =
+    &["forge-sim", "lifecycle", "connector-suite", "history-suite", "cache-suite"];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {

@@ -101,6 +101,10 @@ impl Settings {
             },
         );
         out.text(1, "redis_url", self.cache.redis_url.masked());
+        out.text(1, "prefix", &self.cache.prefix);
+        if self.cache.ca_file.is_some() {
+            out.path(1, "ca_file", self.cache.ca_file.as_deref());
+        }
         out.text(1, "ttl", &format_duration(self.cache.ttl));
         out.text(1, "stale_ttl", &format_duration(self.cache.stale_ttl));
         out.text(1, "refresh_interval", &format_duration(self.cache.refresh_interval));

@@ -162,6 +162,8 @@ pub(crate) fn cache(mut s: Section<'_>) -> Cache {
     const KINDS: &[(&str, CacheKind)] = &[("memory", CacheKind::Memory), ("redis", CacheKind::Redis)];
     let kind = s.parse("type", choice(KINDS)).unwrap_or(CacheKind::Memory);
     let redis_url = s.leaf_or_file("redis_url").and_then(|(leaf, _)| redis_url(&s, &leaf));
+    let prefix = s.parse("prefix", key_prefix).unwrap_or_else(|| DEFAULT_PREFIX.to_owned());
+    let ca_file = s.path("ca_file");
     let ttl_given = s.parse("ttl", duration);
     let stale_given = s.leaf("stale_ttl");
     let ttl = ttl_given.unwrap_or(Duration::from_secs(5 * 60));
@@ -178,7 +180,23 @@ pub(crate) fn cache(mut s: Section<'_>) -> Cache {
     }
     let refresh_interval = s.parse("refresh_interval", interval).unwrap_or(Duration::from_secs(5 * 60));
     s.finish();
-    Cache { kind, redis_url: redis_url.unwrap_or_else(default_redis), ttl, stale_ttl, refresh_interval }
+    let redis_url = redis_url.unwrap_or_else(default_redis);
+    Cache { kind, redis_url, prefix, ca_file, ttl, stale_ttl, refresh_interval }
+}
+
+const DEFAULT_PREFIX: &str = "ci-dashboard:";
+const MAX_PREFIX: usize = 64;
+
+fn key_prefix(text: &str) -> Result<String, Misfit> {
+    // What ACL patterns and people at a prompt can name without quoting.
+    let fits = text.len() <= MAX_PREFIX
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'.' | b'_' | b'-' | b'/'));
+    if fits {
+        return Ok(text.to_owned());
+    }
+    let what =
+        format!("is no key prefix: at most {MAX_PREFIX} of letters, digits, ':', '.', '_', '-' and '/'");
+    Err(Misfit { what, suggestion: None })
 }
 
 fn redis_url(s: &Section<'_>, leaf: &Leaf) -> Option<SecretUrl> {
@@ -211,6 +229,8 @@ impl Default for Cache {
         Self {
             kind: CacheKind::Memory,
             redis_url: default_redis(),
+            prefix: DEFAULT_PREFIX.to_owned(),
+            ca_file: None,
             ttl: minutes(5),
             stale_ttl: minutes(24 * 60),
             refresh_interval: minutes(5),

@@ -105,6 +105,10 @@ pub struct Cache {
     pub kind: CacheKind,
     /// Redis, used when `kind` says so.
     pub redis_url: SecretUrl,
+    /// What every key in Redis begins with, so that several dashboards can share a database.
+    pub prefix: String,
+    /// A CA to trust for `rediss:` besides the system's (PEM file).
+    pub ca_file: Option<PathBuf>,
     /// How long an answer counts as fresh.
     pub ttl: Duration,
     /// How long it may be shown while a newer one is fetched. At least `ttl`.

@@ -11,7 +11,7 @@ use domain::{
 };
 use futures::stream::BoxStream;
 
-use crate::http::{Budget, Traffic};
+use crate::http::{Answers, Budget, Traffic};
 use crate::{Actions, CurrentUser, Issues, MergeRequests, Result, TokenCheck, Webhooks};
 
 /// What a platform calls things, singular, lower case.
@@ -228,6 +228,12 @@ pub trait Connector: Debug + Send + Sync {
 
     /// The requests made so far.
     fn traffic(&self) -> Traffic;
+
+    /// The answers that its clients keep for conditional requests, always in the same order: for whoever writes them down, so
+    /// that they survive a restart.
+    fn answers(&self) -> Vec<Answers> {
+        Vec::new()
+    }
 
     /// Whether there is another credential now than the one that the platform last refused: a token's file was written anew.
     async fn has_new_credential(&self) -> bool {

@@ -15,6 +15,7 @@ macro_rules! text_id {
     ($doc:literal, $name:ident) => {
         #[doc = $doc]
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -112,6 +113,7 @@ impl Project {
 
 /// Who may see a project on its platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Visibility {
     /// Everybody.
     Public,
@@ -141,6 +143,7 @@ impl Visibility {
 
 /// Somebody who pushed, wrote or started something.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Person {
     /// The name to show.
     pub name: String,
@@ -180,6 +183,7 @@ impl Person {
 
 /// What makes runs comparable: runs of one workflow on one branch supersede each other, runs of two do not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Workflow {
     /// Identity within the project, made by the connector; opaque. GitHub: the workflow's id; GitLab: name and source
     /// of the pipeline, so that a push does not hide a red schedule.
@@ -190,6 +194,7 @@ pub struct Workflow {
 
 /// How much of a run was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Completeness {
     /// A row of a list, which on some platforms lacks author, duration or warnings.
     #[default]
@@ -200,6 +205,7 @@ pub enum Completeness {
 
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pipeline {
     /// The platform's id.
     pub id: RunId,
@@ -366,6 +372,7 @@ impl Pipeline {
 
 /// A part of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Job {
     /// The platform's id.
     pub id: JobId,
@@ -429,6 +436,7 @@ impl Job {
 
 /// A branch and its newest commit.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Branch {
     /// Its name.
     pub name: String,
@@ -487,6 +495,7 @@ pub struct Log {
 
 /// Why a project has no data, or not all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum ProblemKind {
     /// Some of it could not be read; what is shown is true.
     Partial,
@@ -525,6 +534,7 @@ impl ProblemKind {
 
 /// A reason on a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Problem {
     /// What kind.
     pub kind: ProblemKind,

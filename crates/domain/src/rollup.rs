@@ -16,6 +16,7 @@ pub const DEAD_WORKFLOW_AFTER: SignedDuration = SignedDuration::from_hours(30 * 
 
 /// Which workflows the platform still has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum WhichWorkflows {
     /// Not known: all count.
     #[default]

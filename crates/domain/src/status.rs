@@ -4,6 +4,7 @@ use std::fmt;
 
 /// The state of a pipeline or a job. The platform's own word travels beside it for display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Status {
     /// Created or waiting for a runner.
     Queued,

@@ -78,6 +78,7 @@ pub fn title(message: &str) -> String {
 /// A link that may stand in a page: `http` or `https`, of bounded length, without white space or control characters.
 /// Anything else (`javascript:`, `data:`, a relative path) is no link.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "String"))]
 pub struct WebUrl(Arc<str>);
 
 impl WebUrl {
@@ -96,6 +97,15 @@ impl WebUrl {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// As [`WebUrl::parse`]: what was written down is no more to be trusted than what comes from a platform.
+#[cfg(feature = "serde")]
+impl TryFrom<String> for WebUrl {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("no link")
     }
 }
 

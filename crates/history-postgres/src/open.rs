@@ -42,13 +42,13 @@ pub struct Postgres {
 
 /// The migrations of this version, oldest first. Only ever added to.
 pub(crate) fn migrations() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "history".into(),
-        MigrationType::Simple,
-        include_str!("../../../migrations/postgres/0001_history.sql").into_sql_str(),
-        false,
-    )])
+    let migration = |version, name: &'static str, statements: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, statements.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "history", include_str!("../../../migrations/postgres/0001_history.sql")),
+        migration(2, "kept", include_str!("../../../migrations/postgres/0002_kept.sql")),
+    ])
 }
 
 /// Connects (and migrates, while nobody else does).

@@ -535,6 +535,21 @@ impl Writing for Tx {
         Ok(())
     }
 
+    async fn keep(&mut self, shelf: &str, values: &[(String, Option<Vec<u8>>)]) -> Result<()> {
+        const PUT: &str = "INSERT INTO kept (shelf, name, value) VALUES ($1, $2, $3) \
+             ON CONFLICT (shelf, name) DO UPDATE SET value = excluded.value";
+        const REMOVE: &str = "DELETE FROM kept WHERE shelf = $1 AND name = $2";
+        for (name, value) in values {
+            let query = |statement| sqlx::query(statement).bind(shelf.to_owned()).bind(name.clone());
+            let query = match value {
+                Some(value) => query(PUT).bind(value.clone()),
+                None => query(REMOVE),
+            };
+            self.run(query).await?;
+        }
+        Ok(())
+    }
+
     async fn set_preference(&mut self, user: &str, name: &str, value: Option<&str>, now: i64) -> Result<()> {
         const USER: &str = "INSERT INTO users (name, seen_at) VALUES ($1, $2) \
              ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at";

@@ -355,6 +355,11 @@ impl Store for Sqlite {
         Ok(self.all(query, |row| row.try_get(0).map_err(garbage)).await?.pop())
     }
 
+    async fn kept(&self, shelf: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        self.all(sqlx::query("SELECT name, value FROM kept WHERE shelf = ?1").bind(shelf.to_owned()), two)
+            .await
+    }
+
     async fn preferences(&self, user: &str) -> Result<Vec<(String, String)>> {
         let statement = "SELECT p.name, p.value FROM users u JOIN user_preferences p ON p.user_id = u.id WHERE u.name = ?1";
         self.all(sqlx::query(statement).bind(user.to_owned()), two).await

@@ -483,6 +483,17 @@ impl<S: Store> History for Keeper<S> {
         tx.commit().await
     }
 
+    async fn kept(&self, shelf: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        self.store.kept(shelf).await
+    }
+
+    async fn keep(&self, shelf: &str, values: &[(String, Option<Vec<u8>>)]) -> Result<()> {
+        let _one_at_a_time = self.writer.lock().await;
+        let mut tx = self.store.begin(false).await?;
+        tx.keep(shelf, values).await?;
+        tx.commit().await
+    }
+
     async fn preferences(&self, user: &str) -> Result<BTreeMap<String, String>> {
         Ok(self.store.preferences(user).await?.into_iter().collect())
     }

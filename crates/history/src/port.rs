@@ -250,6 +250,12 @@ pub trait History: Debug + Send + Sync {
     /// Leaves notes: what a process wants to know after a restart. `None` removes one.
     async fn set_notes(&self, notes: &[(String, Option<String>)]) -> Result<()>;
 
+    /// Values that were kept on a shelf, by name: opaque bytes.
+    async fn kept(&self, shelf: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
+    /// Keeps values on a shelf, all or none; `None` removes one.
+    async fn keep(&self, shelf: &str, values: &[(String, Option<Vec<u8>>)]) -> Result<()>;
+
     /// A user's preferences, as opaque text by name.
     async fn preferences(&self, user: &str) -> Result<BTreeMap<String, String>>;
 

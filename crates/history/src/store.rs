@@ -372,6 +372,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// A note.
     async fn note(&self, name: &str) -> Result<Option<String>>;
 
+    /// Values that were kept on a shelf.
+    async fn kept(&self, shelf: &str) -> Result<Vec<(String, Vec<u8>)>>;
+
     /// A user's preferences.
     async fn preferences(&self, user: &str) -> Result<Vec<(String, String)>>;
 }
@@ -441,6 +444,9 @@ pub trait Writing: Send {
 
     /// Writes and removes notes.
     async fn set_notes(&mut self, notes: &[(String, Option<String>)]) -> Result<()>;
+
+    /// Writes and removes values of a shelf.
+    async fn keep(&mut self, shelf: &str, values: &[(String, Option<Vec<u8>>)]) -> Result<()>;
 
     /// Writes or removes a preference.
     async fn set_preference(&mut self, user: &str, name: &str, value: Option<&str>, now: i64) -> Result<()>;

@@ -374,3 +374,25 @@ fn a_red_run_says_first_why() {
     let (failure, jobs) = (html.find("id=\"failure\"").unwrap(), html.find("id=\"jobs\"").unwrap());
     assert!(failure < jobs);
 }
+
+#[test]
+fn what_is_kept_outside_of_memory_says_how_it_is() {
+    let store = |name: &str, id: &str| text_of(page(name), &format!("id=\"{id}\""), "</section>");
+    assert_says(
+        &store("sources", "history"),
+        &["History is written", "SQLite 3.50.4", "1 project’s earlier runs are still to be fetched"],
+    );
+    assert_says(&store("sources", "cache"), &["Cache is written", "Redis 8.2.2", "Everything is written."]);
+    assert_says(
+        &store("sources-failing", "history"),
+        &["is not written", "does not answer; it is tried again", "For 12 min", "1,204 projects’ news wait"],
+    );
+    assert_says(
+        &store("sources-failing", "cache"),
+        &["is not written", "is full and evicts nothing", "1 entry waits to be written"],
+    );
+    assert!(!page("sources-failing").contains("<b>Redis</b>"));
+    for none in ["sources-one", "sources-none"] {
+        assert!(!page(none).contains("id=\"cache\"") && !page(none).contains("id=\"history\""), "{none}");
+    }
+}

@@ -11,8 +11,10 @@
 //! | `warm` | the board as it was when the last process ended, before the first request to any platform |
 //! | `writer` | what changed, in batches |
 //! | `backfill` | what history lacks, within the rate limit |
+//! | `answers`, `budgets` | answers for conditional requests, and what is left of the limits, for the next start |
 //! | `hooks` | webhooks, on the disk before they are acknowledged |
 
+mod answers;
 mod backfill;
 mod budgets;
 mod hooks;
@@ -21,6 +23,7 @@ mod warm;
 mod writer;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -37,7 +40,9 @@ pub use open::{migrate, probe};
 
 use crate::due::Schedules;
 use crate::hub::Hub;
+use crate::mirror::Mirror;
 use crate::refresh::Plan;
+use answers::Answers;
 use backfill::Backfill;
 use budgets::Budgets;
 use hooks::Hooks;
@@ -91,7 +96,7 @@ pub struct Standing {
     pub error: Option<String>,
     /// Since when it is not.
     pub since: Option<Timestamp>,
-    /// Projects whose news wait to be written.
+    /// Projects, and runs with their jobs, whose news wait to be written.
     pub waiting: usize,
     /// Projects whose earlier runs are still to be fetched.
     pub behind: usize,
@@ -102,11 +107,15 @@ pub struct Standing {
 pub struct Archive {
     settings: Database,
     clock: Arc<dyn Clock>,
+    /// What is kept in Redis comes first.
+    mirror: Arc<Mirror>,
     history: RwLock<Option<Arc<dyn History>>>,
     standing: watch::Sender<Standing>,
     /// Whether the board may be filled from the platforms.
     warmed: watch::Sender<bool>,
     details: Mutex<VecDeque<RunNews>>,
+    /// Details that are being written.
+    on_their_way: AtomicUsize,
     treated: Mutex<VecDeque<(SourceName, String, Treated)>>,
     hooks: Hooks,
 }
@@ -118,17 +127,19 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Archive {
     /// As the settings say; nothing is opened yet.
     #[must_use]
-    pub fn new(settings: Database, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: Database, mirror: Arc<Mirror>, clock: Arc<dyn Clock>) -> Self {
         let off = matches!(settings.url, config::DatabaseUrl::None);
         let condition = if off { Condition::Off } else { Condition::Opening };
         let standing = Standing { condition, engine: None, error: None, since: None, waiting: 0, behind: 0 };
         Self {
             settings,
             clock,
+            mirror,
             history: RwLock::default(),
             standing: watch::Sender::new(standing),
             warmed: watch::Sender::new(off),
             details: Mutex::default(),
+            on_their_way: AtomicUsize::new(0),
             treated: Mutex::default(),
             hooks: Hooks::default(),
         }
@@ -149,7 +160,9 @@ impl Archive {
     /// How it is.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
+        let mut standing = self.standing.borrow().clone();
+        standing.waiting += locked(&self.details).len() + self.on_their_way.load(Ordering::Relaxed);
+        standing
     }
 
     fn stand(&self, change: impl FnOnce(&mut Standing)) {
@@ -178,6 +191,7 @@ impl Archive {
 
     /// Waits until the board is as it was when the last process ended, or it is known that it will not be.
     pub async fn warmed(&self) {
+        self.mirror.begun().await;
         let mut warmed = self.warmed.subscribe();
         // The sender lives as long as this does.
         let _ = warmed.wait_for(|warmed| *warmed).await;
@@ -257,11 +271,17 @@ impl Archive {
         // Before anything is published: no change is missed.
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
         let budgets = Budgets::new(Arc::clone(schedules));
+        // In one place is enough.
+        let answers = (!self.mirror.is_on()).then(|| Answers::new(connectors));
         let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
         tasks.run("history", async move {
             let keep = async {
-                let history = archive.open().await;
+                // What Redis has is newer: history fills what is missing.
+                let (history, ()) = tokio::join!(archive.open(), archive.mirror.begun());
                 budgets.begin(&history).await;
+                if let Some(answers) = &answers {
+                    answers.begin(&history).await;
+                }
                 writer.begin(&history, &plans).await;
                 archive.warmed.send_replace(true);
                 tokio::join!(
@@ -269,6 +289,11 @@ impl Archive {
                     backfill.run(&history),
                     archive.hooks.run(&history),
                     budgets.run(&history),
+                    async {
+                        if let Some(answers) = &answers {
+                            answers.run(&history).await;
+                        }
+                    },
                     archive.tidy(&history),
                 );
             };

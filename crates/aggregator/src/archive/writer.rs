@@ -1,17 +1,19 @@
 //! What changed on the board, in batches.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::{Branch, Pipeline, ProblemKind, Project, ProjectKey, RunId, SourceName, Timestamp};
-use history::{Batch, History, Known, ProjectNews, RunNews, Snapshot, Treated};
+use history::{Batch, History, Known, ProjectNews, Remembered, RunNews, Snapshot, Treated};
 use jiff::SignedDuration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::backfill::Backfill;
-use super::{Archive, MAX_PAUSE, locked, warm};
+use super::warm::{self, Warmed};
+use super::{Archive, MAX_PAUSE, locked};
 use crate::board::{Entry, MAX_RUNS};
 use crate::hub::{Hub, Published};
 use crate::refresh::Plan;
@@ -29,13 +31,41 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is in history of a row of the board: the board's own values, not copies.
 #[derive(Debug, Default, Clone)]
-struct Written {
+pub(super) struct Written {
     project: Option<Arc<Project>>,
     runs: HashMap<RunId, Arc<Pipeline>>,
     head: Option<Branch>,
     known: Option<Known>,
     /// Whether that was looked at since the start: what a process before this one has not fetched is still missing.
     looked_at: bool,
+}
+
+impl Written {
+    /// What history remembers.
+    pub(super) fn of(remembered: &Remembered) -> Self {
+        let runs = remembered.runs.iter().map(|r| (r.id.clone(), Arc::new(r.clone())));
+        Self {
+            project: Some(Arc::new(remembered.project.clone())),
+            runs: runs.collect(),
+            head: remembered.head.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// All that the board has.
+    pub(super) fn of_row(entry: &Entry) -> Self {
+        Self {
+            project: Some(Arc::clone(&entry.project)),
+            runs: entry.runs().iter().map(|r| (r.id.clone(), Arc::clone(r))).collect(),
+            head: entry.head().cloned(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, complete between these moments.
+    pub(super) fn known_as(self, known: Option<Known>) -> Self {
+        Self { known, ..self }
+    }
 }
 
 /// What there is to write of a row, and what is in history afterwards.
@@ -82,25 +112,30 @@ impl Writer {
     /// Before the first change: fills the board, unless the platforms have begun to, and learns what history has.
     pub(super) async fn begin(&self, history: &Arc<dyn History>, plans: &[(SourceName, Plan)]) {
         let cold = !*self.archive.warmed.borrow();
+        let mut same = BTreeSet::new();
         for (source, plan) in plans {
             self.settle_hooks(history, source).await;
             let learned = if cold {
                 warm::warm(history, &self.hub, source, plan).await
             } else {
                 let known = history.watermarks(source).await;
-                known.map(|k| k.into_iter().map(|(key, known)| (key, Some(known))).collect())
+                let unlike = |(key, known)| Warmed {
+                    key,
+                    written: Written::default().known_as(Some(known)),
+                    differs: true,
+                };
+                known.map(|all| all.into_iter().map(unlike).collect())
             };
             match learned {
-                Ok(learned) => self.learn(learned, cold),
+                Ok(learned) => self.learn(learned, &mut same),
                 Err(error) => self.archive.unwell(&error),
             }
         }
+        // What was put on the board from history is no news to it; what it does not know at all, is.
+        self.drain().await;
+        self.all_dirty();
         if cold {
-            // Those changes are history's own.
-            self.drain().await;
-            locked(&self.dirty).clear();
-        } else {
-            self.all_dirty();
+            locked(&self.dirty).retain(|key| !same.contains(key));
         }
     }
 
@@ -117,11 +152,13 @@ impl Writer {
         }
     }
 
-    fn learn(&self, learned: Vec<(ProjectKey, Option<Known>)>, on_board: bool) {
+    fn learn(&self, learned: Vec<Warmed>, same: &mut BTreeSet<ProjectKey>) {
         let mut written = locked(&self.written);
-        for (key, known) in learned {
-            let row = self.hub.read(|p| p.board.get(&key).filter(|_| on_board).map(as_written));
-            written.insert(key, Written { known, looked_at: false, ..row.unwrap_or_default() });
+        for Warmed { key, written: of_history, differs } in learned {
+            if !differs {
+                same.insert(key.clone());
+            }
+            written.insert(key, of_history);
         }
     }
 
@@ -211,13 +248,19 @@ impl Writer {
         loop {
             // They are dirty until they are written, whatever ends this before.
             let keys: Vec<ProjectKey> = locked(&self.dirty).iter().take(PROJECTS_AT_ONCE).cloned().collect();
-            let details: Vec<RunNews> = locked(&self.archive.details).drain(..).collect();
+            let details: Vec<RunNews> = {
+                let mut waiting = locked(&self.archive.details);
+                self.archive.on_their_way.store(waiting.len(), Ordering::Relaxed);
+                waiting.drain(..).collect()
+            };
             if keys.is_empty() && details.is_empty() {
                 break;
             }
             let (mut batch, news) = self.batch(&keys);
             batch.runs.extend(details.iter().cloned());
-            if let Err(error) = write(history, batch).await {
+            let written = write(history, batch).await;
+            self.archive.on_their_way.store(0, Ordering::Relaxed);
+            if let Err(error) = written {
                 let mut kept = locked(&self.archive.details);
                 for detail in details.into_iter().rev() {
                     kept.push_front(detail);
@@ -286,16 +329,6 @@ pub(super) async fn write(history: &Arc<dyn History>, batch: Batch) -> history::
     }
 }
 
-fn as_written(entry: &Entry) -> Written {
-    Written {
-        project: Some(Arc::clone(&entry.project)),
-        runs: entry.runs().iter().map(|r| (r.id.clone(), Arc::clone(r))).collect(),
-        head: entry.head().cloned(),
-        known: None,
-        looked_at: true,
-    }
-}
-
 /// What a row has that history has not.
 fn differences(entry: &Entry, known: &Written, horizon: Timestamp, batch: &mut Batch) -> News {
     let key = entry.project.key.clone();
@@ -329,8 +362,7 @@ fn differences(entry: &Entry, known: &Written, horizon: Timestamp, batch: &mut B
     if let Some(now_known) = now_known.filter(|k| news || newer(k)) {
         batch.watermarks.insert(key.clone(), now_known);
     }
-    let mut after = as_written(entry);
-    after.known = now_known.or(known.known);
+    let after = Written { looked_at: true, ..Written::of_row(entry).known_as(now_known.or(known.known)) };
     News { key, after: (!unfound).then_some(after), gap }
 }
 

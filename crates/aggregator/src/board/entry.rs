@@ -132,6 +132,16 @@ impl Entry {
         self.head.as_ref().map(|(branch, _)| branch)
     }
 
+    /// The same, with the project's `last_activity_at` when it was read.
+    pub(crate) const fn head_with_activity(&self) -> Option<&(Branch, Option<Timestamp>)> {
+        self.head.as_ref()
+    }
+
+    /// Which workflows there were when last asked, and when that was.
+    pub(crate) const fn workflows(&self) -> Option<&(WhichWorkflows, Timestamp)> {
+        self.workflows.as_ref()
+    }
+
     /// Whether a run of it is queued or running.
     #[must_use]
     pub fn is_active(&self) -> bool {

@@ -26,8 +26,10 @@ use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 
 use self::pipelines::{Counts, Pipelines};
+use crate::archive::{Archive, Condition};
 use crate::due::Schedules;
 use crate::hub::Hub;
+use crate::mirror::Mirror;
 use crate::schedule::Figures;
 use crate::sources::State as SourceState;
 
@@ -56,6 +58,8 @@ pub struct Metrics {
     hub: Arc<Hub>,
     connectors: Arc<Registry>,
     schedules: Arc<Schedules>,
+    archive: Arc<Archive>,
+    mirror: Arc<Mirror>,
     counts: Arc<Counts>,
     /// So many branches are told of.
     most_pipelines: usize,
@@ -72,9 +76,11 @@ impl Metrics {
         hub: Arc<Hub>,
         connectors: Arc<Registry>,
         schedules: Arc<Schedules>,
+        archive: Arc<Archive>,
+        mirror: Arc<Mirror>,
         most_pipelines: usize,
     ) -> Self {
-        Self { hub, connectors, schedules, counts: Arc::default(), most_pipelines }
+        Self { hub, connectors, schedules, archive, mirror, counts: Arc::default(), most_pipelines }
     }
 
     /// In the OpenMetrics text format.
@@ -99,6 +105,17 @@ impl Metrics {
                 tracing::error!(%error, "the metrics server failed");
             }
         });
+    }
+
+    /// What is kept outside of memory: history, and the cache in Redis; of each that there is meant to be, whether it is well, and
+    /// how much waits for it.
+    fn kept(&self) -> Vec<(&'static str, bool, usize)> {
+        let history = self.archive.standing();
+        let there = history.condition != Condition::Off;
+        let history = there.then_some(("history", history.condition == Condition::Ok, history.waiting));
+        let well = cache::redis::Condition::Ok;
+        let redis = self.mirror.standing().map(|(s, waiting)| ("redis", s.condition == well, waiting));
+        history.into_iter().chain(redis).collect()
     }
 
     fn traffic(&self) -> Vec<(String, Traffic)> {
@@ -264,6 +281,18 @@ impl Collector for Metrics {
                     gauge(&mut of, source, value)?;
                 }
             }
+        }
+        let kept = self.kept();
+        let up = "1 while what is kept outside of memory can be written, 0 while it cannot";
+        let mut of = out.encode_descriptor("ci_dashboard_store_up", up, None, MetricType::Gauge)?;
+        for (store, well, _) in &kept {
+            ConstGauge::new(f64::from(u8::from(*well))).encode(of.encode_family(&[("store", *store)])?)?;
+        }
+        let waiting = "Projects (history) or entries (redis) whose news wait to be written";
+        let mut of = out.encode_descriptor("ci_dashboard_store_waiting", waiting, None, MetricType::Gauge)?;
+        for (store, _, waiting) in &kept {
+            #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 entries")]
+            ConstGauge::new(*waiting as f64).encode(of.encode_family(&[("store", *store)])?)?;
         }
         let changes = "Changes of the board since the start";
         let of = out.encode_descriptor("ci_dashboard_board_changes", changes, None, MetricType::Counter)?;

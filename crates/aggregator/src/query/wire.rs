@@ -48,6 +48,27 @@ pub fn history(standing: &Standing) -> v1::History {
     }
 }
 
+/// How Redis is, and how many entries wait for it; without it the cache is in memory alone.
+#[must_use]
+pub fn cache(mirror: Option<(cache::redis::Standing, usize)>) -> v1::Cache {
+    use cache::redis::Condition;
+    let Some((standing, waiting)) = mirror else {
+        return v1::Cache { state: "off".to_owned(), ..v1::Cache::default() };
+    };
+    let state = match standing.condition {
+        Condition::Opening => "opening",
+        Condition::Ok => "ok",
+        Condition::Failing => "failing",
+    };
+    v1::Cache {
+        state: state.to_owned(),
+        engine: standing.engine,
+        error: standing.error,
+        failing_since: standing.since.map(api::timestamp),
+        waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+    }
+}
+
 /// A branch of this project by name, with its newest commit as far as it is known: from the branch itself, else from
 /// its newest run.
 #[must_use]

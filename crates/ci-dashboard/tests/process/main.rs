@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 #![cfg(unix)]
 
+mod deployments;
 mod doctor;
 mod explain;
 mod kit;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 use url::Url;
 
+use super::answers::{Answers, Listener};
 use super::auth::{Auth, header_name};
 use super::budget::{self, Budget};
 use super::etag::Store;
@@ -47,7 +48,8 @@ struct Inner {
     own: HeaderMap,
     permits: Semaphore,
     lanes: Lanes,
-    kept: Store,
+    kept: Arc<Store>,
+    listener: Listener,
     traffic: Counter,
     /// The hourly limit that the platform named; 0: none yet.
     told_hourly: AtomicU64,
@@ -99,6 +101,8 @@ impl Client {
             own.insert(header_name(name)?, value);
         }
         settings.auth.put_into(&mut own)?;
+        let listener = Listener::default();
+        let kept = Store::new(limits.kept_bytes, settings.dialect.headers, listener.clone());
         Ok(Self(Arc::new(Inner {
             settings: Arc::new(settings),
             limits,
@@ -107,7 +111,8 @@ impl Client {
             own,
             permits: Semaphore::new(limits.concurrent.max(1)),
             lanes: Lanes::default(),
-            kept: Store::new(limits.kept_bytes),
+            kept: Arc::new(kept),
+            listener,
             traffic: Counter::default(),
             told_hourly: AtomicU64::new(0),
             refused: AtomicU64::new(NONE_REFUSED),
@@ -177,6 +182,12 @@ impl Client {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.0.traffic.traffic(self.now())
+    }
+
+    /// Its kept answers.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        Answers::new(&self.0.kept, &self.0.listener)
     }
 
     pub(super) fn settings(&self) -> &ClientSettings {

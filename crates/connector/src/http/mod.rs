@@ -10,13 +10,14 @@
 //! | `transport` | TLS, certificates, proxy; no credential |
 //! | `auth`, `credentials`, `redirect` | the token, whether it is still the one, and where it may go |
 //! | `lanes`, `gate`, `budget` | when to ask, when to leave the platform alone, for each resource that it counts apart |
-//! | `etag` | answers kept for conditional requests |
+//! | `etag`, `answers` | answers kept for conditional requests, and how they survive the process |
 //! | `tail` | the end of a log, from the platform or from its object storage |
 //! | `on_behalf` | for whose request it is asked |
 //! | `response`, `link` | reading an answer |
 //! | `failure` | what went wrong, in words |
 //! | `traffic` | what was asked |
 
+mod answers;
 mod auth;
 mod budget;
 mod client;
@@ -35,6 +36,7 @@ mod tail;
 mod traffic;
 mod transport;
 
+pub use answers::{Answers, Heard};
 pub use auth::Auth;
 pub use budget::Budget;
 pub use client::Client;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::SourceSettings;
-use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
+use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
     MergeRequest, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage,
@@ -126,6 +126,10 @@ impl Connector for Bitbucket {
         self.asker.has_new_credential().await
             || self.cloud.client.has_new_credential().await
             || self.data_center.client.has_new_credential().await
+    }
+
+    fn answers(&self) -> Vec<Answers> {
+        [&self.asker, &self.cloud.client, &self.data_center.client].map(Client::answers).into()
     }
 
     fn traffic(&self) -> Traffic {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use config::SourceSettings;
-use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
+use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
 use connector::{
     BuildError, Connector, Descriptor, Error, Heads, HeadsAsk, Page, PageToken, PipelineDetail,
     PipelineQuery, Pipelines, ProjectPage, Result,
@@ -191,6 +191,10 @@ impl Connector for Cctray {
 
     async fn has_new_credential(&self) -> bool {
         self.client.has_new_credential().await
+    }
+
+    fn answers(&self) -> Vec<Answers> {
+        vec![self.client.answers()]
     }
 
     fn traffic(&self) -> Traffic {

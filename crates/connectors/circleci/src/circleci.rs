@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
-use connector::http::{Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
+use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Page, PageToken,
     PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result, Webhooks,
@@ -178,6 +178,10 @@ impl Connector for CircleCi {
 
     async fn has_new_credential(&self) -> bool {
         self.client.has_new_credential().await
+    }
+
+    fn answers(&self) -> Vec<Answers> {
+        vec![self.client.answers()]
     }
 
     fn traffic(&self) -> Traffic {

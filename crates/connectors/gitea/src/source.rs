@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
-use connector::http::{Auth, Budget, Client, ClientSettings, Response, Traffic, auth_of};
+use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Response, Traffic, auth_of};
 use connector::wire::Rows;
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues, MergeRequests, Page,
@@ -187,6 +187,10 @@ impl Connector for Gitea {
 
     async fn has_new_credential(&self) -> bool {
         self.client.has_new_credential().await
+    }
+
+    fn answers(&self) -> Vec<Answers> {
+        vec![self.client.answers()]
     }
 
     fn traffic(&self) -> Traffic {

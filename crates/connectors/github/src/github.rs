@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
 use connector::graphql::GraphQl;
-use connector::http::{Auth, Budget, Client, ClientSettings, Credentials, Traffic, auth_of};
+use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Credentials, Traffic, auth_of};
 use connector::wire::Rows;
 use connector::{
     Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues,
@@ -210,6 +210,10 @@ impl Connector for GitHub {
 
     async fn has_new_credential(&self) -> bool {
         self.client.has_new_credential().await
+    }
+
+    fn answers(&self) -> Vec<Answers> {
+        vec![self.client.answers()]
     }
 
     fn traffic(&self) -> Traffic {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
 use connector::graphql::GraphQl;
-use connector::http::{Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Traffic, auth_of};
+use connector::http::{
+    Answers, Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Traffic, auth_of,
+};
 use connector::{
     Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
     MergeRequest, MergeRequestState, MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery,
@@ -143,6 +145,10 @@ impl Connector for GitLab {
 
     async fn has_new_credential(&self) -> bool {
         self.client.has_new_credential().await
+    }
+
+    fn answers(&self) -> Vec<Answers> {
+        vec![self.client.answers()]
     }
 
     fn traffic(&self) -> Traffic {

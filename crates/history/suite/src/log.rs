@@ -56,6 +56,18 @@ pub async fn notes(place: &dyn Place) {
     assert_eq!(history.note("a").await.unwrap().as_deref(), Some("2"));
     assert_eq!(history.note("b").await.unwrap(), None);
 
+    let value = |name: &str, value: Option<&[u8]>| (name.to_owned(), value.map(<[u8]>::to_vec));
+    history
+        .keep("x", &[value("a", Some(b"\x00\xff")), value("b", Some(b"")), value("c", Some(b"1"))])
+        .await
+        .unwrap();
+    history.keep("y", &[value("a", Some(b"other"))]).await.unwrap();
+    history.keep("x", &[value("c", None), value("b", Some(b"2")), value("none", None)]).await.unwrap();
+    let mut kept = history.kept("x").await.unwrap();
+    kept.sort();
+    assert_eq!(kept, [("a".to_owned(), b"\x00\xff".to_vec()), ("b".to_owned(), b"2".to_vec())]);
+    assert!(history.kept("z").await.unwrap().is_empty());
+
     history.set_preference("ada", "theme", Some("dark"), at(0, 0)).await.unwrap();
     history.set_preference("ada", "watched", Some("[1]"), at(0, 1)).await.unwrap();
     history.set_preference("ada", "theme", Some("light"), at(0, 2)).await.unwrap();

@@ -158,6 +158,15 @@ impl Server {
         format!("postgres://{USER}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// What a statement gives, a line for each row, its values between `|`; empty when it cannot be had.
+    #[must_use]
+    pub fn query(&self, database: &str, statement: &str) -> String {
+        let mut psql = self.command("psql");
+        psql.args(["--no-psqlrc", "-At", "-d", &self.url(database), "-c", statement]).stdout(Stdio::piped());
+        let output = psql.stderr(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Where it keeps its files.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::explain::Explanation;
 use super::items::{self, Branch, Issue, Job, List, Log, Me, MergeRequest, Pipeline, Project};
-use super::sources::{Source, source_state};
+use super::sources::{Source, Sources, source_state};
 use crate::aggregator::{AskError, Feeds, Patience, Version};
 use crate::app::App;
 use crate::asks;
@@ -424,6 +424,13 @@ pub(super) async fn sources(State(app): State<App>, headers: HeaderMap, raw: Raw
         let mut list = page_of(&sources, &query, a.version, loading, |source| Source::from(*source));
         let history = a.history.as_ref().and_then(|h| h.error.as_deref());
         list.problems.extend(history.map(|error| format!("History is not written: {error}")));
+        let redis = a.cache.as_ref().and_then(|c| c.error.as_deref());
+        list.problems.extend(redis.map(|error| format!("The cache is in memory alone: {error}")));
+        let list = Sources {
+            list,
+            history: a.history.as_ref().map(Into::into),
+            cache: a.cache.as_ref().map(Into::into),
+        };
         // Budgets move without a version.
         material(a.version, Reuse::Briefly, a.encoded_len(), &list)
     })

@@ -369,6 +369,17 @@ const SCHEMAS: &[(&str, &[Field])] = &[
         ],
     ),
     (
+        "Store",
+        &[
+            ("state", Word(&["off", "opening", "ok", "failing"]), SET, "off: the settings want none"),
+            ("engine", Text, NULL, "what keeps it, with its version"),
+            ("error", Text, NULL, "why it is not ok, in words"),
+            ("failing_since", Time, NULL, ""),
+            ("waiting", Whole, SET, "projects (history) or entries (cache) whose news wait to be written"),
+            ("behind", Whole, NULL, "of history: projects whose earlier runs are still to be fetched"),
+        ],
+    ),
+    (
         "Problem",
         &[
             ("type", Text, SET, "RFC 9457"),
@@ -469,7 +480,7 @@ fn schema(fields: &[Field]) -> Value {
 
 fn list_schema(item: &str) -> Value {
     let count = || type_of(Whole, SET);
-    json!({
+    let mut list = json!({
         "type": "object",
         "properties": {
             "items": { "type": "array", "items": reference(item) },
@@ -485,7 +496,14 @@ fn list_schema(item: &str) -> Value {
             },
         },
         "required": ["items", "total", "page", "per_page", "version"],
-    })
+    });
+    if item == "Source" {
+        for (store, says) in [("history", "how history is"), ("cache", "how Redis is, behind the memory")] {
+            list["properties"][store] = type_of(One("Store"), NULL);
+            list["properties"][store]["description"] = json!(says);
+        }
+    }
+    list
 }
 
 /// The parameters of lists; of one list with the words that it knows.

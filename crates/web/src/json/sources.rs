@@ -3,7 +3,7 @@
 use api::v1;
 use serde::Serialize;
 
-use super::items::{seconds, text, time};
+use super::items::{List, seconds, text, time};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Source<'a> {
@@ -138,6 +138,53 @@ impl<'a> From<&'a v1::Source> for Source<'a> {
                 writes: &t.writes,
                 expires_at: time(t.expires_at.as_ref()),
             }),
+        }
+    }
+}
+
+/// How what is kept outside of memory is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Store<'a> {
+    state: &'a str,
+    engine: Option<&'a str>,
+    error: Option<&'a str>,
+    failing_since: Option<String>,
+    waiting: u32,
+    /// Of history alone.
+    behind: Option<u32>,
+}
+
+/// The list of sources, and how history and the cache are.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sources<'a> {
+    #[serde(flatten)]
+    pub(crate) list: List<Source<'a>>,
+    pub(crate) history: Option<Store<'a>>,
+    pub(crate) cache: Option<Store<'a>>,
+}
+
+impl<'a> From<&'a v1::History> for Store<'a> {
+    fn from(h: &'a v1::History) -> Self {
+        Self {
+            state: &h.state,
+            engine: h.engine.as_deref(),
+            error: h.error.as_deref(),
+            failing_since: time(h.failing_since.as_ref()),
+            waiting: h.waiting,
+            behind: Some(h.behind),
+        }
+    }
+}
+
+impl<'a> From<&'a v1::Cache> for Store<'a> {
+    fn from(c: &'a v1::Cache) -> Self {
+        Self {
+            state: &c.state,
+            engine: c.engine.as_deref(),
+            error: c.error.as_deref(),
+            failing_since: time(c.failing_since.as_ref()),
+            waiting: c.waiting,
+            behind: None,
         }
     }
 }

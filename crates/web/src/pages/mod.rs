@@ -26,6 +26,7 @@ mod query;
 mod row;
 mod shell;
 mod sources;
+mod stores;
 
 pub use insights::{BehindQuery, Missing, OfInsights, Span, StatsQuery};
 pub use query::{DEFAULT_PER_PAGE, ListQuery};

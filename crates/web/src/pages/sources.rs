@@ -10,6 +10,7 @@ use super::asked::stretched;
 use super::headline::{Fact, Favicon};
 use super::parts::{Icon, When, sentence, web_link};
 use super::shell::{At, Shell};
+use super::stores::Store;
 use super::{Ctx, ListQuery, Live, format};
 
 #[derive(Template)]
@@ -19,6 +20,7 @@ struct Page<'a> {
     news: News,
     facts: Vec<Fact>,
     cards: Vec<Card>,
+    stores: Vec<Store>,
 }
 
 /// The headline.
@@ -178,6 +180,7 @@ pub(super) fn render(
     let page = Page {
         facts: facts(sources),
         cards: sources.iter().map(|s| Card::new(ctx, webhooks, s)).collect(),
+        stores: Store::all(ctx, answer),
         news,
         shell,
     };

@@ -243,15 +243,60 @@ fn odd() -> v1::Source {
     }
 }
 
+/// What is kept, and well.
+fn kept() -> v1::ListSourcesResponse {
+    v1::ListSourcesResponse {
+        history: Some(v1::History {
+            state: "ok".into(),
+            engine: Some("SQLite 3.50.4".into()),
+            behind: 1,
+            ..Default::default()
+        }),
+        cache: Some(v1::Cache {
+            state: "ok".into(),
+            engine: Some("Redis 8.2.2".into()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// What cannot be written.
+fn lost() -> v1::ListSourcesResponse {
+    v1::ListSourcesResponse {
+        history: Some(v1::History {
+            state: "failing".into(),
+            error: Some("the database at db.example.com:5432/ci does not answer; it is tried again".into()),
+            failing_since: Some(timestamp(ago(12 * MIN))),
+            waiting: 1_204,
+            ..Default::default()
+        }),
+        cache: Some(v1::Cache {
+            state: "failing".into(),
+            engine: Some("Redis 8.2.2".into()),
+            error: Some("<b>Redis</b> at cache.example.com:6379 is full and evicts nothing".into()),
+            failing_since: Some(timestamp(ago(2 * MIN))),
+            waiting: 1,
+        }),
+        ..Default::default()
+    }
+}
+
 fn draw(ctx: &Ctx<'_>, sources: Vec<v1::Source>) -> String {
+    let off = "off".to_owned();
+    let history = Some(v1::History { state: off.clone(), ..Default::default() });
+    let cache = Some(v1::Cache { state: off, ..Default::default() });
+    draw_with(ctx, sources, v1::ListSourcesResponse { history, cache, ..Default::default() })
+}
+
+fn draw_with(ctx: &Ctx<'_>, sources: Vec<v1::Source>, kept: v1::ListSourcesResponse) -> String {
     let ctx = Ctx {
         nav: Nav::from_sources(&sources),
         live: if let Live::AsOf(_) = ctx.live { ctx.live } else { Live::from_sources(&sources) },
         ..ctx.clone()
     };
     let version = Some(v1::Version { epoch: 3, sequence: 17 });
-    pages::sources(&ctx, WEBHOOKS, &v1::ListSourcesResponse { sources, version, ..Default::default() })
-        .unwrap()
+    pages::sources(&ctx, WEBHOOKS, &v1::ListSourcesResponse { sources, version, ..kept }).unwrap()
 }
 
 pub(crate) fn all() -> Vec<(&'static str, String)> {
@@ -259,11 +304,11 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
     let away = Ctx { live: Live::AsOf(ago(8 * MIN)), ..ctx() };
     let below = Ctx { base_path: "/ci", ..ctx() };
     vec![
-        ("sources", draw(&here, vec![gitlab(), github(), jenkins(), feed()])),
+        ("sources", draw_with(&here, vec![gitlab(), github(), jenkins(), feed()], kept())),
         ("sources-one", draw(&here, vec![jenkins()])),
         ("sources-down", draw(&here, vec![gitlab(), down(), off()])),
         ("sources-limited", draw(&here, vec![limited(), jenkins()])),
-        ("sources-failing", draw(&here, vec![failing(), jenkins()])),
+        ("sources-failing", draw_with(&here, vec![failing(), jenkins()], lost())),
         ("sources-reading", draw(&here, vec![reading(), jenkins()])),
         ("sources-none", draw(&here, Vec::new())),
         ("sources-away", draw(&away, vec![gitlab(), github()])),

@@ -288,8 +288,7 @@ impl RankLine {
         behind.scope.project = key.clone().or(behind.scope.project);
         let name = r.name.clone().filter(|n| !n.is_empty());
         // Where its own insights are.
-        let mut of_it =
-            StatsQuery { project: key.clone().or_else(|| query.project.clone()), ..query.clone() };
+        let mut of_it = StatsQuery { project: key.or_else(|| query.project.clone()), ..query.clone() };
         match of {
             "workflows" => behind.lane.clone_from(&r.lane),
             "jobs" => behind.job.clone_from(&r.name),

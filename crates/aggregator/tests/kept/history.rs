@@ -1,0 +1,151 @@
+//! With real databases behind it.
+
+use std::collections::BTreeSet;
+
+use api::v1;
+use api::v1::WebhookVerdict as V;
+use history::{History, Treated};
+
+use crate::kit::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_board_comes_back_without_any_platform() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    let before = board(&rig.rows().await);
+    assert!(before.len() >= 4, "{before:?}");
+    rig.life.stop().await;
+    sim.shutdown().await;
+
+    let rig = Rig::start(&settings).await;
+    until("the board is back", async || (board(&rig.rows().await) == before).then_some(())).await;
+    assert!(rig.rows().await.iter().all(|r| r.branch.is_none() || !r.loading));
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_while_it_was_away_is_fetched() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    rig.written().await;
+    rig.life.stop().await;
+
+    // More than the board will ever hold.
+    let missed = project.run(&sim, 260);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    rig.written().await;
+    let history = opened(folder.path()).await;
+    until("every run is in history", async || {
+        let kept: BTreeSet<String> =
+            project.kept(&history).await.into_iter().map(|r| r.id.to_string()).collect();
+        missed.is_subset(&kept).then_some(())
+    })
+    .await;
+    let kept = project.kept(&history).await;
+    let distinct: BTreeSet<_> = kept.iter().map(|r| r.id.clone()).collect();
+    assert_eq!(distinct.len(), kept.len(), "each once");
+    assert!(kept.iter().filter(|r| missed.contains(r.id.as_str())).all(|r| r.status.is_terminal()));
+    rig.written().await;
+    let known = history.watermarks(&project.key().source).await.unwrap()[&project.key()];
+    assert!(known.to > kept[0].began().unwrap(), "and it is known that nothing is missing: {known:?}");
+    // The list goes on beyond the board, whose rows are not asked of the platform again.
+    let request = v1::ListPipelinesRequest {
+        project: Some((&project.key()).into()),
+        page: 3,
+        per_page: 100,
+        ..Default::default()
+    };
+    let page = rig.client.clone().list_pipelines(request).await.unwrap().into_inner();
+    assert!(!page.pipelines.is_empty() && !page.loading, "{} of {}", page.pipelines.len(), page.total);
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_on_the_disk_before_it_is_acknowledged() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::Applied);
+    let history = opened(folder.path()).await;
+    let source = project.key().source;
+    let logged = history.webhooks(&source, false, 10).await.unwrap();
+    assert_eq!(logged.iter().map(|w| w.webhook.delivery.as_str()).collect::<Vec<_>>(), ["d1"]);
+    let text = format!("{:?}{}", logged[0].webhook.headers, String::from_utf8_lossy(&logged[0].webhook.body));
+    assert!(text.contains("Pipeline Hook") && text.contains("999999") && !text.contains(SECRET), "{text}");
+    assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::Duplicate);
+    until("what became of it is written", async || {
+        let logged = history.webhooks(&source, false, 10).await.unwrap();
+        (logged[0].treated == Some(Treated::Applied)).then_some(())
+    })
+    .await;
+    rig.life.stop().await;
+
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::Duplicate, "also after a restart");
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_database_it_runs_and_says_so() {
+    let sim = sim().await;
+    let settings = settings(&sim.gitlab_url(), sim.token(), "postgres://ci:wrong@127.0.0.1:1/x");
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    assert!(!board(&rig.rows().await).is_empty());
+    let history = rig.sources().await.history.unwrap();
+    assert_eq!(history.state, "failing");
+    let error = history.error.unwrap();
+    assert!(error.contains("127.0.0.1:1/x") && !error.contains("wrong"), "{error}");
+    let refused = rig.told("d1", &project, 999_999).await;
+    assert_eq!(refused.verdict(), V::NotKept, "it is to be sent again");
+    assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::NotKept, "and is not known by then");
+    rig.life.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_away_is_complete_afterwards() {
+    let Some(mut server) = history_suite::server::Server::start(false) else { return };
+    let sim = sim().await;
+    let url = server.url("postgres");
+    let settings = settings(&sim.gitlab_url(), sim.token(), &url);
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    rig.written().await;
+
+    server.kill();
+    let missed = project.run(&sim, 240);
+    until("the board goes on", async || {
+        let row = rig
+            .rows()
+            .await
+            .into_iter()
+            .find(|r| r.project.as_ref().is_some_and(|p| p.name == project.name))?;
+        let newest = row.branch?.state?.pipelines.first()?.id.clone();
+        missed.contains(&newest).then_some(())
+    })
+    .await;
+    until("it says so", async || (rig.sources().await.history?.state == "failing").then_some(())).await;
+    server.resume();
+
+    let history = history_postgres::open(&url, history_postgres::Options::default()).await.unwrap();
+    until("every run is in history", async || {
+        let kept: BTreeSet<String> =
+            project.kept(&history).await.into_iter().map(|r| r.id.to_string()).collect();
+        missed.is_subset(&kept).then_some(())
+    })
+    .await;
+    rig.written().await;
+    rig.life.stop().await;
+}

@@ -1,0 +1,181 @@
+//! The real aggregator, with simulated platforms before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aggregator::Aggregator;
+use api::v1;
+use config::{Inputs, Role, Secret, SecretFrom, Settings};
+use domain::{NativeId, ProjectKey, SourceName, SystemClock};
+use forge_sim::world::Shape;
+use forge_sim::{ProjectId, RunStatus, Sim, gitlab};
+use history::{History, RunFilter};
+use lifecycle::Lifecycle;
+use serde_json::json;
+
+/// Nothing here takes nearly as long; a test that hangs is a test that fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const SECRET: &str = "s3cret";
+pub(crate) const SOURCE: &str = "gitlab-main";
+
+pub(crate) fn settings(gitlab: &str, token: &str, database: &str) -> Settings {
+    let env = [
+        ("GITLAB_URL", gitlab),
+        ("GITLAB_TOKEN", token),
+        ("DATABASE_URL", database),
+        ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"),
+    ];
+    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
+    inputs.env = env.into_iter().collect();
+    inputs.cwd = "/nonexistent".into();
+    inputs.machine.system_config = "/nonexistent/config.yaml".into();
+    let mut settings = config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings;
+    for source in &mut settings.sources {
+        source.webhook_secret = Some(Secret::new(SECRET, SecretFrom::Settings));
+    }
+    settings
+}
+
+pub(crate) async fn sim() -> Sim {
+    let limits = forge_sim::Limits { gitlab_per_minute: Some(10_000_000), ..forge_sim::Limits::default() };
+    Sim::builder().faces([gitlab::FACE]).projects(6).seed(5).broken(1).limits(limits).start().await.unwrap()
+}
+
+pub(crate) fn sqlite(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("history.db").display())
+}
+
+pub(crate) async fn opened(folder: &Path) -> impl History {
+    history_sqlite::open(folder.join("history.db"), history_sqlite::Options::default()).await.unwrap()
+}
+
+/// Waits until it is so.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
+    let wait = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            pause.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+pub(crate) struct Rig {
+    pub(crate) life: Lifecycle,
+    pub(crate) client: api::Client,
+}
+
+impl Rig {
+    pub(crate) async fn start(settings: &Settings) -> Self {
+        let life = Lifecycle::new();
+        let aggregator = Aggregator::new(settings, Arc::new(SystemClock), &life.tasks()).unwrap();
+        let endpoint = api::Endpoint::InProcess(api::InProcess::default());
+        aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
+        Self { life, client: endpoint.client().unwrap() }
+    }
+
+    pub(crate) async fn rows(&self) -> Vec<v1::Row> {
+        let request = v1::ListProjectsRequest { per_page: 100, ..Default::default() };
+        self.client.clone().list_projects(request).await.unwrap().into_inner().rows
+    }
+
+    pub(crate) async fn sources(&self) -> v1::ListSourcesResponse {
+        self.client.clone().list_sources(v1::ListSourcesRequest {}).await.unwrap().into_inner()
+    }
+
+    /// Everything was read at least once.
+    pub(crate) async fn read(&self) {
+        until("everything is read", async || {
+            let sources = self.sources().await.sources;
+            let read = sources.iter().all(|s| s.state() == v1::SourceState::Ok);
+            (read && self.rows().await.iter().all(|r| !r.loading)).then_some(())
+        })
+        .await;
+    }
+
+    /// All that there is to write is written.
+    pub(crate) async fn written(&self) {
+        until("all is written", async || {
+            let history = self.sources().await.history?;
+            (history.state == "ok" && history.waiting == 0 && history.behind == 0).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn told(&self, id: &str, project: &Busy, run: u64) -> v1::IngestWebhookResponse {
+        let header = |n: &str, v: &str| v1::Header { name: n.into(), value: v.into() };
+        let body = json!({
+            "object_kind": "pipeline",
+            "object_attributes": {
+                "id": run, "iid": run, "ref": project.branch, "sha": "bcbb5ec396a2c0f828686f14fac9b80b780504f2", "source": "push",
+                "status": "failed", "created_at": "2036-11-24 15:23:00 UTC", "finished_at": "2036-11-24 15:23:30 UTC",
+            },
+            "project": { "id": project.native_id, "path_with_namespace": project.name, "default_branch": project.branch },
+        });
+        let request = v1::IngestWebhookRequest {
+            source: SOURCE.into(),
+            headers: vec![
+                header("x-gitlab-event", "Pipeline Hook"),
+                header("x-gitlab-token", SECRET),
+                header("idempotency-key", id),
+            ],
+            body: body.to_string().into(),
+            too_large: false,
+        };
+        self.client.clone().ingest_webhook(request).await.unwrap().into_inner()
+    }
+}
+
+/// Names and outcomes, of what has any.
+pub(crate) fn board(rows: &[v1::Row]) -> BTreeMap<String, i32> {
+    rows.iter()
+        .filter_map(|r| {
+            let state = r.branch.as_ref()?.state.as_ref()?;
+            Some((r.project.as_ref()?.name.clone(), state.outcome))
+        })
+        .collect()
+}
+
+/// A project in which runs are started.
+pub(crate) struct Busy {
+    pub(crate) id: ProjectId,
+    pub(crate) native_id: u64,
+    pub(crate) name: String,
+    pub(crate) branch: String,
+}
+
+impl Busy {
+    pub(crate) fn of(sim: &Sim) -> Self {
+        sim.world().with(|w| {
+            let p = w.projects().find(|p| p.shape == Shape::Green).unwrap();
+            let branch = p.default_branch.as_deref().unwrap().to_owned();
+            Self { id: p.id, native_id: p.native_id, name: p.full_path(), branch }
+        })
+    }
+
+    pub(crate) fn key(&self) -> ProjectKey {
+        ProjectKey::new(SourceName::new(SOURCE).unwrap(), NativeId::new(self.native_id.to_string()))
+    }
+
+    /// Runs so many runs to their ends.
+    pub(crate) fn run(&self, sim: &Sim, runs: usize) -> BTreeSet<String> {
+        sim.world().with(|w| {
+            let run = |n: usize| {
+                let run = w.start_pipeline(self.id, &self.branch, 0, true).unwrap();
+                let status = if n.is_multiple_of(3) { RunStatus::Failed } else { RunStatus::Success };
+                w.finish_pipeline(self.id, run, status).unwrap();
+                run.to_string()
+            };
+            (0..runs).map(run).collect()
+        })
+    }
+
+    pub(crate) async fn kept(&self, history: &dyn History) -> Vec<domain::Pipeline> {
+        history.runs(&self.key(), &RunFilter::default(), 0, 10_000).await.unwrap().items
+    }
+}
