@@ -116,8 +116,8 @@ pub enum Extent {
     /// default branch, the count of runs and the problems. Often empty. Only an answer to an ask that was not
     /// [`HeadsAsk::full`].
     News,
-    /// Something moved, and only the whole state tells what: to be asked for soon, with [`HeadsAsk::full`]. Of the rest only
-    /// [`Heads::last_activity_at`] counts. An answer like [`Extent::News`].
+    /// What moved as far as it is told, as [`Extent::News`], and more that only the whole state tells: to be asked for soon,
+    /// with [`HeadsAsk::full`].
     Moved,
 }
 
@@ -156,8 +156,7 @@ pub struct Batching {
     pub budget: Option<Budget>,
     /// What the last such request cost of that budget; 1 where nothing was told.
     pub cost: u64,
-    /// Whether it tells of projects as well of which nothing is known: the default branch and the runs of its newest commit,
-    /// or [`Extent::Moved`] where there is nothing to be seen.
+    /// Whether it tells of projects as well of which nothing is known: the default branch and the runs of its newest commit.
     pub glances: bool,
 }
 
@@ -220,6 +219,12 @@ pub trait Connector: Debug + Send + Sync {
 
     /// What is left of the platform's rate limit, as its own headers say.
     fn budget(&self) -> Option<Budget>;
+
+    /// Requests of any kind that the platform allows in a minute, beside the limit of [`Connector::budget`], where it
+    /// publishes that.
+    fn most_per_minute(&self) -> Option<u64> {
+        None
+    }
 
     /// The requests made so far.
     fn traffic(&self) -> Traffic;

@@ -39,6 +39,8 @@ pub struct Dialect {
     pub most: usize,
     /// Fewer are not worth a question of their own: below this a question that fails is not halved.
     pub least: usize,
+    /// There is a question for servers that do not know every field yet ([`GraphQl::is_plain`]).
+    pub has_plain: bool,
 }
 
 /// An answer, perhaps a partial one: what is missing has an error, and is to be asked for otherwise.
@@ -65,6 +67,11 @@ pub struct Complaint {
 }
 
 impl Complaint {
+    /// Whether a server says that it does not know a field: of an older version than the question.
+    fn is_unknown_field(&self) -> bool {
+        self.message.contains("doesn't exist on type")
+    }
+
     fn is_limit(&self) -> bool {
         self.kind.as_deref().is_some_and(|kind| kind.starts_with("RATE_LIMIT"))
     }
@@ -98,6 +105,8 @@ const fn none<T>() -> Option<T> {
 enum Trouble {
     /// A smaller question may be answered.
     TooLarge,
+    /// A plainer one may be.
+    TooNew,
     /// This one will not be.
     Useless,
 }
@@ -105,6 +114,7 @@ enum Trouble {
 #[derive(Debug)]
 struct State {
     absent_until: Option<Timestamp>,
+    plain_until: Option<Timestamp>,
     answered: bool,
     failures_before_any: u32,
     size: usize,
@@ -128,6 +138,7 @@ impl GraphQl {
     pub fn new(client: Client, url: Url, dialect: Dialect, clock: Arc<dyn Clock>) -> Self {
         let state = State {
             absent_until: None,
+            plain_until: None,
             answered: false,
             failures_before_any: 0,
             size: dialect.most,
@@ -144,12 +155,22 @@ impl GraphQl {
     /// Whether it is worth asking: it was not found missing within the last hour.
     #[must_use]
     pub fn is_there(&self) -> bool {
-        let now = self.clock.now();
-        self.state().absent_until.is_none_or(|until| {
-            let left = until.duration_since(now);
-            // A clock that was put back makes nothing absent for long.
-            !left.is_positive() || left > ABSENT_FOR
-        })
+        let until = self.state().absent_until;
+        !self.lasts(until)
+    }
+
+    /// Whether only fields may be asked for that every server knows: within the last hour one was not.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let until = self.state().plain_until;
+        self.lasts(until)
+    }
+
+    /// Whether something that was remembered for [`ABSENT_FOR`] still stands.
+    fn lasts(&self, until: Option<Timestamp>) -> bool {
+        let left = until.map(|until| until.duration_since(self.clock.now()));
+        // A clock that was put back makes nothing last for long.
+        left.is_some_and(|left| left.is_positive() && left <= ABSENT_FOR)
     }
 
     /// How many things one question asks at present.
@@ -227,6 +248,11 @@ impl GraphQl {
                 }
                 if errors.iter().any(Complaint::is_size) {
                     return Err(Trouble::TooLarge);
+                }
+                let too_new = errors.iter().any(Complaint::is_unknown_field);
+                if too_new && self.dialect.has_plain && !self.is_plain() {
+                    self.state().plain_until = self.clock.now().checked_add(ABSENT_FOR).ok();
+                    return Err(Trouble::TooNew);
                 }
                 let why = errors.first().map_or("an answer without data", |error| &error.message);
                 self.is_absent(why);
@@ -306,6 +332,7 @@ impl GraphQl {
                     let rest = batch.split_off(batch.len().div_ceil(2));
                     waiting.extend([rest, batch]);
                 }
+                Err(Trouble::TooNew) => waiting.push(batch),
                 Err(_) => done.push((batch, None)),
             }
         }

@@ -256,15 +256,21 @@ impl Entry {
         {
             Arc::make_mut(&mut self.project).last_activity_at = Some(moved);
         }
-        if heads.extent == Extent::Moved {
-            // The default branch may have, whatever the platform's time of its last activity says.
-            if let Some((_, read_at)) = &mut self.head {
-                *read_at = None;
-            }
-            return false;
+        let moved = heads.extent == Extent::Moved;
+        if let (true, None, Some((_, read_at))) = (moved, &heads.default_branch, &mut self.head) {
+            // It may have moved, whatever the platform's time of its last activity says.
+            *read_at = None;
         }
         let runs: Vec<_> = heads.pipelines.into_iter().map(Pipeline::bounded).collect();
-        if !late {
+        if !late && moved {
+            // A part of what moved, and not an answer from which anything can be reckoned.
+            if !runs.is_empty() {
+                self.read_at.get_or_insert(asked_at);
+            }
+            if let Some(branch) = heads.default_branch {
+                self.head = Some((branch.bounded(), self.project.last_activity_at));
+            }
+        } else if !late {
             self.asked_at = Some(asked_at);
             self.read_at = Some(asked_at);
             // News are what was read, and what else there was stands: a reason why it could not be read is over.

@@ -112,9 +112,12 @@ impl Refresher {
     }
 
     fn means(&self) -> Means {
+        let traffic = self.connector.traffic();
         Means {
             budget: self.connector.budget(),
-            spent: self.connector.traffic().spent,
+            spent: traffic.spent,
+            sent: traffic.sent,
+            most_per_minute: self.connector.most_per_minute(),
             batching: self.connector.batching(),
         }
     }

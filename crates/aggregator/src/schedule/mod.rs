@@ -61,6 +61,9 @@ pub const NAMES_AT_ONCE: usize = 4;
 const BACKLOG: usize = 200;
 /// The part of the even rate that listings may take: a large source is listed less often.
 const LISTING_SHARE: f64 = 0.1;
+/// The same of reading the whole state of projects of which nothing is told to have moved, where news are asked for as well: their
+/// colours are known, and what led to them can wait.
+const UNHURRIED_SHARE: f64 = 0.35;
 /// What moved is asked for so often, where the platform tells it in one question.
 const MOVED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// What has not happened within this is looked at again: a budget may have come back by other means.
@@ -74,12 +77,16 @@ pub struct Plan {
 }
 
 /// What there is to spend at a moment.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Means {
     /// What is left of the limit.
     pub budget: Option<Budget>,
     /// The requests that it counted since the start.
     pub spent: u64,
+    /// All requests since the start.
+    pub sent: u64,
+    /// How many of these there may be in a minute, where the platform says so.
+    pub most_per_minute: Option<u64>,
     /// How many projects one question may cover, and what that is paid from.
     pub batching: Option<Batching>,
 }
@@ -138,6 +145,8 @@ pub struct Scheduler {
     bucket: Bucket,
     /// What pays for questions about many, where the platform counts them apart.
     batches: Option<Bucket>,
+    /// What may be sent at all, where the platform counts that as well.
+    sending: Option<Bucket>,
     batching: Option<Batching>,
     /// What was left when the process before this one ended, and what is left now.
     kept: Option<Kept>,
@@ -145,6 +154,8 @@ pub struct Scheduler {
     circuit: Circuit,
     costs: Costs,
     listing: Listing,
+    /// Until then no whole state is read that nothing hurries ([`UNHURRIED_SHARE`]).
+    unhurried_at: Timestamp,
     /// A delivery that was believed came.
     webhook_at: Option<Timestamp>,
     /// What is being read.
@@ -225,6 +236,7 @@ impl Scheduler {
             tracks: BTreeMap::new(),
             bucket: Bucket::new(now),
             batches: None,
+            sending: None,
             batching: None,
             kept: None,
             left: None,
@@ -238,6 +250,7 @@ impl Scheduler {
                 once: false,
                 moved_at: Some(now),
             },
+            unhurried_at: now,
             webhook_at: None,
             reading: BTreeSet::new(),
             busy: [false; 4],
@@ -264,7 +277,7 @@ impl Scheduler {
             _ => {}
         }
         match self.try_reading(Reading::Urgent, now) {
-            Ok(projects) => return self.start(projects, Reading::Urgent),
+            Ok(projects) => return self.start(projects, Reading::Urgent, now),
             Err(at) => soonest = soonest.min(at),
         }
         match self.try_listing(now) {
@@ -277,7 +290,7 @@ impl Scheduler {
         }
         for reading in [Reading::News, Reading::Whole] {
             match self.try_reading(reading, now) {
-                Ok(projects) => return self.start(projects, reading),
+                Ok(projects) => return self.start(projects, reading, now),
                 Err(at) => soonest = soonest.min(at),
             }
         }
@@ -308,6 +321,19 @@ impl Scheduler {
         if self.busy[Slot::Listing as usize] {
             self.listing.spent += more;
         }
+        let per_minute = means.most_per_minute.map(|most| Budget {
+            limit: most,
+            remaining: most,
+            reset_at: None,
+            window: Some(SignedDuration::from_mins(1)),
+        });
+        match per_minute {
+            Some(_) => {
+                let sending = self.sending.get_or_insert_with(|| Bucket::new(now));
+                sending.settle(now, per_minute, means.sent);
+            }
+            None => self.sending = None,
+        }
         self.batching = means.batching.filter(|b| b.per_request > 1);
         match self.batching.and_then(|b| b.budget) {
             // What such questions cost is charged when they are asked: the platform says it beforehand.
@@ -327,7 +353,9 @@ impl Scheduler {
         let bucket = if slot == Slot::News { self.batches.as_ref() } else { None };
         let at =
             if free { bucket.unwrap_or(&self.bucket).when(now, cost, slot == Slot::Urgent) } else { None };
-        match at {
+        // Whatever it costs, it is sent.
+        let sending = self.sending.as_ref().map_or(Some(now), |s| s.when(now, 1.0, slot == Slot::Urgent));
+        match at.zip(sending).map(|(at, sending)| at.max(sending)) {
             None => Err(after(now, LONGEST_WAIT)),
             Some(at) if at <= now => Ok(()),
             Some(at) => Err(at),
@@ -397,6 +425,7 @@ impl Scheduler {
         let (mut due, mut soonest) = (Vec::new(), Timestamp::MAX);
         for (id, track) in self.idle() {
             let Some((at, late)) = track.wants(reading, clock) else { continue };
+            let at = if self.is_unhurried(reading, track) { at.max(self.unhurried_at) } else { at };
             if at <= now {
                 due.push((late, id));
             } else {
@@ -419,6 +448,11 @@ impl Scheduler {
             self.fill(&mut projects, now);
         }
         Ok(projects)
+    }
+
+    /// Whether that reading can wait: what there is to see of the project is told otherwise.
+    fn is_unhurried(&self, reading: Reading, track: &Track) -> bool {
+        reading == Reading::Whole && self.batching.is_some() && track.is_seen()
     }
 
     /// How many projects one piece of such a reading has at most.
@@ -469,11 +503,18 @@ impl Scheduler {
         Next::Do(Work::List)
     }
 
-    fn start(&mut self, projects: Vec<NativeId>, reading: Reading) -> Next {
+    fn start(&mut self, projects: Vec<NativeId>, reading: Reading, now: Timestamp) -> Next {
         let (slot, cost) = (reading.slot(), self.cost(reading, projects.len()));
         match self.batches.as_mut().filter(|_| reading == Reading::News) {
             Some(batches) => batches.take(cost),
             None => self.bucket.reserve(slot, cost),
+        }
+        let unhurried = |id: &&NativeId| self.tracks.get(*id).is_some_and(|t| self.is_unhurried(reading, t));
+        let can_wait = projects.iter().filter(unhurried).count();
+        if can_wait > 0 {
+            let rate = self.bucket.even_rate() * UNHURRIED_SHARE;
+            let wait = SignedDuration::try_from_secs_f64(self.cost(reading, can_wait) / rate);
+            self.unhurried_at = after(now, wait.unwrap_or(LONGEST_WAIT));
         }
         self.reading.extend(projects.iter().cloned());
         self.busy[slot as usize] = true;

@@ -33,10 +33,12 @@ pub(super) const WEBHOOKS_ALIVE: SignedDuration = SignedDuration::from_hours(24)
 
 /// Where projects are asked for news, many at once, their whole state is read so many times as seldom …
 const WHOLE: i32 = 24;
+/// … and at most once in so many refresh intervals: six hours at five minutes. News tell of almost everything.
+const WHOLE_AT_MOST: i32 = 72;
 
-/// … and at most once in [`DORMANT`] refresh intervals.
+/// How often the whole state of a project is read that is asked for news so often.
 pub(super) fn whole(every: SignedDuration, plan: &Plan) -> SignedDuration {
-    every.saturating_mul(WHOLE).max(plan.every * DORMANT)
+    every.saturating_mul(WHOLE).max(plan.every * WHOLE_AT_MOST)
 }
 
 /// What is known of a project, as far as it decides how often it is asked.

@@ -10,6 +10,8 @@ use super::{GAP, Plan, Reading, SETTLE, after};
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// Projects that were never read come before everything else that nobody looks at.
 const UNREAD: f64 = 1e9;
+/// Beyond this it makes no difference how long nothing has happened, in seconds.
+const LONG_AGO: f64 = 1e8;
 
 /// What the platform answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Answer {
     Changed,
     /// Nothing new.
     Unchanged,
-    /// Something moved, and only the whole state tells what.
+    /// Something moved, and only the whole state tells all of it.
     Moved,
     /// Nothing, and why.
     Failed(String),
@@ -127,6 +129,11 @@ impl Track {
         self.is_asked() && self.whole_at.is_none()
     }
 
+    /// Whether its colour was told, and nothing else since that is still to be read.
+    pub(super) const fn is_seen(&self) -> bool {
+        self.asked_at.is_some() && !self.moved_on
+    }
+
     pub(super) const fn is_failing(&self) -> bool {
         self.failures > 0
     }
@@ -219,10 +226,17 @@ impl Track {
                 let looked = looked.then(|| {
                     self.asked_at.map_or(self.listed_at, |asked| after(asked, pace::looked_at(plan)))
                 });
-                let at = self.woken_due(plan).into_iter().chain(looked).min()?;
+                // Where one question tells of all that webhooks told of, it does.
+                let woken =
+                    self.woken_due(plan).filter(|_| !batched || self.is_told() || self.asked_at.is_none());
+                let at = woken.into_iter().chain(looked).min()?;
                 Some((at, now.duration_since(at).as_secs_f64()))
             }
             _ if self.is_told() => None,
+            Reading::News if batched && self.asked_at.is_some() && self.woken_due(plan).is_some() => {
+                let at = self.woken_due(plan)?;
+                Some((at, 2.0 * UNREAD + now.duration_since(at).as_secs_f64()))
+            }
             Reading::News if self.asked_at.is_none() && !clock.glances => None,
             // A glance at all of them comes before everything of each.
             Reading::Whole if clock.glances && self.asked_at.is_none() => None,
@@ -232,7 +246,8 @@ impl Track {
                 Some((at, 2.0 * UNREAD + now.duration_since(at).as_secs_f64()))
             }
             Reading::Whole if batched => Some(match self.whole_at {
-                None => (self.listed_at, UNREAD + now.duration_since(self.listed_at).as_secs_f64()),
+                // Where something happened last is looked at first.
+                None => (self.listed_at, UNREAD - self.quiet_for(now).as_secs_f64().min(LONG_AGO)),
                 Some(at) => {
                     let every = pace::whole(every, plan);
                     (after(at, every), lateness(at, every, now))
@@ -243,6 +258,12 @@ impl Track {
                 Some(at) => (after(at, every), lateness(at, every, now)),
             }),
         }
+    }
+
+    /// How long nothing has happened to it.
+    fn quiet_for(&self, now: Timestamp) -> SignedDuration {
+        let moved_at = self.known.as_ref().and_then(|known| known.moved_at);
+        moved_at.map_or(SignedDuration::MAX, |at| now.duration_since(at).max(SignedDuration::ZERO))
     }
 
     pub(super) fn explain(&self, clock: Clock<'_>, reading: bool) -> Explanation {

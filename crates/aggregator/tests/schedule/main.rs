@@ -142,8 +142,17 @@ fn something_that_changed_outside_wakes_it() {
     platform.run_for(HOUR / 2);
     platform.down_until = platform.now;
     platform.scheduler.wake(platform.now);
-    let means = aggregator::schedule::Means { budget: None, spent: platform.spent, batching: None };
+    let means = aggregator::schedule::Means { spent: platform.spent, ..Default::default() };
     assert_eq!(platform.scheduler.next(platform.now, means), Next::Do(Work::List), "a new token, say");
+}
+
+#[test]
+fn what_is_free_is_asked_for_within_the_limit_of_a_minute() {
+    let mut platform = Platform::new(20_000, secs(10), Some(Limit { limit: 15_000, window: HOUR }));
+    (platform.most_per_minute, platform.free_from) = (Some(900), Some(3_000));
+    platform.run_for(HOUR);
+    let all = platform.requests;
+    assert!(all > 3_000 + 25_000, "{all}: as much as may be is asked for");
 }
 
 /// The platform's count outlives a restart, and what is kept of it tells the schedule that begins anew.

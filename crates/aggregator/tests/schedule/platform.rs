@@ -44,10 +44,16 @@ pub(crate) struct Platform {
     /// It does not answer until then.
     pub down_until: Timestamp,
     pub spent: u64,
+    /// What it allows in a minute, free or not.
+    pub most_per_minute: Option<u64>,
+    /// From so many requests on all are free: nothing is new.
+    pub free_from: Option<u64>,
+    pub requests: u64,
     /// When how many requests were sent.
     pub sent: Vec<(Timestamp, u64)>,
     /// Who was read when, and how.
     pub reads: Vec<(Timestamp, NativeId, Reading)>,
+    all: Vec<(Timestamp, u64)>,
     every: SignedDuration,
     listed: usize,
     under_way: Vec<(Timestamp, Work)>,
@@ -68,8 +74,12 @@ impl Platform {
             batch: None,
             tells: false,
             down_until: Timestamp::MIN,
+            most_per_minute: None,
+            free_from: None,
+            requests: 0,
             spent: 0,
             sent: Vec::new(),
+            all: Vec::new(),
             reads: Vec::new(),
             every,
             listed: 0,
@@ -108,7 +118,13 @@ impl Platform {
         let budget = self.budget();
         let batching =
             self.batch.map(|per_request| Batching { per_request, budget: None, cost: 1, glances: false });
-        Means { budget, spent: self.spent, batching }
+        Means {
+            budget,
+            spent: self.spent,
+            sent: self.requests,
+            most_per_minute: self.most_per_minute,
+            batching,
+        }
     }
 
     /// The aggregator begins anew; the platform goes on counting.
@@ -118,11 +134,21 @@ impl Platform {
         if let Some(left) = left {
             self.scheduler.resume(left);
         }
-        (self.spent, self.listed) = (0, 0);
+        (self.spent, self.requests, self.listed) = (0, 0, 0);
         self.under_way.clear();
     }
 
     fn send(&mut self, requests: u64) {
+        self.requests += requests;
+        self.all.push((self.now, requests));
+        if let Some(most) = self.most_per_minute {
+            let since = self.now - SignedDuration::from_mins(1);
+            let used: u64 = self.all.iter().rev().take_while(|(at, _)| *at > since).map(|(_, n)| n).sum();
+            assert!(used <= most, "{used} in a minute that may have {most}");
+        }
+        if self.free_from.is_some_and(|from| self.requests > from) {
+            return;
+        }
         self.spent += requests;
         self.sent.push((self.now, requests));
         if let Some(limit) = self.limit {

@@ -33,6 +33,8 @@ pub struct Traffic {
     /// Requests since the start that [`super::Budget`] counts: all but those that were answered 304 where that is free, and
     /// those that are paid from another resource.
     pub spent: u64,
+    /// All requests since the start.
+    pub sent: u64,
     /// Per endpoint since the start.
     pub endpoints: Vec<EndpointTraffic>,
 }
@@ -43,6 +45,7 @@ impl Traffic {
     pub fn and(mut self, other: Self) -> Self {
         self.last_hour += other.last_hour;
         self.spent += other.spent;
+        self.sent += other.sent;
         self.endpoints.extend(other.endpoints);
         self
     }
@@ -141,6 +144,7 @@ impl Counter {
         Traffic {
             last_hour: books.minutes.iter().filter(|(m, _)| **m > since).map(|(_, n)| n).sum(),
             spent: books.spent,
+            sent: books.endpoints.values().map(|(line, _)| line.requests).sum(),
             endpoints: books
                 .endpoints
                 .values()

@@ -138,7 +138,7 @@ impl Stage {
         });
         let asks: Vec<_> = asks.collect();
         let mut answers: Vec<_> = self.source.branch_heads(asks.clone()).collect().await;
-        // What moved is asked for as a whole, by its schedule.
+        // What more has moved than was told is asked for as a whole, by its schedule.
         let (moved, told): (Vec<_>, Vec<_>) = answers
             .into_iter()
             .partition(|(_, heads)| heads.as_ref().is_ok_and(|h| h.extent == Extent::Moved));

@@ -100,7 +100,8 @@ async fn what_is_counted_apart_stops_nothing_else() {
     post().await.unwrap();
 }
 
-const FEW: Dialect = Dialect { endpoint: "POST /graphql", resource: None, most: 8, least: 2 };
+const FEW: Dialect =
+    Dialect { endpoint: "POST /graphql", resource: None, most: 8, least: 2, has_plain: false };
 
 fn asking(server: &Server, clock: &Arc<ManualClock>) -> GraphQl {
     let client =

@@ -1,46 +1,31 @@
 //! What moved in many repositories, by one GraphQL question about each hundred of them.
 //!
 //! GitHub counts points for GraphQL, apart from requests: one point for each hundred connections. The question has one
-//! connection for each branch that is shown – the check suites of its newest commit – so that a hundred repositories whose
-//! default branch alone is shown cost one point, whether anything moved or not. (A count of open pull requests would be
-//! a second connection, and double that.)
+//! connection for each commit whose check suites it asks for, so that a hundred repositories whose default branch alone is
+//! shown cost one point, whether anything moved or not. (A count of open pull requests would be a second connection, and
+//! double that.) What a run is – its workflow, its state, its commit – comes along at no further cost, so that most of what
+//! happens is told at once; [`news`](crate::news) compares it with what is known.
 //!
-//! GraphQL has no list of a repository's runs, no attempts and no jobs, so it says *that* something moved, and REST what:
-//!
-//! | seen | then |
-//! | --- | --- |
-//! | nothing else than is known | nothing is asked |
-//! | a run that goes on is in another state of going on | told at once |
-//! | a run of a shown branch's newest commit that is not known, has ended or was started over | read by REST |
-//! | a push to any branch, for a while: runs come a moment after it | read by REST |
-//! | a known run goes on elsewhere: another branch, an older commit | read by REST |
-//! | more check suites than are asked for, and not the newest ones; a repository that it does not tell of | read by REST |
-//!
-//! Reading by REST is conditional, and a 304 is free: what goes on elsewhere costs a request only when it moves.
-//!
-//! What it cannot see: a run that nobody pushed for (started by hand or over again, for a fork's pull request) on what
-//! is not the newest commit of a shown branch. That is found when the whole state is read, now and then
-//! ([`connector::HeadsAsk::full`]), or when a webhook tells of it.
+//! Asked for, of each repository, are the newest commits of the branches that are shown, and the commits elsewhere on which
+//! known runs go on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use connector::HeadsAsk;
 use connector::graphql::{Answer, Dialect};
 use connector::http::Budget;
 use connector::wire::{lenient_string, lenient_time, lenient_u64};
-use connector::{Extent, Heads, HeadsAsk};
-use domain::{Completeness, Pipeline, RunId, Status, Timestamp};
+use domain::Timestamp;
 use jiff::SignedDuration;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::base::owner_and_name;
-use crate::{heads, status};
 
 /// GitHub's GraphQL. The resource's name is that of its headers.
 pub(crate) const DIALECT: Dialect =
-    Dialect { endpoint: "POST /graphql", resource: Some("graphql"), most: 100, least: 10 };
+    Dialect { endpoint: "POST /graphql", resource: Some("graphql"), most: 100, least: 10, has_plain: false };
 /// From so many repositories on, a point is cheaper than the requests, of which most are free.
 pub(crate) const WORTH_A_QUESTION: usize = 4;
 /// What GitHub counts points in.
@@ -49,16 +34,16 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) const SUITES: usize = 30;
 /// Further branches of one repository that are asked for: each costs as much as a repository.
 const MAX_BRANCHES: usize = 5;
-/// How long after a push a repository is read by REST as well: its runs come into being after it.
-const SETTLES_WITHIN: SignedDuration = SignedDuration::from_mins(3);
+/// Commits of one repository, besides the newest of its branches, that are asked for.
+const MAX_ELSEWHERE: usize = 5;
 
 /// Whether a question about many may do for this one.
 pub(crate) fn fits(ask: &HeadsAsk) -> bool {
     !ask.full && ask.branches.len() <= MAX_BRANCHES && owner_and_name(ask.project.key.id.as_str()).is_some()
 }
 
-/// The question about these. Names are of GitHub's own alphabet; branches are written as JSON strings, which GraphQL's are
-/// as well.
+/// The question about these. Names are of GitHub's own alphabet; what is not is written as a JSON string, which GraphQL's
+/// are as well.
 pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
     let mut query = String::from("query Moved {\n rateLimit { cost limit remaining resetAt }\n");
     for (at, ask) in asks.iter().enumerate() {
@@ -68,13 +53,18 @@ pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
             let name = Value::from(format!("refs/heads/{branch}"));
             let _ = write!(query, " b{number}: ref(qualifiedName: {name}) {{ ...B }}");
         }
+        for (number, sha) in elsewhere(ask).iter().enumerate() {
+            let _ = write!(query, " c{number}: object(oid: {}) {{ ...C }}", Value::from(*sha));
+        }
         query.push_str(" }\n");
     }
     let _ = write!(
         query,
-        "}}\nfragment R on Repository {{ pushedAt defaultBranchRef {{ name ...B }} }}\n\
-         fragment B on Ref {{ target {{ oid ... on Commit {{ checkSuites(last: {SUITES}) {{ totalCount nodes {{ \
-         status conclusion workflowRun {{ resourcePath updatedAt }} }} }} }} }} }}\n"
+        "}}\nfragment R on Repository {{ pushedAt defaultBranchRef {{ ...B }} }}\n\
+         fragment B on Ref {{ name target {{ ...C }} }}\n\
+         fragment C on Commit {{ oid message committedDate author {{ name avatarUrl }} checkSuites(last: {SUITES}) {{ totalCount nodes {{ \
+         status conclusion branch {{ name }} workflowRun {{ resourcePath runNumber event url createdAt updatedAt \
+         workflow {{ databaseId name }} }} }} }} }}\n"
     );
     (query, Value::Object(Map::new()))
 }
@@ -83,6 +73,19 @@ pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
 fn others(ask: &HeadsAsk) -> impl Iterator<Item = &String> {
     let default = ask.project.default_branch.as_deref();
     ask.branches.iter().filter(move |branch| Some(branch.as_str()) != default)
+}
+
+/// Commits on which known runs go on, other than the known head of the default branch: those of other branches, and those that
+/// something newer was pushed on.
+fn elsewhere(ask: &HeadsAsk) -> Vec<&str> {
+    let head = ask.known_head.as_ref().and_then(|(branch, _)| branch.sha.as_deref());
+    let mut commits: Vec<&str> = Vec::new();
+    for sha in ask.known.iter().filter(|run| run.status.is_active()).filter_map(|run| run.sha.as_deref()) {
+        if commits.len() < MAX_ELSEWHERE && Some(sha) != head && !commits.contains(&sha) {
+            commits.push(sha);
+        }
+    }
+    commits
 }
 
 /// The answer: the price, and a row for each repository.
@@ -110,54 +113,127 @@ struct Price {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Row {
     #[serde(default, rename = "pushedAt", deserialize_with = "lenient_time")]
-    pushed_at: Option<Timestamp>,
+    pub(crate) pushed_at: Option<Timestamp>,
     #[serde(default, rename = "defaultBranchRef")]
-    head: Option<Ref>,
+    pub(crate) head: Option<Ref>,
+    /// `b0`, `b1`, …: further branches; `c0`, `c1`, …: commits elsewhere.
     #[serde(flatten)]
-    others: HashMap<String, Option<Ref>>,
+    aliased: Map<String, Value>,
 }
 
+/// A branch.
 #[derive(Debug, Deserialize)]
-struct Ref {
+pub(crate) struct Ref {
     #[serde(default, deserialize_with = "lenient_string")]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     #[serde(default)]
-    target: Option<Commit>,
+    pub(crate) target: Option<Commit>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Commit {
+/// A commit, with its check suites, of which each run of Actions is one.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Commit {
     #[serde(default, deserialize_with = "lenient_string")]
-    oid: Option<String>,
+    pub(crate) oid: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) message: Option<String>,
+    #[serde(default, rename = "committedDate", deserialize_with = "lenient_time")]
+    pub(crate) committed_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) author: Option<Author>,
     #[serde(default, rename = "checkSuites")]
-    suites: Option<Suites>,
+    pub(crate) suites: Option<Suites>,
 }
 
+/// Who wrote it.
 #[derive(Debug, Deserialize)]
-struct Suites {
+pub(crate) struct Author {
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) name: Option<String>,
+    #[serde(default, rename = "avatarUrl", deserialize_with = "lenient_string")]
+    pub(crate) avatar_url: Option<String>,
+}
+
+/// The last [`SUITES`] of a commit's.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Suites {
     #[serde(default, rename = "totalCount", deserialize_with = "lenient_u64")]
-    total: Option<u64>,
+    pub(crate) total: Option<u64>,
     #[serde(default)]
-    nodes: Vec<Option<Suite>>,
+    pub(crate) nodes: Vec<Option<Suite>>,
 }
 
+/// A check suite.
 #[derive(Debug, Deserialize)]
-struct Suite {
+pub(crate) struct Suite {
     #[serde(default, deserialize_with = "lenient_string")]
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     #[serde(default, deserialize_with = "lenient_string")]
-    conclusion: Option<String>,
+    pub(crate) conclusion: Option<String>,
+    /// `None` where it is gone, or a fork's.
+    #[serde(default)]
+    pub(crate) branch: Option<Ref>,
+    /// `None` where it is not of Actions.
     #[serde(default, rename = "workflowRun")]
-    run: Option<Run>,
+    pub(crate) run: Option<Run>,
 }
 
+/// A run.
 #[derive(Debug, Deserialize)]
-struct Run {
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Run {
     /// `/owner/repository/actions/runs/ID`: the `databaseId` is a number of 32 bits, and the ids of runs are not.
-    #[serde(default, rename = "resourcePath", deserialize_with = "lenient_string")]
-    path: Option<String>,
-    #[serde(default, rename = "updatedAt", deserialize_with = "lenient_time")]
-    updated_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) resource_path: Option<String>,
+    #[serde(default, deserialize_with = "lenient_u64")]
+    pub(crate) run_number: Option<u64>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) event: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) url: Option<String>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    pub(crate) created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    pub(crate) updated_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) workflow: Option<WorkflowOf>,
+}
+
+/// A run's workflow.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkflowOf {
+    #[serde(default, deserialize_with = "lenient_u64")]
+    pub(crate) database_id: Option<u64>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) name: Option<String>,
+}
+
+impl Run {
+    /// Its id.
+    pub(crate) fn id(&self) -> Option<u64> {
+        self.resource_path.as_deref()?.rsplit('/').next()?.parse().ok()
+    }
+}
+
+impl Row {
+    /// The commits whose suites were asked for, those of branches with their branch. One that is gone has none.
+    pub(crate) fn commits<'a>(&'a mut self, ask: &'a HeadsAsk) -> Vec<(Option<&'a str>, Commit)> {
+        let mut take = |alias: String| self.aliased.remove(&alias).filter(|value| !value.is_null());
+        let mut commits = Vec::new();
+        for (number, branch) in others(ask).enumerate() {
+            let read = |value| serde_json::from_value::<Ref>(value).ok();
+            let commit = take(format!("b{number}")).and_then(read).and_then(|read| read.target);
+            commits.extend(commit.map(|commit| (Some(branch.as_str()), commit)));
+        }
+        for number in 0..elsewhere(ask).len() {
+            let commit = take(format!("c{number}")).and_then(|value| serde_json::from_value(value).ok());
+            commits.extend(commit.map(|commit| (None, commit)));
+        }
+        let head = self.head.as_mut().and_then(|head| head.target.take());
+        commits.extend(head.map(|commit| (ask.project.default_branch.as_deref(), commit)));
+        commits
+    }
 }
 
 impl Told {
@@ -174,10 +250,7 @@ impl Told {
     }
 
     /// Each question with its row; without one where it was not told of, or not in a way that can be read.
-    pub(crate) fn dealt<R: DeserializeOwned>(
-        asks: Vec<HeadsAsk>,
-        answer: Option<Answer<Self>>,
-    ) -> Vec<(HeadsAsk, Option<R>)> {
+    pub(crate) fn dealt(asks: Vec<HeadsAsk>, answer: Option<Answer<Self>>) -> Vec<(HeadsAsk, Option<Row>)> {
         let Some(Answer { data: mut told, errors }) = answer else {
             return asks.into_iter().map(|ask| (ask, None)).collect();
         };
@@ -191,99 +264,4 @@ impl Told {
         };
         asks.into_iter().enumerate().map(row).collect()
     }
-}
-
-/// Compares a row with what is known. What it does not tell of, or not enough, is to be read.
-pub(crate) fn judge(ask: &HeadsAsk, row: Option<&Row>, anonymous: bool, now: Timestamp) -> Heads {
-    let moved_on = |last_activity_at| Heads { extent: Extent::Moved, last_activity_at, ..Heads::default() };
-    let Some(row) = row else { return moved_on(None) };
-    let pushed = row.pushed_at > ask.project.last_activity_at;
-    let settling = row.pushed_at.is_some_and(|at| now.duration_since(at) < SETTLES_WITHIN);
-    let (told, known) = (row.head.as_ref(), ask.known_head.as_ref().map(|(branch, _)| branch));
-    let told_sha = told.and_then(|head| head.target.as_ref()?.oid.as_deref());
-    let same_head = told.and_then(|head| head.name.as_deref()) == known.map(|head| head.name.as_str())
-        && told_sha == known.and_then(|head| head.sha.as_deref());
-    let news = (!pushed && !settling && same_head).then(|| moved(ask, row)).flatten();
-    match news {
-        Some(pipelines) if !lacks_details(ask, anonymous) => {
-            Heads { extent: Extent::News, pipelines, ..Heads::default() }
-        }
-        _ => moved_on(row.pushed_at.filter(|_| pushed)),
-    }
-}
-
-/// The known runs that are in another state now; `None` when there is more than that.
-fn moved(ask: &HeadsAsk, row: &Row) -> Option<Vec<Pipeline>> {
-    let known: HashMap<&RunId, &Pipeline> = ask.known.iter().map(|run| (&run.id, &**run)).collect();
-    let mut seen: HashSet<RunId> = HashSet::new();
-    let mut out = Vec::new();
-    let default = row.head.as_ref().zip(ask.project.default_branch.as_deref());
-    // One that is gone has no newest commit; its runs stand.
-    let others = others(ask).enumerate().filter_map(|(number, branch)| {
-        Some((row.others.get(&format!("b{number}"))?.as_ref()?, branch.as_str()))
-    });
-    for (head, branch) in default.into_iter().chain(others) {
-        let Some(suites) = head.target.as_ref().and_then(|commit| commit.suites.as_ref()) else { continue };
-        // Further back than what is known of the branch is of no concern.
-        let oldest = ask.known.iter().filter(|run| run.branch.as_deref() == Some(branch));
-        let oldest = oldest.filter_map(|run| run.id.as_str().parse::<u64>().ok()).min();
-        for suite in suites.nodes.iter().flatten() {
-            let Some(run) = &suite.run else { continue };
-            let number: u64 = run.path.as_deref()?.rsplit('/').next()?.parse().ok()?;
-            let id = RunId::from(number);
-            if !seen.insert(id.clone()) {
-                continue;
-            }
-            match known.get(&id) {
-                Some(known) => out.extend(step(known, suite, run)?),
-                None if oldest.is_some_and(|oldest| number < oldest) => {}
-                None => return None,
-            }
-        }
-        // In which order they come is not said: what is not among the last has to be older than what is known.
-        let all = suites.total.is_some_and(|total| total <= suites.nodes.len() as u64);
-        let sha = head.target.as_ref().and_then(|commit| commit.oid.as_deref());
-        let mut of_commit = ask.known.iter().filter(|run| run.sha.as_deref() == sha);
-        if !all && of_commit.next().is_none_or(|newest| !seen.contains(&newest.id)) {
-            return None;
-        }
-    }
-    let shown = |run: &Pipeline| {
-        run.branch.is_some()
-            && (run.branch == ask.project.default_branch
-                || ask.branches.iter().any(|b| Some(b) == run.branch.as_ref()))
-    };
-    // One that waits for somebody on a fork's branch may wait for ever.
-    let goes_on = |run: &Pipeline| run.status.is_active() || (run.status == Status::Manual && shown(run));
-    ask.known.iter().all(|run| seen.contains(&run.id) || !goes_on(run)).then_some(out)
-}
-
-/// What became of a known run: nothing, or another state of going on. `None` when it is to be read.
-fn step(known: &Pipeline, suite: &Suite, run: &Run) -> Option<Option<Pipeline>> {
-    let word = |word: &Option<String>| word.as_ref().map(|word| word.to_ascii_lowercase());
-    let (state, conclusion) = (word(&suite.status), word(&suite.conclusion));
-    let native = status::native(state.as_deref(), conclusion.as_deref());
-    let now = status::status(state.as_deref(), conclusion.as_deref());
-    let newer = run.updated_at > known.updated_at;
-    if native == known.native_status && !newer {
-        return Some(None);
-    }
-    let goes_on = now.is_active() && known.status.is_active();
-    goes_on.then(|| {
-        Some(Pipeline {
-            status: now,
-            native_status: native,
-            updated_at: run.updated_at.max(known.updated_at),
-            ..known.clone()
-        })
-    })
-}
-
-/// Whether the jobs of a run that decides for a shown branch are still to be read.
-fn lacks_details(ask: &HeadsAsk, anonymous: bool) -> bool {
-    let shown = heads::shown(ask);
-    let workflows = ask.known_workflows.as_ref().map(|(workflows, _)| workflows);
-    !anonymous
-        && heads::deciding(ask.known.iter().map(|run| &**run), &shown, workflows)
-            .any(|(_, run)| run.completeness == Completeness::Row)
 }

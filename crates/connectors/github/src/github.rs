@@ -28,6 +28,9 @@ use crate::{DESCRIPTOR, batch, heads, lists, runs};
 
 /// The largest page that GitHub gives.
 pub(crate) const PER_PAGE: &str = "100";
+/// The secondary limit: points a minute, of which a request that only reads costs one, also where it is answered 304.
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits>
+const PER_MINUTE: u64 = 900;
 /// The most pages of one list that are read in one question.
 pub(crate) const MAX_PAGES: usize = 50;
 
@@ -199,6 +202,10 @@ impl Connector for GitHub {
 
     fn budget(&self) -> Option<Budget> {
         self.client.budget()
+    }
+
+    fn most_per_minute(&self) -> Option<u64> {
+        Some(PER_MINUTE)
     }
 
     async fn has_new_credential(&self) -> bool {

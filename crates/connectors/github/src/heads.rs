@@ -10,14 +10,12 @@ use domain::{
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use jiff::SignedDuration;
-use serde::de::DeserializeOwned;
 
 use crate::batch::{self, Told};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
-use crate::glance;
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
-use crate::{convert, details, lists, status, wire};
+use crate::{convert, details, lists, news, status, wire};
 
 /// Repositories that are asked about at the same time.
 const PROJECTS_AT_ONCE: usize = 8;
@@ -36,17 +34,10 @@ pub(crate) fn branch_heads<'a>(
     asks: Vec<HeadsAsk>,
 ) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {
     let batch = github.batch.as_ref().filter(|batch| batch.is_there());
-    let (mut many, mut new, mut each) = (Vec::new(), Vec::new(), Vec::new());
-    for ask in asks {
-        match batch {
-            Some(_) if batch::fits(&ask) => many.push(ask),
-            Some(_) if glance::fits(&ask) => new.push(ask),
-            _ => each.push(ask),
-        }
-    }
-    if many.len() + new.len() < batch::WORTH_A_QUESTION {
+    let (mut many, mut each): (Vec<_>, Vec<_>) =
+        asks.into_iter().partition(|ask| batch.is_some() && batch::fits(ask));
+    if many.len() < batch::WORTH_A_QUESTION {
         each.append(&mut many);
-        each.append(&mut new);
     }
     let read = stream::iter(each)
         .map(move |ask| {
@@ -56,34 +47,28 @@ pub(crate) fn branch_heads<'a>(
             })
         })
         .buffer_unordered(PROJECTS_AT_ONCE);
-    let Some(batch) = batch.filter(|_| !(many.is_empty() && new.is_empty())) else { return read.boxed() };
+    let Some(batch) = batch.filter(|_| !many.is_empty()) else { return read.boxed() };
     let told = batch.ask_all(many, batch::question).flat_map(move |(asks, answer)| {
         let judged = |(ask, row): (HeadsAsk, Option<batch::Row>)| {
-            let heads = batch::judge(&ask, row.as_ref(), github.anonymous, github.clock.now());
+            let heads = news::of_row(&ask, row, github.clock.now());
             (ask.project.key.clone(), Ok(heads))
         };
         stream::iter(dealt(batch, asks, answer).into_iter().map(judged).collect::<Vec<_>>())
     });
-    let glanced = batch.ask_all(new, glance::question).flat_map(move |(asks, answer)| {
-        let seen = |(ask, row): (HeadsAsk, Option<glance::Row>)| {
-            (ask.project.key.clone(), Ok(glance::seen(&ask, row.as_ref())))
-        };
-        stream::iter(dealt(batch, asks, answer).into_iter().map(seen).collect::<Vec<_>>())
-    });
-    read.chain(told).chain(glanced).boxed()
+    read.chain(told).boxed()
 }
 
 /// Each question with its row; what the answer cost is noted, and when it told nothing.
-fn dealt<R: DeserializeOwned>(
+fn dealt(
     batch: &GraphQl,
     asks: Vec<HeadsAsk>,
     answer: Option<Answer<Told>>,
-) -> Vec<(HeadsAsk, Option<R>)> {
+) -> Vec<(HeadsAsk, Option<batch::Row>)> {
     if let Some((cost, budget)) = answer.as_ref().and_then(|answer| answer.data.price()) {
         batch.paid(cost, budget);
     }
     let why = answer.as_ref().and_then(|answer| answer.errors.first()).map(|error| error.message.clone());
-    let dealt: Vec<(HeadsAsk, Option<R>)> = Told::dealt(asks, answer);
+    let dealt = Told::dealt(asks, answer);
     // Without "Checks: read" no repository's check suites are told.
     if let (Some(why), true) = (why, dealt.iter().all(|(_, row)| row.is_none())) {
         batch.told_nothing(&why);

@@ -74,6 +74,7 @@ impl Forge {
     fn asks(&self, full: bool) -> Vec<HeadsAsk> {
         let ask = |(project, heads, at): &(Project, Heads, Timestamp)| HeadsAsk {
             known: heads.pipelines.iter().cloned().map(Arc::new).collect(),
+            known_at: Some(*at),
             known_head: heads.default_branch.clone().map(|b| (b, project.last_activity_at)),
             known_workflows: heads.workflows.clone().map(|w| (w, *at)),
             full,
@@ -110,15 +111,12 @@ impl Forge {
                 known.workflows.clone_from(&heads.workflows);
                 *at = now;
             }
-            match heads.extent {
-                Extent::Moved => known.default_branch = None,
-                Extent::Whole => known.pipelines.clone_from(&heads.pipelines),
-                Extent::News => {
-                    for run in &heads.pipelines {
-                        *known.pipelines.iter_mut().find(|k| k.id == run.id).unwrap() = run.clone();
-                    }
-                }
+            if heads.extent == Extent::Whole {
+                known.pipelines.clear();
             }
+            known.pipelines.retain(|k| heads.pipelines.iter().all(|run| run.id != k.id));
+            known.pipelines.extend(heads.pipelines.iter().cloned());
+            known.pipelines.sort_by_cached_key(|run| std::cmp::Reverse(run.age_key()));
             out.insert(key, heads);
         }
         out
@@ -165,56 +163,111 @@ async fn nothing_moved_costs_a_point_for_a_hundred_repositories() {
 }
 
 #[tokio::test]
-async fn what_moved_costs_requests_and_nothing_else_does() {
+async fn a_push_and_its_run_are_told_and_only_why_it_failed_costs_requests() {
     let mut forge = Forge::start(36).await;
-    let moved: Vec<_> = (0..5).map(|nth| forge.green(nth)).collect();
-    let runs: Vec<u64> = forge.sim.world().with(|w| {
+    let moved: Vec<_> = (0..6).map(|nth| forge.green(nth)).collect();
+    let runs: Vec<(Arc<str>, u64)> = forge.sim.world().with(|w| {
         let start = |(id, _, main): &(_, _, Arc<str>)| {
-            w.push_commit(*id, main, World::person("lee"), "Move").unwrap();
-            w.start_pipeline(*id, main, 0, false).unwrap()
+            let sha = w.push_commit(*id, main, World::person("lee"), "Move").unwrap();
+            (sha, w.start_pipeline(*id, main, 0, false).unwrap())
         };
         moved.iter().map(start).collect()
     });
     let answers = forge.ask(false).await;
-    for ((_, key, _), run) in moved.iter().zip(&runs) {
+    for ((_, key, main), (sha, run)) in moved.iter().zip(&runs) {
         let heads = &answers[key];
-        let id = RunId::from(FIRST_RUN + run);
-        assert!(heads.pipelines.iter().any(|r| r.id == id && r.status.is_active()), "{key}");
-        assert_eq!(heads.extent, Extent::Whole);
+        assert_eq!(heads.extent, Extent::News, "{key}");
+        let head = heads.default_branch.as_ref().unwrap();
+        assert_eq!((head.name.as_str(), head.sha.as_deref()), (&**main, Some(&**sha)));
+        assert_eq!(head.message.as_deref(), Some("Move"));
+        let run = heads.pipelines.iter().find(|r| r.id == RunId::from(FIRST_RUN + run)).unwrap();
+        assert!(run.status.is_active() && run.author.is_some() && run.workflow.name.is_some(), "{run:?}");
+        assert_eq!((run.sha.as_deref(), run.branch.as_deref()), (Some(&**sha), Some(&**main)));
     }
-    let news = answers.values().filter(|h| h.extent == Extent::News).count();
-    assert_eq!(news, answers.len() - 5);
-    // Runs and branch of each that was pushed to.
-    let (questions, paid, _) = forge.spent();
-    assert_eq!((questions, paid), (1, 10));
+    let others = answers.iter().filter(|(key, _)| moved.iter().all(|(_, of, _)| of != *key));
+    assert!(others.into_iter().all(|(_, h)| h.extent == Extent::News && h.pipelines.is_empty()));
+    assert_eq!(forge.spent(), (1, 0, 0), "one question and not one request");
 
-    // While they run: one question, and nothing that has to be paid in requests.
-    forge.pass(SignedDuration::from_mins(4));
-    forge.ask(false).await;
-    forge.spent();
+    // REST tells the same of the runs as GraphQL did.
+    let told = forge.known.clone();
+    forge.ask(true).await;
+    for ((_, key, _), (_, run)) in moved.iter().zip(&runs) {
+        let of = |known: &BTreeMap<ProjectKey, (Project, Heads, Timestamp)>| {
+            let id = RunId::from(FIRST_RUN + run);
+            let run = known[key].1.pipelines.iter().find(|r| r.id == id).unwrap().clone();
+            let lane = run.workflow.lane.clone();
+            (
+                run.number,
+                lane,
+                run.event,
+                run.message,
+                run.created_at,
+                run.updated_at,
+                run.native_status,
+                run.url,
+            )
+        };
+        assert_eq!(of(&told), of(&forge.known), "{key}");
+    }
+
+    // Half of them pass, and half of them fail.
+    forge.pass(SignedDuration::from_secs(30));
+    forge.sim.requests().clear();
     forge.sim.world().with(|w| {
-        for ((id, ..), run) in moved.iter().zip(&runs) {
-            if w.get(*id).unwrap().pipeline(*run).unwrap().status.is_active() {
-                w.finish_pipeline(*id, *run, RunStatus::Failed).unwrap();
-            }
+        for (nth, ((id, ..), (_, run))) in moved.iter().zip(&runs).enumerate() {
+            let end = if nth % 2 == 0 { RunStatus::Success } else { RunStatus::Failed };
+            w.finish_pipeline(*id, *run, end).unwrap();
         }
     });
     let answers = forge.ask(false).await;
-    for ((id, key, _), run) in moved.iter().zip(&runs) {
-        let (red, shown) = forge.sim.world().with(|w| {
-            let run = w.get(*id).unwrap().pipeline(*run).unwrap();
-            (
-                run.status,
-                forge.known[key].1.pipelines.iter().find(|r| r.id == RunId::from(FIRST_RUN + run.id)),
-            )
-        });
-        let shown = shown.unwrap();
-        assert_eq!(shown.status == Status::Failed, red == RunStatus::Failed, "{key} {shown:?}");
-        assert!(shown.finished_at.is_some(), "{key}");
-        let _ = &answers;
+    for (nth, ((_, key, _), (_, run))) in moved.iter().zip(&runs).enumerate() {
+        let of_run = forge.known[key].1.pipelines.iter().find(|r| r.id == RunId::from(FIRST_RUN + run));
+        let shown = of_run.unwrap();
+        assert!(shown.finished_at.is_some() && shown.duration.is_some(), "{key}");
+        if nth % 2 == 0 {
+            assert_eq!((answers[key].extent, shown.status), (Extent::News, Status::Success), "{key}");
+        } else {
+            assert_eq!((answers[key].extent, shown.status), (Extent::Whole, Status::Failed), "{key}");
+            assert!(shown.failure.is_some(), "{key}: why it failed is read");
+        }
     }
     let (questions, paid, _) = forge.spent();
-    assert!(questions == 1 && paid <= 15, "{questions} questions, {paid} requests");
+    assert_eq!(questions, 1);
+    assert_eq!(paid, 6, "the runs and the jobs of each that failed");
+}
+
+#[tokio::test]
+async fn what_was_never_seen_is_told_at_a_glance() {
+    let mut forge = Forge::start(106).await;
+    for (project, heads, _) in forge.known.values_mut() {
+        *heads = Heads::default();
+        project.last_activity_at = None;
+    }
+    let asks = forge.asks(false).into_iter().map(|ask| HeadsAsk { known_at: None, ..ask });
+    let answers = forge.take(asks.collect()).await;
+    assert_eq!(forge.spent(), (2, 0, 0), "two questions about {} repositories", answers.len());
+    let world = forge.sim.world().with(|w| {
+        let of = |p: &forge_sim::world::Project| {
+            let main = p.default_branch.as_deref()?;
+            let head = &p.branch(main)?.head;
+            let runs = p.pipelines().iter().filter(|run| run.sha == *head && p.branch(&run.branch).is_some());
+            Some((p.full_path(), (head.to_string(), runs.map(|run| FIRST_RUN + run.id).collect::<Vec<_>>())))
+        };
+        w.projects_of(FACE).filter_map(of).collect::<BTreeMap<_, _>>()
+    });
+    let mut seen = 0;
+    for (key, heads) in &answers {
+        // An empty one has no newest commit.
+        let Some((sha, runs)) = world.get(key.id.as_str()) else { continue };
+        assert_eq!(heads.default_branch.as_ref().unwrap().sha.as_ref(), Some(sha), "{key}");
+        let told: Vec<_> =
+            heads.pipelines.iter().map(|run| run.id.as_str().parse::<u64>().unwrap()).collect();
+        assert!(told.iter().all(|id| runs.contains(id)), "{key}: {told:?} {runs:?}");
+        let off = told.is_empty();
+        assert!(off || told.len() == runs.len(), "{key}: {told:?} {runs:?}");
+        seen += usize::from(!off);
+    }
+    assert!(seen * 10 > answers.len() * 7, "{seen} of {}", answers.len());
 }
 
 #[tokio::test]
@@ -240,35 +293,39 @@ async fn a_run_that_only_goes_on_is_told_without_a_request() {
 }
 
 #[tokio::test]
-async fn runs_elsewhere_are_watched_by_requests_that_are_free() {
+async fn runs_elsewhere_are_told_by_their_commits() {
     let mut forge = Forge::start(16).await;
     let (id, key, main) = forge.green(1);
     let run = forge.sim.world().with(|w| {
-        let sha = w.push_commit(id, "side", World::person("lee"), "Aside");
-        sha.or_else(|_| w.push_commit(id, &main, World::person("lee"), "Straight")).unwrap();
-        let branch = if w.get(id).unwrap().branch("side").is_some() { "side" } else { &main };
-        w.start_pipeline(id, branch, 0, true).unwrap()
+        w.push_commit(id, "side", World::person("lee"), "Aside").unwrap();
+        w.start_pipeline(id, "side", 0, true).unwrap()
     });
     let run_id = RunId::from(FIRST_RUN + run);
     let status = |forge: &Forge| {
         let runs = &forge.known[&key].1.pipelines;
         runs.iter().find(|r| r.id == run_id).map(|r| r.status)
     };
-    forge.ask(false).await;
+    let answers = forge.ask(false).await;
     assert!(status(&forge).unwrap().is_active(), "a push to any branch is seen");
-    // Long after the push it is watched because it goes on.
-    forge.sim.world().with(|w| w.push_commit(id, &main, World::person("lee"), "Later").map(drop).unwrap());
-    forge.ask(false).await;
-    forge.pass(SignedDuration::from_secs(5));
-    forge.ask(false).await;
+    assert_eq!(answers[&key].extent, Extent::Whole, "which one is read by REST");
+    // It goes on: on another branch, and then on a commit that is no branch's newest.
+    for pushed in ["side", &main] {
+        forge.spent();
+        forge.pass(SignedDuration::from_secs(5));
+        let answers = forge.ask(false).await;
+        assert_eq!(answers[&key].extent, Extent::News, "{pushed}");
+        assert_eq!(forge.spent(), (1, 0, 0));
+        forge.sim.world().with(|w| {
+            w.push_commit(id, pushed, World::person("lee"), "Later").unwrap();
+            w.start_pipeline(id, pushed, 0, true).unwrap()
+        });
+        forge.ask(false).await;
+    }
+    forge.sim.world().with(|w| w.finish_pipeline(id, run, RunStatus::Success).unwrap());
     forge.spent();
     forge.ask(false).await;
-    let (questions, paid, free) = forge.spent();
-    assert_eq!((questions, paid), (1, 0), "nothing moved");
-    assert!(free >= 1, "and yet it was looked at");
-    forge.sim.world().with(|w| w.finish_pipeline(id, run, RunStatus::Success).unwrap());
-    forge.ask(false).await;
     assert!(status(&forge).unwrap().is_green());
+    assert_eq!(forge.spent(), (1, 0, 0));
 }
 
 #[tokio::test]

@@ -3,39 +3,44 @@
 //! GitLab's REST API has no list over projects, and a question about one counts even where nothing is new. GraphQL has
 //! `projects(ids)` with the pipelines of each that were updated since. A hundred projects share one window, which begins when
 //! the first of them was last read; they are dealt by that, so that one that is read rarely does not widen the window of
-//! those that are read often. The complexity stays near a fifth of what GitLab allows, whatever the number of projects.
+//! those that are read often. Of those of which nothing is known the newest pipelines are asked for. The complexity stays below
+//! half of what GitLab allows, whatever the number of projects.
 //!
 //! | seen | then |
 //! | --- | --- |
 //! | nothing else than is known | nothing is asked |
-//! | a known pipeline goes on in another state, or has passed without warnings | told at once |
-//! | a new one, one that failed, passed with warnings or was canceled | to be read by REST, for author, message and reason |
-//! | more changes than fit on the page, a project that it does not tell of | to be read by REST |
+//! | a pipeline that is new or in another state | told at once |
+//! | one of a shown branch failed, or passed with warnings | told at once; what failed is read by REST |
+//! | a pipeline of the default branch on another commit | that is its newest commit |
 //! | other activity in the project (which GitLab writes down once an hour) | its default branch is read |
+//! | more changes than fit on the page, a project that it does not tell of | to be read by REST |
 //!
-//! What is to be read is said by [`Extent::Moved`]; the schedule decides when, and reads the whole.
+//! Servers that do not know every field ([`GraphQl::is_plain`](connector::graphql::GraphQl::is_plain)) tell states of known
+//! pipelines; new ones are read by REST there.
+//!
+//! What is to be read is said by [`connector::Extent::Moved`]; the schedule decides when, and reads the whole.
 //!
 //! What it cannot see: commits without a pipeline until that activity is written down, and what was deleted. That is found
 //! when the whole state is read, now and then ([`connector::HeadsAsk::full`]). Servers whose lists of pipelines know no
 //! `updatedAfter` are asked by REST.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use connector::graphql::{Answer, Dialect};
-use connector::wire::{lenient_string, lenient_time};
-use connector::{Extent, Heads, HeadsAsk};
-use domain::{Completeness, Pipeline, Project, RunId, Status, Timestamp, stats::STRIP_RUNS};
+use connector::wire::{lenient_string, lenient_time, lenient_u64};
+use connector::{Heads, HeadsAsk};
+use domain::{Branch, Completeness, Pipeline, Project, RunId, Status, Timestamp, stats::STRIP_RUNS};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{status, wire};
+use crate::{convert, status, wire};
 
 /// GitLab's GraphQL, which is throttled as everything else is.
 pub(crate) const DIALECT: Dialect =
-    Dialect { endpoint: "POST /api/graphql", resource: None, most: 100, least: 5 };
+    Dialect { endpoint: "POST /api/graphql", resource: None, most: 100, least: 5, has_plain: true };
 /// From so many projects on, a question is cheaper than one for each.
 pub(crate) const WORTH_A_QUESTION: usize = 2;
 /// Changed pipelines of one project that are asked for.
@@ -46,7 +51,12 @@ const OVERLAP: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether a question about many may do for this one.
 pub(crate) fn fits(ask: &HeadsAsk) -> bool {
-    !ask.full && !ask.project.ci_disabled && ask.known_at.is_some() && number(ask).is_some()
+    !ask.full && !ask.project.ci_disabled && number(ask).is_some()
+}
+
+/// Whether it can be named to GraphQL.
+pub(crate) fn is_numbered(ask: &HeadsAsk) -> bool {
+    number(ask).is_some()
 }
 
 /// A project's number; whatever else stands for one is asked by REST.
@@ -54,20 +64,43 @@ fn number(ask: &HeadsAsk) -> Option<u64> {
     ask.project.key.id.as_str().parse().ok()
 }
 
-const QUERY: &str = "query Moved($ids: [ID!], $first: Int, $page: Int, $since: Time) {
- queryComplexity { score limit }
- projects(ids: $ids, first: $first) { nodes { id lastActivityAt
-  pipelines(first: $page, updatedAfter: $since) { pageInfo { hasNextPage } nodes {
-   id status updatedAt startedAt finishedAt duration queuedDuration warnings } } } }
-}";
+/// What every server that has the list knows of a pipeline, …
+const PLAIN: &str = "id status updatedAt startedAt finishedAt duration queuedDuration warnings";
+/// … and what makes one that was not known.
+const WHOLE: &str = "iid name ref sha source createdAt user { name username avatarUrl }
+ commit { title message authorName authoredDate }";
 
-/// The question about these.
-pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
-    let ids: Vec<String> =
-        asks.iter().filter_map(number).map(|n| format!("gid://gitlab/Project/{n}")).collect();
-    let since = asks.iter().filter_map(|ask| ask.known_at).min();
+/// What moved in these. `plain`: the server does not know every field.
+pub(crate) fn question(asks: &[HeadsAsk], plain: bool) -> (String, Value) {
+    let fields = if plain { "" } else { WHOLE };
+    let query = format!(
+        "query Moved($ids: [ID!], $first: Int, $page: Int, $since: Time) {{
+ queryComplexity {{ score limit }}
+ projects(ids: $ids, first: $first) {{ nodes {{ id lastActivityAt
+  pipelines(first: $page, updatedAfter: $since) {{ pageInfo {{ hasNextPage }} nodes {{ {PLAIN} {fields} }} }} }} }}
+}}"
+    );
+    let ids = gids(asks);
+    let nothing_known = asks.iter().any(|ask| ask.known_at.is_none());
+    let since = asks.iter().filter_map(|ask| ask.known_at).min().filter(|_| !nothing_known);
     let since = since.map(|since| since.saturating_sub(OVERLAP).unwrap_or(since).to_string());
-    (QUERY.to_owned(), json!({ "ids": ids, "first": ids.len(), "page": PIPELINES, "since": since }))
+    (query, json!({ "ids": ids, "first": ids.len(), "page": PIPELINES, "since": since }))
+}
+
+/// The newest pipelines of the default branch of one: as many as a strip shows.
+pub(crate) fn strip(asks: &[HeadsAsk]) -> (String, Value) {
+    let query = format!(
+        "query Strip($ids: [ID!], $page: Int, $ref: String) {{
+ projects(ids: $ids, first: 1) {{ nodes {{ id
+  pipelines(first: $page, ref: $ref) {{ pageInfo {{ hasNextPage }} nodes {{ {PLAIN} {WHOLE} }} }} }} }}
+}}"
+    );
+    let branch = asks.first().and_then(|ask| ask.project.default_branch.clone());
+    (query, json!({ "ids": gids(asks), "page": STRIP_RUNS, "ref": branch }))
+}
+
+fn gids(asks: &[HeadsAsk]) -> Vec<String> {
+    asks.iter().filter_map(number).map(|n| format!("gid://gitlab/Project/{n}")).collect()
 }
 
 /// The answer.
@@ -126,6 +159,107 @@ struct Run {
     queued: Option<Duration>,
     #[serde(default)]
     warnings: Option<bool>,
+    #[serde(default, deserialize_with = "lenient_u64")]
+    iid: Option<u64>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    name: Option<String>,
+    #[serde(default, rename = "ref", deserialize_with = "lenient_string")]
+    git_ref: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    sha: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    source: Option<String>,
+    #[serde(default, rename = "createdAt", deserialize_with = "lenient_time")]
+    created_at: Option<Timestamp>,
+    #[serde(default)]
+    user: Option<User>,
+    #[serde(default)]
+    commit: Option<Commit>,
+}
+
+#[derive(Debug, Deserialize)]
+struct User {
+    #[serde(default, deserialize_with = "lenient_string")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    username: Option<String>,
+    #[serde(default, rename = "avatarUrl", deserialize_with = "lenient_string")]
+    avatar_url: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Commit {
+    #[serde(default, deserialize_with = "lenient_string")]
+    title: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    message: Option<String>,
+    #[serde(default, rename = "authorName", deserialize_with = "lenient_string")]
+    author_name: Option<String>,
+    #[serde(default, rename = "authoredDate", deserialize_with = "lenient_time")]
+    authored_at: Option<Timestamp>,
+}
+
+impl Row {
+    /// Its pipelines, as far as they can be read.
+    pub(crate) fn pipelines(&self, project: &Project) -> Vec<Pipeline> {
+        self.pipelines.nodes.iter().flatten().filter_map(|run| run.to_pipeline(project)).collect()
+    }
+}
+
+impl Run {
+    /// The pipeline in the form in which REST tells of it. `None` where the server does not tell enough.
+    fn to_pipeline(&self, project: &Project) -> Option<Pipeline> {
+        // Of its source and name the lane is made: without them it would take the place of no other.
+        let (git_ref, _) = (self.git_ref.as_ref()?, self.source.as_ref()?);
+        let id = of_gid(&self.id)?;
+        let warned = self.warnings == Some(true);
+        let row = wire::Pipeline {
+            id,
+            iid: self.iid,
+            sha: self.sha.clone(),
+            git_ref: Some(git_ref.clone()),
+            status: self.status.as_deref().map(str::to_ascii_lowercase),
+            source: self.source.clone(),
+            name: self.name.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            web_url: project.url.as_ref().map(|url| format!("{url}/-/pipelines/{id}")),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            duration: self.duration,
+            queued_duration: self.queued,
+            user: self.user.as_ref().map(|user| wire::User {
+                username: user.username.clone(),
+                name: user.name.clone(),
+                avatar_url: user.avatar_url.clone(),
+            }),
+            yaml_errors: None,
+            detailed_status: warned
+                .then(|| wire::DetailedStatus { group: Some(status::WITH_WARNINGS.into()) }),
+        };
+        let mut run = convert::pipeline(&row);
+        if let Some(commit) = self.commit.as_ref().map(|commit| commit.to_wire(self.sha.as_deref())) {
+            run.author = convert::commit_author(&commit, row.user.as_ref()).or(run.author);
+            run.message = convert::commit_message(&commit);
+        }
+        // What failed is told by its jobs alone.
+        let is_all = !(run.status.is_active() || matches!(run.status, Status::Failed | Status::Warning));
+        run.completeness = if is_all { Completeness::Full } else { Completeness::Row };
+        Some(run)
+    }
+}
+
+impl Commit {
+    fn to_wire(&self, sha: Option<&str>) -> wire::Commit {
+        wire::Commit {
+            id: sha.map(str::to_owned),
+            title: self.title.clone(),
+            message: self.message.clone(),
+            author_name: self.author_name.clone(),
+            committed_date: self.authored_at,
+            created_at: None,
+        }
+    }
 }
 
 /// `123` of `gid://gitlab/Ci::Pipeline/123`.
@@ -155,27 +289,85 @@ impl Told {
 }
 
 /// What follows from a row.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// These pipelines moved, if any. With the activity that is new, if any: the default branch may have moved.
-    News { pipelines: Vec<Pipeline>, activity: Option<Timestamp> },
-    /// REST has to tell.
-    Read { activity: Option<Timestamp> },
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Pipelines that are new, or in another state.
+    pub(crate) pipelines: Vec<Pipeline>,
+    /// The default branch, where a pipeline of it tells of another commit.
+    pub(crate) head: Option<Branch>,
+    /// The project's last activity, where that is news.
+    pub(crate) activity: Option<Timestamp>,
+    /// Whether nothing that was told accounts for that activity: the default branch may have moved.
+    pub(crate) unaccounted: bool,
+    /// Whether REST has to tell the rest.
+    pub(crate) more: bool,
 }
 
 /// Compares a row with what is known.
 pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
-    let news = if row.pipelines.page.more || lacks_details(ask) { None } else { moved(ask, row) };
-    match news {
-        Some(pipelines) => {
-            let activity = newer(ask, row);
-            // A branch that could not be read is asked for again.
-            let headless = ask.project.default_branch.is_some() && ask.known_head.is_none();
-            let activity = activity.or(ask.project.last_activity_at.filter(|_| headless));
-            Verdict::News { pipelines, activity }
+    let mut verdict = Verdict { activity: newer(ask, row), ..Verdict::default() };
+    let nothing_known = ask.known_at.is_none();
+    verdict.more = row.pipelines.page.more && !nothing_known;
+    let known: HashMap<&RunId, &Pipeline> = ask.known.iter().map(|run| (&run.id, &**run)).collect();
+    let oldest = ask.known.iter().filter_map(|run| run.id.as_str().parse::<u64>().ok()).min();
+    // Older than all that a full page holds: of no concern, and REST would not tell it either.
+    let beyond =
+        |number: u64| ask.known.len() >= Heads::MAX_RUNS && oldest.is_some_and(|oldest| number < oldest);
+    let default = ask.project.default_branch.as_deref();
+    for run in row.pipelines.nodes.iter().flatten() {
+        let Some(number) = of_gid(&run.id) else {
+            verdict.more = true;
+            continue;
+        };
+        let before = known.get(&RunId::from(number)).copied();
+        if before.is_some_and(|known| is_same(known, run)) || (before.is_none() && beyond(number)) {
+            continue;
         }
-        None => Verdict::Read { activity: newer(ask, row) },
+        let told = match (run.to_pipeline(&ask.project), before) {
+            (Some(told), Some(known)) => Some(told.filled_from(known)),
+            (told @ Some(_), None) => told,
+            (None, Some(known)) => step(known, run),
+            (None, None) => None,
+        };
+        let Some(told) = told else {
+            verdict.more = true;
+            continue;
+        };
+        // They come newest first.
+        let is_newest = verdict.head.is_none() && before.is_none() && told.branch.as_deref() == default;
+        if let (true, Some(commit), Some(name)) = (is_newest, &run.commit, default) {
+            verdict.head = head(ask, name, run, commit);
+        }
+        verdict.pipelines.push(told);
     }
+    // A branch that could not be read is asked for again.
+    let headless = default.is_some() && ask.known_head.is_none() && verdict.head.is_none();
+    verdict.unaccounted = headless || (verdict.activity.is_some() && !accounts(ask, &verdict));
+    verdict.more |= (nothing_known && verdict.pipelines.is_empty()) || lacks_details(ask, &verdict.pipelines);
+    verdict
+}
+
+/// Whether a pipeline that was told is of the default branch: its push is the activity.
+fn accounts(ask: &HeadsAsk, verdict: &Verdict) -> bool {
+    let default = ask.project.default_branch.as_deref();
+    verdict.pipelines.iter().any(|run| run.branch.as_deref() == default && run.message.is_some())
+}
+
+/// The default branch with the commit of its newest pipeline, where that is another than is known.
+fn head(ask: &HeadsAsk, name: &str, run: &Run, commit: &Commit) -> Option<Branch> {
+    let known = ask.known_head.as_ref().map(|(branch, _)| branch).filter(|branch| branch.name == name);
+    let sha = run.sha.as_deref()?;
+    if known.is_some_and(|known| known.sha.as_deref() == Some(sha)) {
+        return None;
+    }
+    let row = wire::Branch {
+        name: name.to_owned(),
+        default: Some(true),
+        protected: known.and_then(|known| known.protected),
+        commit: Some(commit.to_wire(Some(sha))),
+        web_url: known.and_then(|known| known.url.as_ref()).map(ToString::to_string),
+    };
+    Some(convert::branch(&ask.project, &row))
 }
 
 /// The project's last activity, where that is news.
@@ -183,40 +375,28 @@ fn newer(ask: &HeadsAsk, row: &Row) -> Option<Timestamp> {
     row.last_activity_at.filter(|at| Some(*at) > ask.project.last_activity_at)
 }
 
-/// The known pipelines that are in another state now; `None` when there is more than that.
-fn moved(ask: &HeadsAsk, row: &Row) -> Option<Vec<Pipeline>> {
-    let known: HashMap<&RunId, &Pipeline> = ask.known.iter().map(|run| (&run.id, &**run)).collect();
-    let oldest = ask.known.iter().filter_map(|run| run.id.as_str().parse::<u64>().ok()).min();
-    // Older than all that a full page holds: of no concern, and REST would not tell it either.
-    let beyond =
-        |number: u64| ask.known.len() >= Heads::MAX_RUNS && oldest.is_some_and(|oldest| number < oldest);
-    let mut out = Vec::new();
-    for run in row.pipelines.nodes.iter().flatten() {
-        let number = of_gid(&run.id)?;
-        match known.get(&RunId::from(number)) {
-            Some(known) => out.extend(step(known, run)?),
-            None if beyond(number) => {}
-            None => return None,
-        }
-    }
-    Some(out)
+/// GraphQL tells whole seconds, and REST their thousandths.
+pub(crate) fn second(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_second)
 }
 
-/// What became of a known pipeline: nothing, another state of going on, or that it passed. `None` when it is to be read.
-fn step(known: &Pipeline, run: &Run) -> Option<Option<Pipeline>> {
+/// Whether a known pipeline is as it was.
+fn is_same(known: &Pipeline, run: &Run) -> bool {
+    run.status.as_deref().is_some_and(|word| word.eq_ignore_ascii_case(&known.native_status))
+        && second(run.updated_at) <= second(known.updated_at)
+}
+
+/// What became of a known pipeline, of a server that tells its state alone: another state of going on, or that it passed.
+/// `None` when it is to be read.
+fn step(known: &Pipeline, run: &Run) -> Option<Pipeline> {
     let word = run.status.as_deref()?.to_ascii_lowercase();
-    // GraphQL tells whole seconds.
-    let second = |at: Option<Timestamp>| at.map(Timestamp::as_second);
-    if word == known.native_status && second(run.updated_at) <= second(known.updated_at) {
-        return Some(None);
-    }
     let status = status::pipeline(&word, None);
     let passed = status == Status::Success && run.warnings == Some(false);
     if !known.status.is_active() || !(status.is_active() || passed) {
         return None;
     }
     let ended = |at| if passed { at } else { None };
-    Some(Some(Pipeline {
+    Some(Pipeline {
         status,
         native_status: word,
         updated_at: run.updated_at.max(known.updated_at),
@@ -226,32 +406,26 @@ fn step(known: &Pipeline, run: &Run) -> Option<Option<Pipeline>> {
         duration: if passed { run.duration } else { None },
         failure: None,
         ..known.clone()
-    }))
-}
-
-/// Whether pipelines of the strips are still to be read.
-fn lacks_details(ask: &HeadsAsk) -> bool {
-    let default = ask.project.default_branch.iter();
-    default.chain(&ask.branches).any(|branch| {
-        let of_branch = ask.known.iter().filter(|run| run.branch.as_ref() == Some(branch));
-        let mut strip = of_branch.take(STRIP_RUNS);
-        strip.any(|run| run.completeness != Completeness::Full && !run.status.is_active())
     })
 }
 
-/// News as the contract has them.
-pub(crate) fn heads(pipelines: Vec<Pipeline>, activity: Option<Timestamp>) -> Heads {
-    Heads { extent: Extent::News, pipelines, last_activity_at: activity, ..Heads::default() }
-}
-
-/// That the whole is to be read.
-pub(crate) fn moved_on(activity: Option<Timestamp>) -> Heads {
-    Heads { extent: Extent::Moved, last_activity_at: activity, ..Heads::default() }
+/// Whether pipelines of the strips are still to be read.
+fn lacks_details(ask: &HeadsAsk, told: &[Pipeline]) -> bool {
+    let ids: HashSet<&RunId> = told.iter().map(|run| &run.id).collect();
+    let known = ask.known.iter().map(|run| &**run).filter(|run| !ids.contains(&run.id));
+    let mut runs: Vec<&Pipeline> = known.chain(told).collect();
+    runs.sort_by_cached_key(|run| std::cmp::Reverse(run.age_key()));
+    let default = ask.project.default_branch.iter();
+    default.chain(&ask.branches).any(|branch| {
+        let of_branch = runs.iter().filter(|run| run.branch.as_ref() == Some(branch));
+        let mut strip = of_branch.take(STRIP_RUNS);
+        strip.any(|run| run.completeness != Completeness::Full && !run.status.is_active())
+    })
 }
 
 /// The same question, of a project that was active then.
 pub(crate) fn informed(ask: &HeadsAsk, row: &Row) -> HeadsAsk {
     let last_activity_at = row.last_activity_at.max(ask.project.last_activity_at);
     let project = Arc::new(Project { last_activity_at, ..Project::clone(&ask.project) });
-    HeadsAsk { project, ..ask.clone() }
+    HeadsAsk { project, known_head: None, ..ask.clone() }
 }

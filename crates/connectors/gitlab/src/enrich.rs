@@ -2,9 +2,10 @@
 //! bounds and only for what has moved.
 //!
 //! 1. What was read before stands as long as the list's row says the same.
-//! 2. One page of the project's newest jobs tells of many pipelines at once.
-//! 3. One page of the default branch's commits tells authors and messages of the others.
-//! 4. Single pipelines: first those that decide a colour (only there "passed with warnings" is told for sure), then
+//! 2. Where there is GraphQL, one question tells of the default branch's strip.
+//! 3. One page of the project's newest jobs tells of many pipelines at once.
+//! 4. One page of the default branch's commits tells authors and messages of the others.
+//! 5. Single pipelines: first those that decide a colour (only there "passed with warnings" is told for sure), then
 //!    those going on, then the rest of the strips, at most [`DETAILS_PER_REFRESH`] in one refresh, so that a new
 //!    project converges over a few.
 //!
@@ -16,8 +17,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use connector::{Error, HeadsAsk};
 use domain::{Branch, Completeness, Person, Pipeline, Problem, ProblemKind, Status, stats::STRIP_RUNS};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
+use crate::batch::{self, second};
 use crate::details::is_final;
 use crate::paging::{PER_PAGE, PER_PAGE_TEXT, list};
 use crate::source::GitLab;
@@ -44,6 +46,9 @@ pub(crate) async fn enrich(
     let known: HashMap<_, _> = ask.known.iter().map(|run| (&run.id, run)).collect();
     for run in runs.iter_mut() {
         if let Some(known) = known.get(&run.id) {
+            if is_same(run, known) {
+                run.updated_at = known.updated_at;
+            }
             *run = run.clone().filled_from(known);
         }
     }
@@ -52,6 +57,10 @@ pub(crate) async fn enrich(
     let unread =
         |runs: &[Pipeline]| strips.iter().filter(|i| runs[**i].completeness != Completeness::Full).count();
 
+    let deciding = deciding(shown, runs);
+    if unread(runs) >= WORTH_A_PAGE {
+        from_strip(gitlab, ask, &deciding, runs).await;
+    }
     let mut by_jobs = HashSet::new();
     if unread(runs) >= WORTH_A_PAGE {
         match from_jobs(gitlab, ask, runs).await {
@@ -70,7 +79,6 @@ pub(crate) async fn enrich(
     let commits = if lacks_commit.count() >= WORTH_A_PAGE { commits(gitlab, ask).await } else { Vec::new() };
     tell_commits(head, &commits, runs);
 
-    let deciding = deciding(shown, runs);
     let wanted = wanted(&deciding, &strips, &by_jobs, runs);
     for i in &wanted {
         // Until the answer is there, also for one that its jobs told all but its trigger jobs of.
@@ -83,7 +91,7 @@ pub(crate) async fn enrich(
             async move { (i, gitlab.detail(&ask.project, &id).await) }
         })
         .collect();
-    let mut answers = futures::stream::iter(asked).buffered(DETAILS_AT_ONCE);
+    let mut answers = stream::iter(asked).buffered(DETAILS_AT_ONCE);
     let mut read = Vec::new();
     while let Some((i, answer)) = answers.next().await {
         match answer {
@@ -190,6 +198,30 @@ async fn from_jobs(gitlab: &GitLab, ask: &HeadsAsk, runs: &mut [Pipeline]) -> Re
     Ok(read)
 }
 
+/// Whether both tell of the same state, one of them perhaps by GraphQL.
+fn is_same(a: &Pipeline, b: &Pipeline) -> bool {
+    a.native_status == b.native_status && second(a.updated_at) == second(b.updated_at)
+}
+
+/// Reads the strip of the default branch with one question where there is GraphQL: it tells all that a pipeline's details do. What
+/// decides a colour and did not simply pass is read by itself all the same, for what failed.
+async fn from_strip(gitlab: &GitLab, ask: &HeadsAsk, deciding: &BTreeSet<usize>, runs: &mut [Pipeline]) {
+    if !gitlab.batch.is_there() || gitlab.batch.is_plain() || !batch::is_numbered(ask) {
+        return;
+    }
+    let asked = gitlab.batch.ask_all(vec![ask.clone()], batch::strip);
+    let dealt = |(asks, answer): (Vec<_>, _)| stream::iter(batch::Told::dealt(asks, answer));
+    let rows: Vec<_> = asked.flat_map(dealt).collect().await;
+    let told = rows.into_iter().filter_map(|(_, row)| row).flat_map(|row| row.pipelines(&ask.project));
+    let told: HashMap<_, _> = told.map(|run| (run.id.clone(), run)).collect();
+    for (i, run) in runs.iter_mut().enumerate().filter(|(_, run)| run.completeness != Completeness::Full) {
+        let Some(told) = told.get(&run.id).filter(|told| is_same(told, run)) else { continue };
+        let is_all = told.completeness == Completeness::Full || !deciding.contains(&i);
+        let completeness = if is_all { Completeness::Full } else { Completeness::Row };
+        *run = Pipeline { updated_at: run.updated_at, completeness, ..told.clone() }.filled_from(run);
+    }
+}
+
 /// The newest commits of the default branch; none when they cannot be read, as they only add.
 async fn commits(gitlab: &GitLab, ask: &HeadsAsk) -> Vec<wire::Commit> {
     let Some(branch) = &ask.project.default_branch else { return Vec::new() };
@@ -256,7 +288,7 @@ async fn explain(gitlab: &GitLab, ask: &HeadsAsk, unexplained: &[usize], runs: &
             async move { (i, gitlab.failed_jobs(&ask.project, &id).await) }
         })
         .collect();
-    let answers: Vec<_> = futures::stream::iter(asked).buffered(DETAILS_AT_ONCE).collect().await;
+    let answers: Vec<_> = stream::iter(asked).buffered(DETAILS_AT_ONCE).collect().await;
     for (i, answer) in answers {
         match answer {
             Ok(failed) => {

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 
 use connector::graphql::Answer;
-use connector::{Connector, Error, Heads, HeadsAsk, Result};
+use connector::{Connector, Error, Extent, Heads, HeadsAsk, Result};
 use domain::{Branch, Pipeline, Problem, ProblemKind, Project, ProjectKey, stats::STRIP_RUNS};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
-use crate::batch::{self, Told, Verdict};
+use crate::batch::{self, Told};
 use crate::paging::{Listed, PER_PAGE, PER_PAGE_TEXT};
 use crate::source::{GitLab, broken_rows};
 use crate::{convert, enrich, wire};
@@ -31,11 +31,11 @@ pub(crate) fn branch_heads<'a>(
     if !gitlab.batch.is_there() || many.len() < batch::WORTH_A_QUESTION {
         each.append(&mut many);
     }
-    // Those that were read last share a window.
+    // Those that were read last share a window, and those of which nothing is known.
     many.sort_by_key(|ask| std::cmp::Reverse(ask.known_at));
     let told = gitlab
         .batch
-        .ask_all(many, batch::question)
+        .ask_all(many, |asks| batch::question(asks, gitlab.batch.is_plain()))
         .flat_map(|(asks, answer): (Vec<_>, Option<Answer<Told>>)| stream::iter(Told::dealt(asks, answer)));
     let read = stream::iter(each)
         .map(move |ask| {
@@ -58,15 +58,18 @@ pub(crate) fn branch_heads<'a>(
 
 /// What a question about many told of one of them.
 async fn judged(gitlab: &GitLab, ask: &HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
-    let Some(row) = row else { return Ok(batch::moved_on(None)) };
-    let (pipelines, activity) = match batch::judge(ask, &row) {
-        Verdict::Read { activity } => return Ok(batch::moved_on(activity)),
-        Verdict::News { pipelines, activity } => (pipelines, activity),
+    let Some(row) = row else { return Ok(Heads { extent: Extent::Moved, ..Heads::default() }) };
+    let batch::Verdict { pipelines, head, activity, unaccounted, more } = batch::judge(ask, &row);
+    let mut heads = Heads {
+        extent: if more { Extent::Moved } else { Extent::News },
+        last_activity_at: activity,
+        default_branch: head,
+        pipelines,
+        ..Heads::default()
     };
-    let mut heads = batch::heads(pipelines, activity);
-    if activity.is_some() {
-        let informed = HeadsAsk { known_head: None, ..batch::informed(ask, &row) };
-        match read_default(gitlab, &informed).await {
+    // Of what is to be read as a whole the branch is read then, and of what nothing is known as well.
+    if unaccounted && !more && ask.known_at.is_some() {
+        match read_default(gitlab, &batch::informed(ask, &row)).await {
             Ok(head) => heads.default_branch = head,
             Err(e) if e.concerns_source() => return Err(e),
             // It is asked for again, since the activity stays new.

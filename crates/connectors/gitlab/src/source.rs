@@ -180,8 +180,13 @@ impl Connector for GitLab {
     }
 
     fn batching(&self) -> Option<Batching> {
-        let there = self.batch.is_there();
-        there.then(|| Batching { per_request: self.batch.size(), budget: None, cost: 1, glances: false })
+        let glances = !self.batch.is_plain();
+        self.batch.is_there().then(|| Batching {
+            per_request: self.batch.size(),
+            budget: None,
+            cost: 1,
+            glances,
+        })
     }
 
     fn branch_heads<'a>(&'a self, asks: Vec<HeadsAsk>) -> BoxStream<'a, (ProjectKey, Result<Heads>)> {

@@ -4,7 +4,7 @@
 use domain::Status;
 
 /// `detailed_status.group` of a pipeline that passed although a job failed that may.
-const WITH_WARNINGS: &str = "success-with-warnings";
+pub(crate) const WITH_WARNINGS: &str = "success-with-warnings";
 
 /// What one word says, whether of a pipeline or of a job.
 fn plain(word: &str) -> Status {

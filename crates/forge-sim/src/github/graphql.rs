@@ -96,27 +96,31 @@ fn repository<'a>(project: &'a Project, html: &'a str) -> Node<'a> {
         "createdAt" => Got::Leaf(json!(seconds(project.created_at))),
         "defaultBranchRef" => {
             let branch = project.default_branch.as_deref().and_then(|name| project.branch(name));
-            Got::node(branch.map(|branch| reference(project, branch)))
+            Got::node(branch.map(|branch| reference(project, branch, html)))
         }
         "ref" => {
             let name = args.get("qualifiedName").and_then(Value::as_str).unwrap_or_default();
             let name = name.strip_prefix("refs/heads/").unwrap_or(name);
-            Got::node(project.branch(name).map(|branch| reference(project, branch)))
+            Got::node(project.branch(name).map(|branch| reference(project, branch, html)))
+        }
+        "object" => {
+            let oid = args.get("oid").and_then(Value::as_str).unwrap_or_default();
+            Got::node(project.commit(oid).map(|commit| of_commit(project, commit, html)))
         }
         _ => Got::Leaf(Value::Null),
     })
 }
 
-fn reference<'a>(project: &'a Project, branch: &'a Branch) -> Node<'a> {
+fn reference<'a>(project: &'a Project, branch: &'a Branch, html: &'a str) -> Node<'a> {
     Node::new("Ref", move |field, _| match field {
         "name" => Got::Leaf(json!(branch.name)),
         "prefix" => Got::Leaf(json!("refs/heads/")),
-        "target" => Got::node(project.commit(&branch.head).map(|commit| of_commit(project, commit))),
+        "target" => Got::node(project.commit(&branch.head).map(|commit| of_commit(project, commit, html))),
         _ => Got::Leaf(Value::Null),
     })
 }
 
-fn of_commit<'a>(project: &'a Project, commit: &'a Commit) -> Node<'a> {
+fn of_commit<'a>(project: &'a Project, commit: &'a Commit, html: &'a str) -> Node<'a> {
     Node::new("Commit", move |field, args| match field {
         "oid" => Got::Leaf(json!(commit.sha)),
         "author" | "committer" => Got::One(actor(commit)),
@@ -127,14 +131,14 @@ fn of_commit<'a>(project: &'a Project, commit: &'a Commit) -> Node<'a> {
             let off = project.shape == Shape::CiDisabled;
             let of_commit = project.pipelines().iter().filter(|run| !off && run.sha == commit.sha);
             let suites: Vec<&Pipeline> = of_commit.collect();
-            Got::One(connection(project, suites, args))
+            Got::One(connection(project, suites, args, html))
         }
         _ => Got::Leaf(Value::Null),
     })
 }
 
 /// Actions makes a check suite for each run; the oldest comes first.
-fn connection<'a>(project: &'a Project, suites: Vec<&'a Pipeline>, args: &Args) -> Node<'a> {
+fn connection<'a>(project: &'a Project, suites: Vec<&'a Pipeline>, args: &Args, html: &'a str) -> Node<'a> {
     let size = |name: &str| args.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
     let total = suites.len();
     let page: Vec<&Pipeline> = match (size("first"), size("last")) {
@@ -143,7 +147,7 @@ fn connection<'a>(project: &'a Project, suites: Vec<&'a Pipeline>, args: &Args) 
     };
     Node::new("CheckSuiteConnection", move |field, _| match field {
         "totalCount" => Got::Leaf(json!(total)),
-        "nodes" => Got::Many(page.iter().map(|run| suite(project, run)).collect()),
+        "nodes" => Got::Many(page.iter().map(|run| suite(project, run, html)).collect()),
         _ => Got::Leaf(Value::Null),
     })
 }
@@ -152,7 +156,7 @@ fn upper(word: &str) -> Value {
     json!(word.to_uppercase())
 }
 
-fn suite<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
+fn suite<'a>(project: &'a Project, run: &'a Pipeline, html: &'a str) -> Node<'a> {
     let at = |at: Timestamp| json!(seconds(at));
     Node::new("CheckSuite", move |field, _| match field {
         "databaseId" => Got::Leaf(json!(20_000_000_000 + run.id)),
@@ -160,13 +164,13 @@ fn suite<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
         "conclusion" => Got::Leaf(status(run.status).1.map_or(Value::Null, upper)),
         "createdAt" => Got::Leaf(at(run.created_at)),
         "updatedAt" => Got::Leaf(at(run.updated_at)),
-        "branch" => Got::node(project.branch(&run.branch).map(|branch| reference(project, branch))),
-        "workflowRun" => Got::One(workflow_run(project, run)),
+        "branch" => Got::node(project.branch(&run.branch).map(|branch| reference(project, branch, html))),
+        "workflowRun" => Got::One(workflow_run(project, run, html)),
         _ => Got::Leaf(Value::Null),
     })
 }
 
-fn workflow_run<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
+fn workflow_run<'a>(project: &'a Project, run: &'a Pipeline, html: &'a str) -> Node<'a> {
     let path = format!("/{}/actions/runs/{}", project.full_path(), FIRST_RUN + run.id);
     Node::new("WorkflowRun", move |field, _| {
         if field == "workflow" {
@@ -177,7 +181,7 @@ fn workflow_run<'a>(project: &'a Project, run: &'a Pipeline) -> Node<'a> {
             "resourcePath" => json!(path),
             "runNumber" => json!(run.workflow_number),
             "event" => json!(event(run)),
-            "url" => json!(format!("https://github.com{path}")),
+            "url" => json!(format!("{html}{path}")),
             "createdAt" => json!(seconds(run.created_at)),
             "updatedAt" => json!(seconds(run.updated_at)),
             _ => Value::Null,

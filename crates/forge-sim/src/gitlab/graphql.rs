@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::FACE;
-use super::json::{reference, status};
+use super::json::{Json, reference, source, status};
 use crate::access::Caller;
 use crate::face::seconds;
 use crate::graphql::{Args, Dear, Got, Node, Question, Schema, answer, complexity};
@@ -23,7 +23,7 @@ const MAX_CHARACTERS: usize = 10_000;
 /// The largest page.
 const MAX_PAGE: usize = 100;
 const DEAR: Dear = Dear {
-    gitaly: &["Project.repository", "Repository.rootRef", "Repository.empty"],
+    gitaly: &["Pipeline.commit", "Project.repository", "Repository.rootRef", "Repository.empty"],
     resolved: &["Query.projects", "Project.pipelines"],
 };
 
@@ -33,7 +33,13 @@ pub(super) fn schema() -> Schema {
 }
 
 /// Answers a question of who may come in.
-pub(super) fn reply(schema: &Schema, world: &World, request: &Request, caller: &Caller) -> Reply {
+pub(super) fn reply(
+    schema: &Schema,
+    rest: Json<'_>,
+    world: &World,
+    request: &Request,
+    caller: &Caller,
+) -> Reply {
     let ok = |body: &Value| Reply::json(TEMPLATE, StatusCode::OK, body);
     let refuse = |message: String| ok(&json!({ "errors": [{ "message": message }] }));
     let question = match Question::read(schema, &request.body) {
@@ -56,10 +62,10 @@ pub(super) fn reply(schema: &Schema, world: &World, request: &Request, caller: &
         "queryComplexity" => Got::One(Node::new("QueryComplexity", move |field, _| {
             Got::Leaf(json!(if field == "limit" { limit } else { score }))
         })),
-        "projects" => Got::One(projects(world, caller, args)),
+        "projects" => Got::One(projects(rest, world, caller, args)),
         "project" => {
             let path = args.get("fullPath").and_then(Value::as_str).unwrap_or_default();
-            Got::node(world.find(FACE, path).filter(|p| caller.sees(p)).map(project))
+            Got::node(world.find(FACE, path).filter(|p| caller.sees(p)).map(|p| project(rest, p)))
         }
         _ => Got::Leaf(Value::Null),
     });
@@ -84,7 +90,7 @@ fn page_info<'a>(more: bool) -> Node<'a> {
     })
 }
 
-fn projects<'a>(world: &'a World, caller: &Caller, args: &Args) -> Node<'a> {
+fn projects<'a>(rest: Json<'a>, world: &'a World, caller: &Caller, args: &Args) -> Node<'a> {
     let texts = |name: &str| {
         args.get(name).and_then(Value::as_array).map(|all| {
             all.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect::<Vec<String>>()
@@ -102,7 +108,7 @@ fn projects<'a>(world: &'a World, caller: &Caller, args: &Args) -> Node<'a> {
     let (page, total, more) = first(all, args);
     Node::new("ProjectConnection", move |field, _| match field {
         "count" => Got::Leaf(json!(total)),
-        "nodes" => Got::Many(page.iter().map(|p| project(p)).collect()),
+        "nodes" => Got::Many(page.iter().map(|p| project(rest, p)).collect()),
         "pageInfo" => Got::One(page_info(more)),
         _ => Got::Leaf(Value::Null),
     })
@@ -112,7 +118,7 @@ fn gid(project: &Project) -> String {
     format!("gid://gitlab/Project/{}", project.native_id)
 }
 
-fn project(project: &Project) -> Node<'_> {
+fn project<'a>(rest: Json<'a>, project: &'a Project) -> Node<'a> {
     Node::new("Project", move |field, args| match field {
         "id" => Got::Leaf(json!(gid(project))),
         "fullPath" => Got::Leaf(json!(project.full_path())),
@@ -129,12 +135,12 @@ fn project(project: &Project) -> Node<'_> {
                 _ => Value::Null,
             })
         })),
-        "pipelines" => Got::One(pipelines(project, args)),
+        "pipelines" => Got::One(pipelines(rest, project, args)),
         _ => Got::Leaf(Value::Null),
     })
 }
 
-fn pipelines<'a>(project: &'a Project, args: &Args) -> Node<'a> {
+fn pipelines<'a>(rest: Json<'a>, project: &'a Project, args: &Args) -> Node<'a> {
     let text = |name: &str| args.get(name).and_then(Value::as_str);
     let time = |name: &str| text(name).and_then(|text| text.parse::<Timestamp>().ok());
     let (after, before) = (time("updatedAfter"), time("updatedBefore"));
@@ -149,15 +155,41 @@ fn pipelines<'a>(project: &'a Project, args: &Args) -> Node<'a> {
     let (page, total, more) = first(all.collect(), args);
     Node::new("PipelineConnection", move |field, _| match field {
         "count" => Got::Leaf(json!(total)),
-        "nodes" => Got::Many(page.iter().map(|run| pipeline(run)).collect()),
+        "nodes" => Got::Many(page.iter().map(|run| pipeline(rest, project, run)).collect()),
         "pageInfo" => Got::One(page_info(more)),
         _ => Got::Leaf(Value::Null),
     })
 }
 
-fn pipeline(run: &Pipeline) -> Node<'_> {
-    Node::new("Pipeline", move |field, _| {
+/// Of what REST tells of it, by the names that GraphQL has.
+fn told<'a>(of: &'static str, row: Value) -> Node<'a> {
+    Node::new(of, move |field, _| {
         Got::Leaf(match field {
+            "avatarUrl" => row["avatar_url"].clone(),
+            "authorName" => row["author_name"].clone(),
+            "authoredDate" => row["authored_date"].clone(),
+            "committedDate" => row["committed_date"].clone(),
+            "sha" => row["id"].clone(),
+            "shortId" => row["short_id"].clone(),
+            "webUrl" => row["web_url"].clone(),
+            field => row[field].clone(),
+        })
+    })
+}
+
+fn pipeline<'a>(rest: Json<'a>, project: &'a Project, run: &'a Pipeline) -> Node<'a> {
+    Node::new("Pipeline", move |field, _| {
+        match field {
+            "user" => return Got::One(told("UserCore", rest.user(run.actor))),
+            "commit" => {
+                let commit = project.commit(&run.sha);
+                return Got::node(commit.map(|commit| told("Commit", rest.commit(project, commit))));
+            }
+            _ => {}
+        }
+        Got::Leaf(match field {
+            "name" => rest.pipeline_row(project, run)["name"].clone(),
+            "source" => json!(source(run)),
             "id" => json!(format!("gid://gitlab/Ci::Pipeline/{}", run.id)),
             "iid" => json!(run.number.to_string()),
             "sha" => json!(run.sha),

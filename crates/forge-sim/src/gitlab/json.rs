@@ -13,6 +13,7 @@ use crate::world::{
 const FIRST_USER: u64 = 40;
 
 /// Base URL (`http://host/prefix`) and the translation.
+#[derive(Clone, Copy)]
 pub(super) struct Json<'a> {
     pub(super) base: &'a str,
 }

@@ -13,6 +13,7 @@ use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use serde_json::json;
 
+use self::json::Json;
 use crate::access::{Access, Caller, Meter, Power, Reading, Token};
 use crate::face::{Face, FaceSettings};
 use crate::graphql::Schema;
@@ -118,7 +119,10 @@ impl Face for Gitlab {
                 )
             }
             _ if request.method == Method::POST && asks.is_some() => match asks {
-                Some(schema) => graphql::reply(schema, world, request, &caller),
+                Some(schema) => {
+                    let base = format!("{}{prefix}", request.origin);
+                    graphql::reply(schema, Json { base: &base }, world, request, &caller)
+                }
                 None => error(StatusCode::NOT_FOUND, "404 Not Found"),
             },
             _ => {
