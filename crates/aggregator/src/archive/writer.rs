@@ -355,6 +355,7 @@ fn differences(entry: &Entry, known: &Written, horizon: Timestamp, batch: &mut B
         batch.snapshots.push(Snapshot { project: key.clone(), branch: head.clone() });
     }
     let (now_known, gap) = completeness(entry, known.known, known.looked_at, horizon);
+    let gap = unfinished(entry, known, gap, now_known.or(known.known));
     let newer = |k: &Known| {
         known.known.is_none_or(|before| before.from != k.from || k.to.duration_since(before.to) > KNOWN_EVERY)
     };
@@ -366,6 +367,17 @@ fn differences(entry: &Entry, known: &Written, horizon: Timestamp, batch: &mut B
     News { key, after: (!unfound).then_some(after), gap }
 }
 
+/// A run that went on when it was written last, and that the board has let go since: how it ended is fetched.
+fn unfinished(entry: &Entry, known: &Written, gap: Option<Gap>, then: Option<Known>) -> Option<Gap> {
+    let there: BTreeSet<&RunId> = entry.runs().iter().map(|run| &run.id).collect();
+    let gone = known.runs.values().filter(|run| run.status.is_active() && !there.contains(&run.id));
+    let Some(since) = gone.filter_map(|run| run.began()).min() else { return gap };
+    match (gap, then) {
+        (Some(gap), _) => Some(Gap { since: gap.since.min(since), ..gap }),
+        (None, then) => then.map(|then| Gap { since, then }),
+    }
+}
+
 /// Between which moments every run of a project is in history once the board's are, and what is missing before that.
 fn completeness(
     entry: &Entry,
@@ -374,10 +386,11 @@ fn completeness(
     horizon: Timestamp,
 ) -> (Option<Known>, Option<Gap>) {
     let partial = entry.problem().is_some_and(|p| !matches!(p.kind, ProblemKind::NoCi | ProblemKind::Empty));
-    let Some(read_at) = entry.read_at().filter(|_| !entry.is_loading() && !partial) else {
+    // What news tell has holes.
+    let Some(whole_at) = entry.whole_at().filter(|_| !entry.is_loading() && !partial) else {
         return (known, None);
     };
-    let to = known.map_or(read_at, |k| k.to.max(read_at));
+    let to = known.map_or(whole_at, |k| k.to.max(whole_at));
     // The newest page has no holes; runs beyond it are of some branches alone.
     let newest: Vec<_> = entry.runs().iter().take(MAX_RUNS).collect();
     let all = entry.total_runs() <= entry.runs().len() as u64 && newest.len() < MAX_RUNS;
@@ -445,6 +458,47 @@ mod tests {
         assert_eq!(known, Some(Known { from: at(100), to: at(250) }));
         assert_eq!(gap, Some(Gap { since: at(40), then: Known { from: at(40), to: at(250) } }));
         assert_eq!(of(&many, None, 150).1, None, "the board's runs reach further back");
+    }
+
+    #[test]
+    fn how_a_run_ended_that_the_board_let_go_is_fetched() {
+        let board = row(100..200, 900, 250);
+        let entry = board.entries().next().unwrap();
+        let run = |hour: i64, status| Pipeline {
+            created_at: Some(at(hour)),
+            ..Pipeline::new(RunId::from(hour.unsigned_abs()), status, "word")
+        };
+        let then = Known { from: at(0), to: at(250) };
+        let written = |runs: Vec<Pipeline>| Written {
+            runs: runs.into_iter().map(|r| (r.id.clone(), Arc::new(r))).collect(),
+            ..Written::default()
+        };
+        let of = |runs| unfinished(entry, &written(runs), None, Some(then));
+        let ended = run(70, Status::Failed);
+        assert_eq!(
+            of(vec![run(150, Status::Running), ended.clone()]),
+            None,
+            "the board has it, or it has ended"
+        );
+        let gap = of(vec![run(80, Status::Running), run(90, Status::Queued), ended]);
+        assert_eq!(gap, Some(Gap { since: at(80), then }));
+    }
+
+    #[test]
+    fn news_alone_are_not_complete() {
+        let key = ProjectKey::new(SourceName::new("s").unwrap(), NativeId::new("1"));
+        let mut board = Board::new(1);
+        let project = Project::named(key.clone(), PlatformId::new("gitlab"), "p");
+        board.apply(Observation { asked_at: at(50), seen: Seen::Projects(vec![project]) });
+        let run = Pipeline {
+            created_at: Some(at(40)),
+            ..Pipeline::new(RunId::from(40), Status::Success, "success")
+        };
+        let heads = Heads { extent: connector::Extent::News, pipelines: vec![run], ..Heads::default() };
+        board.apply(Observation { asked_at: at(50), seen: Seen::Heads(key, Box::new(heads)) });
+        let entry = board.entries().next().unwrap();
+        assert!(!entry.is_loading() && entry.total_runs() > 1, "there may be more");
+        assert_eq!(completeness(entry, None, false, at(0)), (None, None));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Entry {
     runs: Vec<Arc<Pipeline>>,
     /// When webhooks told of runs that a list may not have yet.
     told: BTreeMap<RunId, Timestamp>,
+    /// When its whole state was last asked for, and could be read.
+    whole_at: Option<Timestamp>,
     total_runs: Option<u64>,
     problem: Option<Problem>,
     shown: Vec<Shown>,
@@ -72,10 +74,17 @@ impl Entry {
             workflows: None,
             runs: Vec::new(),
             told: BTreeMap::new(),
+            whole_at: None,
             total_runs: None,
             problem,
             shown: Vec::new(),
         }
+    }
+
+    /// When its whole state was last asked for, and could be read: since then there may be runs that nothing told of.
+    #[must_use]
+    pub const fn whole_at(&self) -> Option<Timestamp> {
+        self.whole_at
     }
 
     /// When the listing last told of it, or a webhook that made the row.
@@ -109,7 +118,7 @@ impl Entry {
         let held = self.runs.len() as u64;
         match self.total_runs {
             Some(total) => total.max(held),
-            None if self.runs.len() >= MAX_RUNS => held + 1,
+            None if self.runs.len() >= MAX_RUNS || self.whole_at.is_none() => held + 1,
             None => held,
         }
     }
@@ -282,6 +291,7 @@ impl Entry {
                 self.head = Some((branch.bounded(), self.project.last_activity_at));
             }
             if whole {
+                self.whole_at = Some(asked_at);
                 self.total_runs = heads.total_runs;
             }
             if let Some(workflows) = heads.workflows {

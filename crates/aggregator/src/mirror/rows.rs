@@ -260,7 +260,7 @@ mod tests {
         // What is newer on the board stays.
         let key = after.key("1");
         let newer = Pipeline { attempt: Some(3), status: Status::Running, ..(*row().runs[0]).clone() };
-        after.hub.observe(Observation { asked_at: at(50), seen: Seen::Run(key.clone(), Box::new(newer)) });
+        after.hub.observe(Observation { asked_at: at(50), seen: Seen::Run(key, Box::new(newer)) });
         let now = after.get("1");
         assert!(after.put("1", &bytes));
         assert_eq!(after.get("1"), now);
