@@ -17,7 +17,7 @@ use lifecycle::Lifecycle;
 use tonic::Code;
 
 /// Nothing here takes nearly as long; a test that hangs is a test that fails.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 const SOURCE: &str = "gitlab-main";
 
 fn settings(gitlab: &str, token: &str, database: &str) -> Settings {

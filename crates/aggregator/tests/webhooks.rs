@@ -17,7 +17,7 @@ use lifecycle::Lifecycle;
 use serde_json::{Value, json};
 
 /// Nothing here takes nearly as long; a test that hangs is a test that fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 const SECRET: &str = "s3cret";
 
 /// Read once, then never by itself: what moves here moves by webhooks. The sources are `gitlab-main`, which takes webhooks,

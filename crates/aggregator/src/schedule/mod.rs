@@ -64,6 +64,8 @@ const LISTING_SHARE: f64 = 0.1;
 /// The same of reading the whole state of projects of which nothing is told to have moved, where news are asked for as well: their
 /// colours are known, and what led to them can wait.
 const UNHURRIED_SHARE: f64 = 0.35;
+/// Requests a second of which more are not worth saving: a server of one's own whose limit is there for form's sake.
+const PLENTY: f64 = 100.0;
 /// What moved is asked for so often, where the platform tells it in one question.
 const MOVED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// What has not happened within this is looked at again: a budget may have come back by other means.
@@ -404,11 +406,17 @@ impl Scheduler {
         due.max(after(listed, pace::told_at_most_every(&self.plan)))
     }
 
+    /// Whether what may be spent is worth saving.
+    const fn is_short(&self) -> bool {
+        self.left.is_some() && self.bucket.even_rate() < PLENTY
+    }
+
     const fn clock(&self, now: Timestamp) -> track::Clock<'_> {
         track::Clock {
             plan: &self.plan,
             batched: self.batching.is_some(),
-            glances: matches!(self.batching, Some(b) if b.glances),
+            // Where nothing is short, everything is read at once.
+            glances: self.is_short() && matches!(self.batching, Some(b) if b.glances),
             now,
         }
     }
@@ -452,7 +460,7 @@ impl Scheduler {
 
     /// Whether that reading can wait: what there is to see of the project is told otherwise.
     fn is_unhurried(&self, reading: Reading, track: &Track) -> bool {
-        reading == Reading::Whole && self.batching.is_some() && track.is_seen()
+        reading == Reading::Whole && self.batching.is_some() && self.is_short() && track.is_seen()
     }
 
     /// How many projects one piece of such a reading has at most.

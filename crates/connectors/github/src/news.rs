@@ -50,6 +50,9 @@ pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> Heads 
         None => ask.known_head.is_some(),
     };
     seen.more |= seen.runs_elsewhere() || seen.is_settling(pushed_at, now) || seen.lacks_reasons();
+    if seen.has_hole {
+        seen.told.clear();
+    }
     let nothing_known = ask.known_at.is_none() && ask.known.is_empty();
     seen.more |= nothing_known && seen.told.is_empty();
     let pushed = pushed_at.filter(|at| Some(*at) > ask.project.last_activity_at);
@@ -73,12 +76,23 @@ struct Seen<'a> {
     branch: Option<Branch>,
     /// There is more than can be told.
     more: bool,
+    /// … of one commit, so that what is told would leave a hole among its runs.
+    has_hole: bool,
 }
 
 impl<'a> Seen<'a> {
     fn new(ask: &'a HeadsAsk) -> Self {
         let known = ask.known.iter().map(|run| (&run.id, &**run)).collect();
-        Self { ask, known, ids: HashSet::new(), told: Vec::new(), head_sha: None, branch: None, more: false }
+        Self {
+            ask,
+            known,
+            ids: HashSet::new(),
+            told: Vec::new(),
+            head_sha: None,
+            branch: None,
+            more: false,
+            has_hole: false,
+        }
     }
 
     /// The runs of a commit.
@@ -110,7 +124,8 @@ impl<'a> Seen<'a> {
         // In which order they come is not said: what is not among the last has to be older than what is known.
         let all = suites.total.is_some_and(|total| total <= suites.nodes.len() as u64);
         let mut of_commit = self.ask.known.iter().filter(|run| run.sha == commit.oid);
-        self.more |= !all && of_commit.next().is_none_or(|newest| !self.ids.contains(&newest.id));
+        self.has_hole |= !all && of_commit.next().is_none_or(|newest| !self.ids.contains(&newest.id));
+        self.more |= self.has_hole;
     }
 
     /// Whether a run is further back than what is known of its branch, and of no concern.

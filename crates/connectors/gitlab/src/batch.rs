@@ -307,7 +307,10 @@ pub(crate) struct Verdict {
 pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
     let mut verdict = Verdict { activity: newer(ask, row), ..Verdict::default() };
     let nothing_known = ask.known_at.is_none();
-    verdict.more = row.pipelines.page.more && !nothing_known;
+    if row.pipelines.page.more && !nothing_known {
+        // A part of it would leave a hole among the runs.
+        return Verdict { more: true, ..verdict };
+    }
     let known: HashMap<&RunId, &Pipeline> = ask.known.iter().map(|run| (&run.id, &**run)).collect();
     let oldest = ask.known.iter().filter_map(|run| run.id.as_str().parse::<u64>().ok()).min();
     // Older than all that a full page holds: of no concern, and REST would not tell it either.
