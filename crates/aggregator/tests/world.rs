@@ -333,7 +333,7 @@ async fn runs_older_than_the_board_holds_come_from_the_platform() {
                         break false;
                     }
                     if listed.len() >= there {
-                        break true;
+                        break listed.iter().collect::<std::collections::BTreeSet<_>>().len() == there;
                     }
                     page += 1;
                 };
