@@ -9,7 +9,7 @@ use crate::kit::{Forge, Place, Web, eventually, free_port};
 struct Deployment {
     name: &'static str,
     settings: String,
-    /// What keeps history, and what the cache is, as `/api/v1/sources` says.
+    /// What keeps history, and what the cache is, as `/api/v1/stores` says.
     history: Option<&'static str>,
     cache: Option<&'static str>,
 }
@@ -115,7 +115,7 @@ fn the_same_is_promised_of_every_deployment() {
             if jobs.is_empty() { Err("none".to_owned()) } else { Ok(()) }
         });
         eventually(&what("what is kept is written"), || {
-            let answer = web.ok("/api/v1/sources")?.json();
+            let answer = web.ok("/api/v1/stores")?.json();
             written(&answer, "history", one.history)?;
             written(&answer, "cache", one.cache)
         });

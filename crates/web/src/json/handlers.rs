@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::explain::Explanation;
 use super::items::{self, Branch, Issue, Job, List, Log, Me, MergeRequest, Pipeline, Project};
-use super::sources::{Source, Sources, source_state};
+use super::sources::{Source, Stores, source_state};
 use crate::aggregator::{AskError, Feeds, Patience, Version};
 use crate::app::App;
 use crate::asks;
@@ -426,13 +426,15 @@ pub(super) async fn sources(State(app): State<App>, headers: HeaderMap, raw: Raw
         list.problems.extend(history.map(|error| format!("History is not written: {error}")));
         let redis = a.cache.as_ref().and_then(|c| c.error.as_deref());
         list.problems.extend(redis.map(|error| format!("The cache is in memory alone: {error}")));
-        let list = Sources {
-            list,
-            history: a.history.as_ref().map(Into::into),
-            cache: a.cache.as_ref().map(Into::into),
-        };
         // Budgets move without a version.
         material(a.version, Reuse::Briefly, a.encoded_len(), &list)
+    })
+}
+
+pub(super) async fn stores(State(app): State<App>, headers: HeaderMap) -> Answer {
+    answer!(app, headers, "/api/v1/stores".to_owned(), async |patience| {
+        let a = app.aggregator.list_sources(patience, v1::ListSourcesRequest {}).await?;
+        material(a.version, Reuse::Briefly, a.encoded_len(), &Stores::from(&a))
     })
 }
 

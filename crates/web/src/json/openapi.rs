@@ -380,6 +380,13 @@ const SCHEMAS: &[(&str, &[Field])] = &[
         ],
     ),
     (
+        "Stores",
+        &[
+            ("history", One("Store"), NULL, "of runs, in a database"),
+            ("cache", One("Store"), NULL, "in Redis, behind the memory"),
+        ],
+    ),
+    (
         "Problem",
         &[
             ("type", Text, SET, "RFC 9457"),
@@ -480,7 +487,7 @@ fn schema(fields: &[Field]) -> Value {
 
 fn list_schema(item: &str) -> Value {
     let count = || type_of(Whole, SET);
-    let mut list = json!({
+    json!({
         "type": "object",
         "properties": {
             "items": { "type": "array", "items": reference(item) },
@@ -496,14 +503,7 @@ fn list_schema(item: &str) -> Value {
             },
         },
         "required": ["items", "total", "page", "per_page", "version"],
-    });
-    if item == "Source" {
-        for (store, says) in [("history", "how history is"), ("cache", "how Redis is, behind the memory")] {
-            list["properties"][store] = type_of(One("Store"), NULL);
-            list["properties"][store]["description"] = json!(says);
-        }
-    }
-    list
+    })
 }
 
 /// The parameters of lists; of one list with the words that it knows.

@@ -133,6 +133,7 @@ pub(crate) fn routes() -> Vec<Route> {
             list("Source", &params::SOURCES),
             "Configured sources and how they are.",
         ),
+        route("/stores", get(h::stores), Answer::One("Stores"), "How history and the cache are."),
         route(
             "/stats/summary",
             get(stats::summary),

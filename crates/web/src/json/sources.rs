@@ -3,7 +3,7 @@
 use api::v1;
 use serde::Serialize;
 
-use super::items::{List, seconds, text, time};
+use super::items::{seconds, text, time};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Source<'a> {
@@ -144,7 +144,7 @@ impl<'a> From<&'a v1::Source> for Source<'a> {
 
 /// How what is kept outside of memory is.
 #[derive(Debug, Serialize)]
-pub(crate) struct Store<'a> {
+struct Store<'a> {
     state: &'a str,
     engine: Option<&'a str>,
     error: Option<&'a str>,
@@ -154,13 +154,17 @@ pub(crate) struct Store<'a> {
     behind: Option<u32>,
 }
 
-/// The list of sources, and how history and the cache are.
+/// How history and the cache are.
 #[derive(Debug, Serialize)]
-pub(crate) struct Sources<'a> {
-    #[serde(flatten)]
-    pub(crate) list: List<Source<'a>>,
-    pub(crate) history: Option<Store<'a>>,
-    pub(crate) cache: Option<Store<'a>>,
+pub(crate) struct Stores<'a> {
+    history: Option<Store<'a>>,
+    cache: Option<Store<'a>>,
+}
+
+impl<'a> From<&'a v1::ListSourcesResponse> for Stores<'a> {
+    fn from(a: &'a v1::ListSourcesResponse) -> Self {
+        Self { history: a.history.as_ref().map(Into::into), cache: a.cache.as_ref().map(Into::into) }
+    }
 }
 
 impl<'a> From<&'a v1::History> for Store<'a> {

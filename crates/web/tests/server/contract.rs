@@ -86,6 +86,7 @@ async fn lists_have_their_five_fields_and_items_theirs() {
         (format!("{P}/pipelines/9001"), PIPELINE),
         (format!("{P}/branches/main"), BRANCH),
         (format!("{P}/explain"), EXPLANATION),
+        ("/api/v1/stores".to_owned(), "history cache"),
         (format!("{P}/pipelines/9001/jobs/j1/log"), "text truncated note loading"),
     ] {
         assert_fields(&world.get(&path).await.json(), item);
@@ -514,6 +515,7 @@ async fn the_description_fits_the_answers() {
         "/pipelines",
         "/branches",
         "/sources",
+        "/stores",
         "/stats/summary",
         "/stats/days",
         "/stats/hours",
