@@ -20,7 +20,7 @@ use aggregator::refresh::Refresher;
 use config::{Inputs, Role, Secret, SecretFrom};
 use domain::{ManualClock, NativeId, ProjectKey, SourceName, Timestamp};
 use forge_sim::Sim;
-use forge_sim::world::{FaceId, Pace, ProjectId, RunStatus};
+use forge_sim::world::{FaceId, Pace, Pipeline, Project, ProjectId, RunStatus, Trigger};
 use hmac::Mac as _;
 use http::HeaderMap;
 use jiff::SignedDuration;
@@ -91,11 +91,30 @@ fn settings(scenario: &Scenario, sim: &Sim) -> config::Settings {
     settings
 }
 
+/// The id of a run on the board, if the platform has the run: `Some(None)` where its number tells it.
+fn shown_as(platform: &str, project: &Project, run: &Pipeline) -> Option<Option<String>> {
+    use forge_sim::jenkins;
+    match platform {
+        "github" => Some(Some((run.id + forge_sim::github::FIRST_RUN).to_string())),
+        "gitlab" => Some(Some(run.id.to_string())),
+        "jenkins" if jenkins::kind(project) == jenkins::Kind::Multibranch => {
+            Some(Some(format!("{}/{}", jenkins::child_of(run).name(), run.number)))
+        }
+        "jenkins" => {
+            let is_own = Some(&run.branch) == project.default_branch.as_ref()
+                && !matches!(run.trigger, Trigger::MergeRequest(_));
+            is_own.then(|| Some(run.number.to_string()))
+        }
+        _ => Some(None),
+    }
+}
+
 /// A change that the board does not show yet.
 struct Change {
     key: ProjectKey,
     number: u64,
-    run: u64,
+    /// Its id on the board; `None`: known there by its number.
+    shown_as: Option<String>,
     ended: bool,
     at: Timestamp,
     active: bool,
@@ -186,28 +205,26 @@ impl<'a> Rig<'a> {
                     let state = (run.attempt, run.finished_at.is_some());
                     if self.seen.insert((p.id, run.id), state) != Some(state) && counts {
                         let active = before.is_some_and(|at| now.duration_since(at).as_hours() < 24);
-                        changes.push((
-                            p.full_path(),
-                            p.native_id,
-                            run.id,
-                            run.number,
-                            state.1,
-                            run.status,
+                        let id = if self.scenario.platform == "gitlab" {
+                            p.native_id.to_string()
+                        } else {
+                            p.full_path()
+                        };
+                        let Some(shown_as) = shown_as(self.scenario.platform, p, run) else { continue };
+                        let change = Change {
+                            key: ProjectKey::new(self.source.clone(), NativeId::new(&id)),
+                            number: u64::from(run.number),
+                            shown_as,
+                            ended: state.1,
+                            at: now,
                             active,
-                        ));
+                        };
+                        changes.push((change, p.full_path(), p.native_id, run.status));
                     }
                 }
             }
         });
-        for (name, native_id, run, number, ended, status, active) in changes {
-            let id = match self.scenario.platform {
-                "gitlab" => native_id.to_string(),
-                _ => name.clone(),
-            };
-            let key = ProjectKey::new(self.source.clone(), NativeId::new(&id));
-            let run =
-                if self.scenario.platform == "github" { run + forge_sim::github::FIRST_RUN } else { run };
-            let change = Change { key, number: u64::from(number), run, ended, at: now, active };
+        for (change, name, native_id, status) in changes {
             if self.scenario.webhooks {
                 self.deliver(&change, native_id, &name, status).await;
             }
@@ -219,7 +236,8 @@ impl<'a> Rig<'a> {
     /// The platform's webhook, as small as it may be.
     async fn deliver(&mut self, change: &Change, native_id: u64, name: &str, status: RunStatus) {
         self.deliveries += 1;
-        let (run, at) = (change.run, change.at);
+        let at = change.at;
+        let run = change.shown_as.as_deref().unwrap_or_default();
         let mut headers = HeaderMap::new();
         let body = match self.scenario.platform {
             "gitlab" => {
@@ -273,13 +291,12 @@ impl<'a> Rig<'a> {
     fn look_at_the_board(&mut self) {
         let now = self.now();
         let (mut fresh, mut dormant) = (Vec::new(), Vec::new());
-        let by_number = !matches!(self.scenario.platform, "github" | "gitlab");
         self.hub.read(|p| {
             self.pending.retain(|change| {
                 let Some(entry) = p.board.get(&change.key) else { return true };
-                let shown = entry.runs().iter().find(|r| match by_number {
-                    true => r.number == Some(change.number),
-                    false => r.id.as_str() == change.run.to_string(),
+                let shown = entry.runs().iter().find(|r| match &change.shown_as {
+                    None => r.number == Some(change.number),
+                    Some(id) => r.id.as_str() == id,
                 });
                 let shows = shown.is_some_and(|r| !change.ended || !r.status.is_active());
                 if shows {

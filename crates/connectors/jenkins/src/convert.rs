@@ -116,13 +116,14 @@ pub(crate) fn queued(item: &Item, of: &Of<'_>) -> Option<Pipeline> {
     })
 }
 
-/// The runs that the state of one job tells: what waits, the newest, and the newest that has ended.
+/// The runs that the state of one job tells: what waits, the newest, and the newest that has ended. The newest may be told
+/// whole.
 pub(crate) fn state(item: &Item, of: &Of<'_>) -> Vec<Pipeline> {
     let mut runs: Vec<Pipeline> = queued(item, of).into_iter().collect();
     for build in [&item.last_build, &item.last_completed_build].into_iter().flatten() {
         let known = |run: &Pipeline| run.number == build.number;
         if !runs.iter().any(known) {
-            runs.extend(row(build, of));
+            runs.extend(self::build(build, of));
         }
     }
     runs

@@ -81,7 +81,7 @@ impl Jenkins {
     /// A build that is still in the queue has no page of its own yet.
     async fn waiting_build(&self, project: &Project, run: &RunId, missing: Error) -> Result<PipelineDetail> {
         let (job, child, number) = self.run(project, run)?;
-        let item = self.item(&job, &tree::item(0, 1)).await?;
+        let item = self.item(&job, &tree::item(0, 1, tree::Newest::State)).await?;
         let waiting =
             convert::queued(&item, &self.of(project, child)).filter(|run| run.number == Some(number));
         let pipeline = waiting.ok_or(missing)?;

@@ -78,7 +78,7 @@ async fn read(jenkins: &Jenkins, ask: &HeadsAsk) -> Result<Heads> {
 /// The present state, when no listing told it; and whether its builds are pipelines, which may wait for somebody.
 async fn state(jenkins: &Jenkins, project: &Project) -> Result<(Heads, bool)> {
     let id = project.key.id.as_str();
-    let item = jenkins.item(id, &tree::item(0, 1)).await?;
+    let item = jenkins.item(id, &tree::item(0, 1, tree::Newest::Whole)).await?;
     let item = match item.kind() {
         Kind::Multibranch => jenkins.with_all_branches(id, item).await?,
         Kind::Job => item,
@@ -169,10 +169,15 @@ async fn look_closer(jenkins: &Jenkins, ask: &HeadsAsk, closely: bool, heads: &m
             || run.branch == ask.project.default_branch
             || run.branch.as_ref().is_some_and(|b| ask.branches.contains(b))
     };
+    let now = jenkins.clock.now();
     let mut lanes: Vec<Option<String>> = Vec::new();
     let mut chosen: Vec<usize> = Vec::new();
     for (index, run) in heads.pipelines.iter().enumerate().filter(|(_, run)| shown(run)) {
-        let waits = run.status == Status::Manual || (closely && run.status == Status::Running);
+        let waits = match run.status {
+            Status::Manual => closely || plan::is_to_be_looked_at(run, ask.known_at, now),
+            Status::Running => closely,
+            _ => false,
+        };
         let decides = run.status.is_verdict() && !lanes.contains(&run.branch);
         if decides {
             lanes.push(run.branch.clone());

@@ -2,6 +2,7 @@
 //! [`tree::ITEMS`] items and none lies deeper than [`tree::DEPTH`]. What has more is a step of its own, and so a page.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use connector::{Error, Heads, PageToken, ProjectPage, Result};
 use domain::{NativeId, Pipeline, Project};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::convert::{self, Of};
 use crate::source::Jenkins;
+use crate::tree::Newest;
 use crate::wire::{Item, Kind};
 use crate::{base, tree};
 
@@ -17,6 +19,8 @@ const ROOT: &str = "GET /api/json";
 const MAX_STEPS: usize = 2_000;
 /// The most pages of branches of one job: 3,000 branches.
 const MAX_BRANCH_PAGES: usize = 10;
+/// The newest builds of so many jobs and branches are told whole by the listing: some 600 bytes each.
+const MAX_TOLD_WHOLE: usize = 2_000;
 
 /// A request that is still to be made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +35,9 @@ struct Step {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct At {
     steps: VecDeque<Step>,
+    /// How many builds the steps before told.
+    #[serde(default)]
+    builds: usize,
     /// Folders of the settings that could not be read. They are told at the end, so that they keep no other from being read.
     failed: Vec<String>,
 }
@@ -82,6 +89,10 @@ impl Jenkins {
         at.steps.extend(found.steps);
         at.steps.truncate(MAX_STEPS);
         let mut page = found.page;
+        at.builds += page.told.values().map(|told| told.pipelines.len()).sum::<usize>();
+        if at.steps.is_empty() {
+            self.builds_told.store(at.builds, Ordering::Relaxed);
+        }
         if !at.steps.is_empty() || !at.failed.is_empty() {
             let text = serde_json::to_string(&at).map_err(|e| Error::Garbage(format!("page token: {e}")))?;
             page.next = Some(PageToken(text));
@@ -96,7 +107,13 @@ impl Jenkins {
         } else {
             self.folders.iter().map(|f| step(f)).collect()
         };
-        At { steps, failed: Vec::new() }
+        At { steps, ..At::default() }
+    }
+
+    /// Told whole, a new build needs no request of its own. Where there are many jobs, answers would become large, and most
+    /// of each the same as in the one before.
+    fn newest(&self) -> Newest {
+        if self.builds_told.load(Ordering::Relaxed) <= MAX_TOLD_WHOLE { Newest::Whole } else { Newest::State }
     }
 
     async fn step(&self, step: &Step, found: &mut Found) -> Result<()> {
@@ -105,7 +122,7 @@ impl Jenkins {
             self.found_in("", step.from, &root, found);
             return Ok(());
         }
-        let item = self.item(&step.path, &tree::item(step.from, tree::DEPTH)).await?;
+        let item = self.item(&step.path, &tree::item(step.from, tree::DEPTH, self.newest())).await?;
         match item.kind() {
             // Only a folder is continued; of a multibranch job all branches are read at once.
             Kind::Folder => self.found_in(&step.path, step.from, &item, found),
@@ -116,7 +133,7 @@ impl Jenkins {
 
     /// Reads the root; here it shows whether this is a Jenkins at all.
     async fn root_items(&self, from: usize) -> Result<Item> {
-        let tree = format!("_class,{}", tree::items(from, tree::DEPTH));
+        let tree = format!("_class,{}", tree::items(from, tree::DEPTH, self.newest()));
         let url = self.client.url(&["api", "json"], &[("tree", &tree)]);
         let answer: Result<Item> = self.read(ROOT, url).await;
         let got = match answer {
@@ -201,7 +218,7 @@ impl Jenkins {
             if jobs.items.len() + jobs.broken < page * tree::ITEMS {
                 break;
             }
-            let more = self.item(path, &tree::items(page * tree::ITEMS, 1)).await?;
+            let more = self.item(path, &tree::items(page * tree::ITEMS, 1, Newest::State)).await?;
             let more = more.jobs.unwrap_or_default();
             jobs.items.extend(more.items);
             jobs.broken += more.broken;

@@ -1,17 +1,21 @@
 //! What of a project is known, what the listing told anew, and which builds have to be asked for. No I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use connector::Heads;
 use connector::wire::between;
 use domain::stats::STRIP_RUNS;
-use domain::{Pipeline, RunId, Status};
+use domain::{Pipeline, RunId, Status, Timestamp};
 
 use crate::base;
 
 /// The newest builds that a job is asked for when nothing of it is known: as many as the board holds, and `builds` gives.
 pub(crate) const FIRST_SIGHT: usize = Heads::MAX_RUNS;
+/// Seconds for which a build that waits is looked at every minute.
+const SOON: i64 = 10 * 60;
+/// Seconds from one look at a build that waits to the next, after that.
+const SELDOM: i64 = 5 * 60;
 
 /// What is asked of one job of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,32 +39,39 @@ pub(crate) fn jobs(runs: &[Pipeline]) -> usize {
     runs.iter().map(child_of).collect::<BTreeSet<_>>().len()
 }
 
-/// Which builds have to be asked for: those that are new, and known ones that go on but are none of the newest. A build
-/// that was seen to end needs no request, since the listing told how.
+/// Whether the listing told all of a build: what started it, which every build has. The commit comes with the checkout.
+fn is_whole(run: &Pipeline) -> bool {
+    run.event.is_some()
+}
+
+/// Which builds have to be asked for: those that are new and not told whole, and known ones that go on but are none of the
+/// newest. A build that was seen to end needs no request, since the listing told how.
 pub(crate) fn wants(told: &[Pipeline], known: &[Arc<Pipeline>]) -> Vec<Want> {
     let mut jobs: BTreeMap<Option<&str>, Vec<&Pipeline>> = BTreeMap::new();
     for run in told.iter().filter(|r| r.status != Status::Queued) {
         jobs.entry(child_of(run)).or_default().push(run);
     }
-    let by_id: HashMap<&RunId, &Pipeline> = known.iter().map(|r| (&r.id, &**r)).collect();
     let is_full = known.len() >= Heads::MAX_RUNS;
     let oldest_held = known.iter().filter_map(|r| r.began()).min().filter(|_| is_full);
     let want = |(child, told): (Option<&str>, Vec<&Pipeline>)| {
         let last = told.iter().map(|r| number_of(r)).max()?;
         let own = || known.iter().filter(|r| child_of(r) == child && r.status != Status::Queued);
+        let is_told = |number| told.iter().any(|r| number_of(r) == number && is_whole(r));
         let Some(newest) = own().map(|r| number_of(r)).max() else {
+            // The first build of a new branch.
+            if (1..=last).all(is_told) {
+                return None;
+            }
             // Of a branch that was last built before all that the board holds nothing is known, and nothing needed.
             let older = oldest_held.is_some_and(|held| told.iter().all(|r| r.began() <= Some(held)));
             return (!older).then(|| Want { child: child.map(str::to_owned), count: FIRST_SIGHT });
         };
-        let is_new = |r: &&&Pipeline| by_id.get(&r.id).is_none_or(|k| k.status == Status::Queued);
-        let new = told.iter().filter(is_new).map(|r| number_of(r)).filter(|n| *n > newest).min();
-        let between = (last > newest).then_some(newest + 1);
+        let new = (newest + 1..=last).find(|number| !is_told(*number));
         let untold = own()
             .filter(|r| r.status.is_active() && !told.iter().any(|t| t.id == r.id))
             .map(|r| number_of(r))
             .min();
-        let from = [new, between, untold].into_iter().flatten().min()?;
+        let from = [new, untold].into_iter().flatten().min()?;
         let count = usize::try_from(last.saturating_sub(from)).unwrap_or(FIRST_SIGHT);
         Some(Want { child: child.map(str::to_owned), count: count.saturating_add(1).min(FIRST_SIGHT) })
     };
@@ -138,6 +149,17 @@ pub(crate) fn cut_short<'a>(runs: &[Pipeline], full: &'a [(String, usize)], show
     full.iter().filter(is_cut).map(|(child, _)| child.as_str()).collect()
 }
 
+/// Whether a build that waits for somebody is to be asked about again. How long that takes is up to people: within
+/// [`SOON`] it is asked about every minute, later every [`SELDOM`].
+pub(crate) fn is_to_be_looked_at(run: &Pipeline, before: Option<Timestamp>, now: Timestamp) -> bool {
+    let Some((began, before)) = run.began().zip(before) else { return true };
+    let looks = |at: Timestamp| {
+        let age = at.as_second() - began.as_second();
+        if age < SOON { age.div_euclid(60) } else { SOON / 60 + (age - SOON) / SELDOM }
+    };
+    looks(before) < looks(now)
+}
+
 /// Whether a report that a run is still building says nothing new: it waits for input, which only the stages tell.
 fn waits(new: &Pipeline, known: &Pipeline) -> bool {
     new.status == Status::Running && known.status == Status::Manual
@@ -147,7 +169,16 @@ fn waits(new: &Pipeline, known: &Pipeline) -> bool {
 fn moved(row: Pipeline, known: Pipeline) -> Pipeline {
     let unmoved = row.native_status == known.native_status && row.updated_at == known.updated_at;
     if unmoved || waits(&row, &known) {
-        return Pipeline { expected: row.expected.or(known.expected), ..known };
+        // The commit and whose it is are told as soon as it was checked out.
+        let Pipeline { sha, author, message, event, expected, .. } = row;
+        return Pipeline {
+            sha: known.sha.or(sha),
+            author: known.author.or(author),
+            message: known.message.or(message),
+            event: known.event.or(event),
+            expected: expected.or(known.expected),
+            ..known
+        };
     }
     kept_times(row, &known)
 }
@@ -171,7 +202,7 @@ fn kept_times(new: Pipeline, known: &Pipeline) -> Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Completeness, Timestamp};
+    use domain::Completeness;
 
     fn run(id: &str, status: Status) -> Pipeline {
         let number = id.rsplit('/').next().unwrap().parse::<i64>().unwrap();
@@ -224,11 +255,32 @@ mod tests {
             let wanted = wants(&told(&told_now), &known(&known_before));
             assert_eq!(wanted.first().map(|w| w.count), count, "{what}");
         }
+        let whole = |id: &str| Pipeline { event: Some("push".into()), ..run(id, Running) };
+        let before = known(&[("7", Success)]);
+        assert_eq!(wants(&[whole("8")], &before), [], "all of it was told");
+        assert_eq!(wants(&[whole("9")], &before)[0].count, 2, "one was missed before it");
+        let told_both = [whole("9"), run("8", Success)];
+        assert_eq!(wants(&told_both, &before)[0].count, 2, "of that only how it ended is told");
+        assert_eq!(wants(&[whole("x/1")], &known(&[("main/7", Success)])), [], "a new branch");
+
         let wanted = wants(
             &told(&[("main/7", Success), ("x%2Fy/3", Success)]),
             &known(&[("main/7", Success), ("x%2Fy/2", Success)]),
         );
         assert_eq!(wanted, [Want { child: Some("x%2Fy".into()), count: 1 }]);
+    }
+
+    #[test]
+    fn what_waits_is_asked_about_ever_more_rarely() {
+        let waits = run("8", Status::Manual);
+        let began = waits.began().unwrap();
+        let at = |seconds| began.checked_add(std::time::Duration::from_secs(seconds)).unwrap();
+        assert!(is_to_be_looked_at(&waits, None, at(3)));
+        let looks = |hours: u64| {
+            let refreshes = (0..hours * 240).map(|n| n * 15);
+            refreshes.filter(|n| is_to_be_looked_at(&waits, Some(at(*n)), at(n + 15))).count()
+        };
+        assert_eq!((looks(1), looks(2)), (10 + 10, 10 + 10 + 12));
     }
 
     #[test]
@@ -256,6 +308,11 @@ mod tests {
         };
         let after = merge(&told(&[("8", Failed)]), vec![], &[Arc::new(full.clone())], &BTreeMap::new(), &[]);
         assert_eq!(after, [full], "a row about an unmoved run changes nothing");
+        let began = run("9", Running);
+        let checked_out = Pipeline { sha: Some("cafe".into()), ..began.clone() };
+        let after =
+            merge(std::slice::from_ref(&checked_out), vec![], &[Arc::new(began)], &BTreeMap::new(), &[]);
+        assert_eq!(after, [checked_out], "the commit is told once it was checked out");
 
         let waits = Pipeline {
             status: Status::Manual,

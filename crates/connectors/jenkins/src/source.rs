@@ -1,6 +1,7 @@
 //! One Jenkins, and what is asked of it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -45,6 +46,8 @@ pub(crate) struct Jenkins {
     pub(crate) webhook_secret: Option<SecretString>,
     /// Which jobs are multibranch, as far as any listing told: a webhook does not say so. No more than a hint.
     multibranch: Mutex<BTreeSet<String>>,
+    /// How many builds the last listing told.
+    pub(crate) builds_told: AtomicUsize,
 }
 
 impl Jenkins {
@@ -106,6 +109,7 @@ impl Jenkins {
             clock,
             webhook_secret: settings.webhook_secret.as_ref().map(|s| s.secret_string().clone()),
             multibranch: Mutex::default(),
+            builds_told: AtomicUsize::new(usize::MAX),
             name,
             client,
         })

@@ -9,34 +9,55 @@ pub(crate) const DEPTH: usize = 5;
 
 /// A job's or a folder's own fields.
 const ITEM: &str = "_class,name,url,color,disabled,inQueue,nextBuildNumber,actions[_class]";
-/// Present state: loads one or two builds from Jenkins' disk, which it keeps in memory anyway.
-const STATE: &str = "queueItem[inQueueSince],lastBuild[number,timestamp,duration,estimatedDuration,result,building,inProgress],\
-                     lastCompletedBuild[number,timestamp,duration,result]";
-/// All that a run is made from. `actions` and `changeSets` are read from disk for each build: only asked for when new.
-const BUILD: &str = "_class,number,url,displayName,result,building,inProgress,timestamp,duration,estimatedDuration,\
-                     actions[_class,causes[_class,shortDescription,userId,userName],lastBuiltRevision[SHA1,branch[name]],remoteUrls,\
-                     mercurialRevisionNumber,queuingDurationMillis],changeSets[items[commitId,msg,timestamp,author[fullName]]],\
+/// What waits, and how the newest build that has ended did.
+const STATE: &str = "queueItem[inQueueSince],lastCompletedBuild[number,timestamp,duration,result]";
+/// How the newest build is: loads it from Jenkins' disk, which keeps it in memory anyway.
+const LAST: &str = "number,timestamp,duration,estimatedDuration,result,building,inProgress";
+/// All that a run is made from; classes are told unasked. What is new in a build is read from a file of its own once, and
+/// kept with the build.
+const BUILD: &str = "number,url,displayName,result,building,inProgress,timestamp,duration,estimatedDuration,\
+                     actions[causes[userId,userName],lastBuiltRevision[SHA1,branch[name]],remoteUrls,mercurialRevisionNumber,\
+                     queuingDurationMillis],changeSets[items[commitId,msg,timestamp,author[fullName]]],\
                      changeSet[items[commitId,msg,timestamp,author[fullName]]]";
 
+/// How much of each job's newest build is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Newest {
+    /// How it is.
+    State,
+    /// All of it, with what started it and whose commit it is.
+    Whole,
+}
+
+impl Newest {
+    const fn fields(self) -> &'static str {
+        match self {
+            Self::State => LAST,
+            Self::Whole => BUILD,
+        }
+    }
+}
+
 /// Items from `from` on, with what lies in them.
-pub(crate) fn items(from: usize, depth: usize) -> String {
+pub(crate) fn items(from: usize, depth: usize, newest: Newest) -> String {
+    let newest = newest.fields();
     let mut tree = String::new();
     for level in (0..depth).rev() {
         let from = if level == 0 { from } else { 0 };
         let inner = if tree.is_empty() { String::new() } else { format!(",{tree}") };
-        tree = format!("jobs[{ITEM},{STATE}{inner}]{{{from},{}}}", from + ITEMS);
+        tree = format!("jobs[{ITEM},{STATE},lastBuild[{newest}]{inner}]{{{from},{}}}", from + ITEMS);
     }
     tree
 }
 
 /// One item with its state and what lies in it.
-pub(crate) fn item(from: usize, depth: usize) -> String {
-    format!("{ITEM},{STATE},fullName,{}", items(from, depth))
+pub(crate) fn item(from: usize, depth: usize, newest: Newest) -> String {
+    format!("{ITEM},{STATE},lastBuild[{}],fullName,{}", newest.fields(), items(from, depth, newest))
 }
 
 /// One item as `project` needs it: also whether it is a branch of another one.
 pub(crate) fn project() -> String {
-    format!("{ITEM},{STATE},fullName,property[_class],{}", items(0, 1))
+    format!("{ITEM},{STATE},lastBuild[{LAST}],fullName,property[_class],{}", items(0, 1, Newest::State))
 }
 
 /// The newest builds of one job. `builds` has the newest 100 at most.
@@ -81,12 +102,15 @@ mod tests {
 
     #[test]
     fn trees_nest_and_fit_a_request() {
-        assert_eq!(items(0, 1), format!("jobs[{ITEM},{STATE}]{{0,300}}"));
-        assert_eq!(items(300, 2), format!("jobs[{ITEM},{STATE},jobs[{ITEM},{STATE}]{{0,300}}]{{300,600}}"));
-        let url = url::Url::parse_with_params("http://host/api/json", [("tree", item(0, DEPTH))]).unwrap();
-        assert!(url.as_str().len() < 4_000, "Jetty takes 8 KB of headers: {}", url.as_str().len());
+        let job = format!("{ITEM},{STATE},lastBuild[{LAST}]");
+        assert_eq!(items(0, 1, Newest::State), format!("jobs[{job}]{{0,300}}"));
+        assert_eq!(items(300, 2, Newest::State), format!("jobs[{job},jobs[{job}]{{0,300}}]{{300,600}}"));
+        let whole = item(0, DEPTH, Newest::Whole);
+        let url = url::Url::parse_with_params("http://host/api/json", [("tree", &whole)]).unwrap();
+        assert!(url.as_str().len() < 6_500, "Jetty takes 8 KB of headers: {}", url.as_str().len());
         for tree in [
-            item(0, DEPTH),
+            item(0, DEPTH, Newest::State),
+            whole,
             project(),
             builds(5),
             all_builds(100, 100),

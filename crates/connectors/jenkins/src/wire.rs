@@ -137,8 +137,6 @@ pub(crate) struct Cause {
     #[serde(rename = "_class", deserialize_with = "lenient_string")]
     pub(crate) class: Option<String>,
     #[serde(deserialize_with = "lenient_string")]
-    pub(crate) short_description: Option<String>,
-    #[serde(deserialize_with = "lenient_string")]
     pub(crate) user_id: Option<String>,
     #[serde(deserialize_with = "lenient_string")]
     pub(crate) user_name: Option<String>,

@@ -314,7 +314,8 @@ async fn a_build_from_start_to_failure_and_another_that_recovers() {
         assert_eq!(running.status, Status::Running);
         assert_eq!(running.message.as_deref(), Some("Break it"));
         assert!(running.expected.is_some() && running.finished_at.is_none());
-        assert!(sim.requests().total() <= 4, "the listing, and what of the new build it does not tell");
+        let counts = sim.requests().counts(FACE);
+        assert_eq!(counts.get("GET /job/:job/api/json"), None, "the listing tells all of the new build");
 
         let now = tick(10);
         world.with(|w| {
@@ -378,6 +379,15 @@ async fn a_build_waits_is_let_through_and_ends() {
     board.refresh(&*source).await;
     assert_eq!(board.known[&path].pipelines[0].status, Status::Manual);
     assert_eq!(sim.requests().total(), 2, "the listing, and whether it still waits");
+    // Once looked at that is not asked again at once.
+    let again_in_a_moment = HeadsAsk {
+        known_at: "9000-01-01T00:00:00Z".parse().ok(),
+        told: listed(&*source).await.unwrap().0.told.remove(&project.key.id),
+        ..again(&project, &board.known[&path])
+    };
+    sim.requests().clear();
+    let same = heads(&*source, again_in_a_moment).await.unwrap();
+    assert_eq!((same.pipelines[0].status, sim.requests().total()), (Status::Manual, 0));
     sim.world().with(|world| {
         let project = world.find(FACE, &path).unwrap();
         let (id, run) = (project.id, project.pipelines().last().unwrap().id);
