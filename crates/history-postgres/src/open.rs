@@ -48,6 +48,7 @@ pub(crate) fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "history", include_str!("../../../migrations/postgres/0001_history.sql")),
         migration(2, "kept", include_str!("../../../migrations/postgres/0002_kept.sql")),
+        migration(3, "unfinished", include_str!("../../../migrations/postgres/0003_unfinished.sql")),
     ])
 }
 

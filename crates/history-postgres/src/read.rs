@@ -82,6 +82,12 @@ const NEWEST: &str = concat!(
     newest_first!(),
     " LIMIT $2) r"
 );
+const UNFINISHED: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM pipelines r JOIN projects p ON p.id = r.project_id \
+     WHERE r.status < 2 AND p.source_id = $1 AND r.flags & 4 = 0"
+);
 const FIND: &str = concat!(
     "SELECT ",
     run_columns!(),
@@ -263,6 +269,10 @@ impl Store for Postgres {
 
     async fn newest_runs(&self, projects: &[i32], limit: i64) -> Result<Vec<RunRow>> {
         self.all(sqlx::query(NEWEST).bind(projects.to_vec()).bind(limit), run).await
+    }
+
+    async fn unfinished(&self, source: i32) -> Result<Vec<RunRow>> {
+        self.all(sqlx::query(UNFINISHED).bind(source), run).await
     }
 
     async fn count_runs(&self, query: &RunQuery) -> Result<u64> {

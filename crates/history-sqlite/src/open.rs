@@ -45,6 +45,7 @@ pub(crate) fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "history", include_str!("../../../migrations/sqlite/0001_history.sql")),
         migration(2, "kept", include_str!("../../../migrations/sqlite/0002_kept.sql")),
+        migration(3, "unfinished", include_str!("../../../migrations/sqlite/0003_unfinished.sql")),
     ])
 }
 

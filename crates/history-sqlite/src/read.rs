@@ -72,6 +72,12 @@ const NEWEST: &str = concat!(
      ORDER BY r.project_id, ",
     newest_first!()
 );
+const UNFINISHED: &str = concat!(
+    "SELECT ",
+    run_columns!(),
+    " FROM projects p CROSS JOIN pipelines r ON r.project_id = p.id AND r.status < 2 \
+     WHERE p.source_id = ?1 AND r.flags & 4 = 0"
+);
 const FIND: &str = concat!(
     "SELECT ",
     run_columns!(),
@@ -283,6 +289,10 @@ impl Store for Sqlite {
 
     async fn newest_runs(&self, projects: &[i32], limit: i64) -> Result<Vec<RunRow>> {
         self.all(sqlx::query(NEWEST).bind(Json::numbers(projects.iter().copied())).bind(limit), run).await
+    }
+
+    async fn unfinished(&self, source: i32) -> Result<Vec<RunRow>> {
+        self.all(sqlx::query(UNFINISHED).bind(source), run).await
     }
 
     async fn count_runs(&self, query: &RunQuery) -> Result<u64> {

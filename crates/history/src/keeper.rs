@@ -465,6 +465,23 @@ impl<S: Store> History for Keeper<S> {
         rows.iter().map(|r| Ok((names.branch(r)?, moment(Some(r.seen_at)).unwrap_or_default()))).collect()
     }
 
+    async fn unfinished(&self, source: &SourceName) -> Result<Vec<(ProjectKey, Pipeline)>> {
+        let Some(row) = self.source(source).await? else { return Ok(Vec::new()) };
+        let rows = self.store.unfinished(row.id).await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = self.names(&rows, &[]).await?;
+        let projects = self.store.projects().await?;
+        let key_of: HashMap<i32, ProjectKey> = projects
+            .iter()
+            .filter(|p| p.source == row.id && p.gone_at.is_none())
+            .map(|p| (p.id, project_key(source, p)))
+            .collect();
+        let of_project = rows.iter().filter_map(|run| Some((key_of.get(&run.project)?, run)));
+        of_project.map(|(key, run)| Ok((key.clone(), names.pipeline(run)?))).collect()
+    }
+
     async fn watermarks(&self, source: &SourceName) -> Result<BTreeMap<ProjectKey, Known>> {
         let Some(row) = self.source(source).await? else { return Ok(BTreeMap::new()) };
         let projects = self.store.projects().await?;

@@ -241,6 +241,9 @@ pub trait History: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<(Branch, Timestamp)>>;
 
+    /// The runs of a source that had not ended when they were written last, however old.
+    async fn unfinished(&self, source: &SourceName) -> Result<Vec<(ProjectKey, Pipeline)>>;
+
     /// Up to when the runs of a source's projects are complete.
     async fn watermarks(&self, source: &SourceName) -> Result<BTreeMap<ProjectKey, Known>>;
 

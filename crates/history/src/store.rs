@@ -351,6 +351,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The newest runs of each project, newest attempts only, without their jobs; newest first within a project.
     async fn newest_runs(&self, projects: &[i32], limit: i64) -> Result<Vec<RunRow>>;
 
+    /// The newest attempts of a source's runs that are queued or running.
+    async fn unfinished(&self, source: i32) -> Result<Vec<RunRow>>;
+
     /// How many runs a project has (by branch, lane, statuses); attempts of one count once.
     async fn count_runs(&self, query: &RunQuery) -> Result<u64>;
 

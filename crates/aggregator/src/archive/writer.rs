@@ -126,8 +126,9 @@ impl Writer {
                 };
                 known.map(|all| all.into_iter().map(unlike).collect())
             };
-            match learned {
-                Ok(learned) => self.learn(learned, &mut same),
+            let unfinished = history.unfinished(source).await;
+            match learned.and_then(|learned| Ok((learned, unfinished?))) {
+                Ok((learned, unfinished)) => self.learn(learned, unfinished, &mut same),
                 Err(error) => self.archive.unwell(&error),
             }
         }
@@ -152,13 +153,24 @@ impl Writer {
         }
     }
 
-    fn learn(&self, learned: Vec<Warmed>, same: &mut BTreeSet<ProjectKey>) {
+    fn learn(
+        &self,
+        learned: Vec<Warmed>,
+        unfinished: Vec<(ProjectKey, Pipeline)>,
+        same: &mut BTreeSet<ProjectKey>,
+    ) {
         let mut written = locked(&self.written);
         for Warmed { key, written: of_history, differs } in learned {
             if !differs {
                 same.insert(key.clone());
             }
             written.insert(key, of_history);
+        }
+        // Where the board has let them go, how they ended is still to be fetched.
+        for (key, run) in unfinished {
+            same.remove(&key);
+            let runs = &mut written.entry(key).or_default().runs;
+            runs.entry(run.id.clone()).or_insert_with(|| Arc::new(run));
         }
     }
 

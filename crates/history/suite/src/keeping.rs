@@ -75,6 +75,36 @@ pub async fn every_field(place: &dyn Place) {
     assert_eq!(history.attempts(&key("1"), &RunId::new("0")).await.unwrap()[0].0, bare);
 }
 
+/// What had not ended is told, whatever came after it; of a run that was tried again the newest attempt counts.
+pub async fn unfinished(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    let source = key("1").source;
+    assert_eq!(history.unfinished(&source).await.unwrap(), []);
+    let attempt = |n, status, minute| Pipeline { attempt: Some(n), ..run(5, status, 0, minute) };
+    let other = ProjectKey::new(SourceName::new("other").unwrap(), NativeId::new("1"));
+    let open = run(3, Status::Queued, 2, 0);
+    let again = attempt(2, Status::Running, 9);
+    let story = Story::new()
+        .run("1", run(1, Status::Success, 0, 0))
+        .run("1", run(2, Status::Manual, 1, 0))
+        .run("2", open.clone())
+        .run("1", attempt(1, Status::Failed, 5))
+        .run("1", again.clone())
+        .news(RunNews::of(other, run(7, Status::Running, 0, 0)));
+    story.told(&*history).await;
+    let mut told = history.unfinished(&source).await.unwrap();
+    told.sort_by_key(|(key, _)| key.clone());
+    assert_eq!(told, [(key("1"), again), (key("2"), open.clone())]);
+    let ended = Pipeline {
+        status: Status::Failed,
+        native_status: "failed".into(),
+        updated_at: Some(at(3, 0)),
+        ..open
+    };
+    Story::new().run("2", ended).told(&*history).await;
+    assert_eq!(history.unfinished(&source).await.unwrap().len(), 1);
+}
+
 /// Two sources may use the same ids, and an id may hold anything.
 pub async fn ids(place: &dyn Place) {
     let history = place.open().await.unwrap();

@@ -55,6 +55,7 @@ macro_rules! contract {
             keeps_every_attempt: keeping::attempts,
             keeps_projects_that_left: keeping::projects,
             comes_back_after_a_restart: keeping::restart,
+            knows_what_had_not_ended: keeping::unfinished,
             may_be_opened_by_two_at_once: keeping::two_at_once,
             keeps_heads_that_moved: keeping::snapshots,
             pages_and_narrows: keeping::pages,
