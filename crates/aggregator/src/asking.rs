@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use connector::http::{asked_by, on_behalf_of};
 use domain::RequestId;
+use lifecycle::traces;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tower::Service;
@@ -68,6 +69,7 @@ where
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();
         let shown = id.as_ref().map(tracing::field::display);
         let span = tracing::info_span!("question", method, request_id = shown);
+        traces::follow(&span, request.headers().get(traces::HEADER).and_then(|value| value.to_str().ok()));
         let answer = self.0.call(request);
         let answer = async move {
             let begun = Instant::now();

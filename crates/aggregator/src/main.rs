@@ -39,7 +39,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         aggregator::check_health(&aggregator::endpoint(&settings.aggregator.listen)).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    aggregator::init(settings).map_err(anyhow::Error::msg)?;
+    let _sending = aggregator::init("ci-dashboard-aggregator", settings).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

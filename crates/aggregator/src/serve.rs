@@ -9,6 +9,7 @@ use config::{Cache, Loaded, Settings};
 use connector::Registry;
 use domain::{Clock, PatternError, Patterns};
 use lifecycle::Tasks;
+use lifecycle::traces::Sending;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
@@ -231,16 +232,16 @@ pub fn tell_of(loaded: &Loaded, before: &Settings) {
     }
 }
 
-/// Starts logging as the settings say.
+/// Starts logging as the settings say, and sending traces as `service`.
 ///
 /// # Errors
-/// When the level is no filter.
-pub fn init(settings: &Settings) -> Result<(), String> {
+/// When the level is no filter, or what the environment says about traces cannot be.
+pub fn init(service: &str, settings: &Settings) -> Result<Sending, String> {
     let format = match settings.logging.format {
         config::LogFormat::Json => lifecycle::LogFormat::Json,
         config::LogFormat::Pretty => lifecycle::LogFormat::Pretty,
     };
-    lifecycle::init_logging(settings.logging.level.as_str(), format)
+    lifecycle::init_logging(service, settings.logging.level.as_str(), format)
 }
 
 /// The settings' address as a transport takes it.

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    aggregator::init(&settings).map_err(anyhow::Error::msg)?;
+    let _sending = aggregator::init("ci-dashboard", &settings).map_err(anyhow::Error::msg)?;
     let running = match single::start(&settings).await {
         Ok(running) => running,
         Err(error) => return Ok(error.report()),

@@ -128,7 +128,7 @@ async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         web::check_health(&loaded.settings.server).map_err(anyhow::Error::msg)?;
         return Ok(ExitCode::SUCCESS);
     }
-    aggregator::init(&loaded.settings).map_err(anyhow::Error::msg)?;
+    let _sending = aggregator::init("ci-dashboard", &loaded.settings).map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

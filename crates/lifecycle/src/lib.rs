@@ -8,6 +8,7 @@ mod logging;
 mod notify;
 pub mod sys;
 mod tasks;
+pub mod traces;
 
 pub use logging::{LogFormat, init_logging, set_log_level};
 pub use tasks::{Lifecycle, Stopped, Tasks};

@@ -10,6 +10,7 @@ use domain::RequestId;
 use futures::FutureExt as _;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use lifecycle::traces;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
@@ -76,11 +77,16 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
         by_browser: headers.contains_key(SEC_FETCH_SITE),
         client,
     };
+    let span = tracing::info_span!("request", request_id = %arrival.id);
+    if arrival.client.by_trusted_proxy {
+        traces::follow(&span, headers.get(traces::HEADER).and_then(|value| value.to_str().ok()));
+    }
     let refused = refuse(&app, request.uri(), headers, &arrival.path);
     if let Some(inner) = inner {
         *request.uri_mut() = inner;
     }
-    let span = tracing::info_span!("request", request_id = %arrival.id);
+    traces::note(&span, "http.request.method", arrival.method.as_str());
+    traces::note(&span, "url.path", arrival.path.as_str());
     let answer = async {
         let work = request_id::scope(arrival.id.clone(), answer(&app, &arrival, refused, request, next));
         match AssertUnwindSafe(timeout(REQUEST_TIMEOUT, work)).catch_unwind().await {
@@ -92,7 +98,9 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
             }
         }
     };
-    let (visitor, response) = answer.instrument(span).await;
+    let (visitor, response) = answer.instrument(span.clone()).await;
+    traces::note(&span, "http.response.status_code", response.status().as_str());
+    drop(span);
     let route = response.extensions().get::<Route>().cloned();
     let response = finish(&app, &arrival, &visitor, response);
     let took = begun.elapsed();

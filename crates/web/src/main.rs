@@ -34,10 +34,13 @@ fn main() -> ExitCode {
         config::LogFormat::Json => lifecycle::LogFormat::Json,
         config::LogFormat::Pretty => lifecycle::LogFormat::Pretty,
     };
-    if let Err(error) = lifecycle::init_logging(logging.level.as_str(), format) {
-        eprintln!("{error}");
-        return ExitCode::from(EXIT_CONFIGURATION);
-    }
+    let _sending = match lifecycle::init_logging("ci-dashboard-web", logging.level.as_str(), format) {
+        Ok(sending) => sending,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(EXIT_CONFIGURATION);
+        }
+    };
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

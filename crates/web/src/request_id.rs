@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::RequestId;
 use http::{HeaderMap, HeaderName};
+use lifecycle::traces;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tonic::metadata::MetadataValue;
 
@@ -42,6 +43,9 @@ pub(crate) fn carry<T>(message: T, within: Option<Duration>) -> tonic::Request<T
     let id = CURRENT.try_with(|id| MetadataValue::try_from(id.as_str()));
     if let Ok(Ok(id)) = id {
         request.metadata_mut().insert(RequestId::HEADER, id);
+    }
+    if let Some(Ok(parent)) = traces::carried().map(MetadataValue::try_from) {
+        request.metadata_mut().insert(traces::HEADER, parent);
     }
     if let Some(within) = within {
         request.set_timeout(within);

@@ -74,6 +74,9 @@ fn binary(name: &str) -> PathBuf {
             if folder.ends_with("release") {
                 build.arg("--release");
             }
+            if cfg!(feature = "otel") {
+                build.args(["--features", "otel"]);
+            }
             assert!(build.status().unwrap().success(), "the daemons do not build");
         });
     }

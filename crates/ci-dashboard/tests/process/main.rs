@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 #![cfg(unix)]
 
+mod chaos;
 mod deployments;
 mod doctor;
 mod explain;
@@ -13,5 +14,7 @@ mod reload;
 mod request_ids;
 mod restarts;
 mod single_process;
+#[cfg(feature = "otel")]
+mod traces;
 mod two_daemons;
 mod webhooks;
