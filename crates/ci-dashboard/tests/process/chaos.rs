@@ -294,7 +294,7 @@ fn while_its_database_stands_still_the_board_moves_on_and_afterwards_history_is_
         if history["state"] == "failing" { Ok(()) } else { Err(history.to_string()) }
     });
     let page = chaos.web.ok("/sources").unwrap().body;
-    assert!(page.contains("the database does not answer"), "{page}");
+    assert!(page.contains("is not written"), "{page}");
 
     signal_all(&chaos.database, Signal::CONT);
     eventually("history is complete", || chaos.differences(since));
