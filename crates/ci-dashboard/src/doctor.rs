@@ -1,9 +1,9 @@
 //! `ci-dashboard doctor`: looks at everything that commonly goes wrong, and says of each what to do.
 
-mod database;
 mod files;
 mod report;
 mod sources;
+mod stores;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: ConfigArgs) -> anyhow::Result<ExitCode> {
     }
     files::secrets(settings, &mut report);
     exposure(settings, &mut report);
-    database::look(settings, &mut report).await;
+    stores::look(settings, &mut report).await;
     files::socket(settings, &mut report).await;
     web(settings, &mut report).await;
     sources::look(settings, &Arc::new(SystemClock), &mut report).await;

@@ -9,8 +9,8 @@ use domain::stats::Estimate;
 use domain::{Branch, Job, Pipeline, PlatformId, ProjectKey, RunId, SourceName, Timestamp};
 
 use crate::answers::{
-    self, Ask, Behind, Broken, DayFigures, Delivery, DeploymentRule, FailureGroup, Figures, Flaky, Heat,
-    Ranked, Ranking, Spread,
+    self, Ask, Behind, Broken, Course, Delivery, DeploymentRule, FailureGroup, Figures, Flaky, Heat, Ranked,
+    Ranking,
 };
 use crate::calendar::LEVELS;
 use crate::merge::Attempt;
@@ -558,12 +558,8 @@ impl<S: Store> History for Keeper<S> {
         answers::figures(self, ask).await
     }
 
-    async fn by_day(&self, ask: &Ask) -> Result<Vec<DayFigures>> {
-        answers::by_day(self, ask).await
-    }
-
-    async fn spread(&self, ask: &Ask) -> Result<Spread> {
-        answers::spread(self, ask).await
+    async fn course(&self, ask: &Ask) -> Result<Course> {
+        answers::course(self, ask).await
     }
 
     async fn ranking(&self, ask: &Ask, ranking: &Ranking) -> Result<Vec<Ranked>> {

@@ -8,8 +8,8 @@ use domain::stats::Estimate;
 use domain::{Branch, Job, Pipeline, PlatformId, Project, ProjectKey, RunId, SourceName, Status, Timestamp};
 
 use crate::answers::{
-    Ask, Behind, Broken, DayFigures, Delivery, DeploymentRule, FailureGroup, Figures, Flaky, Heat, Ranked,
-    Ranking, Spread,
+    Ask, Behind, Broken, Course, Delivery, DeploymentRule, FailureGroup, Figures, Flaky, Heat, Ranked,
+    Ranking,
 };
 use crate::{Day, Result};
 
@@ -278,11 +278,8 @@ pub trait History: Debug + Send + Sync {
     /// The figures of a window.
     async fn figures(&self, ask: &Ask) -> Result<Figures>;
 
-    /// The figures of each day of a window.
-    async fn by_day(&self, ask: &Ask) -> Result<Vec<DayFigures>>;
-
-    /// Duration and queue time by day, and over all.
-    async fn spread(&self, ask: &Ask) -> Result<Spread>;
+    /// The figures of a window and of each of its days, and where durations and queue times are heading.
+    async fn course(&self, ask: &Ask) -> Result<Course>;
 
     /// What stands out: slowest, busiest, most often failing.
     async fn ranking(&self, ask: &Ask, ranking: &Ranking) -> Result<Vec<Ranked>>;

@@ -120,22 +120,16 @@ impl StatsService for Insights {
         let ask = self.ask(request.into_inner().scope)?;
         let history = self.history()?;
         let past = ask::before(&ask);
-        let (figures, before, days, spread) = within(async {
-            tokio::try_join!(
-                history.figures(&ask),
-                history.figures(&past),
-                history.by_day(&ask),
-                history.spread(&ask)
-            )
-        })
-        .await?;
+        let (course, before) =
+            within(async { tokio::try_join!(history.course(&ask), history.figures(&past)) }).await?;
         Ok(Response::new(v1::GetStatsResponse {
             window: Some(wire::window(ask.window)),
-            figures: Some(wire::figures(&figures)),
+            figures: Some(wire::figures(&course.figures)),
             before_window: Some(wire::window(past.window)),
             before: Some(wire::figures(&before)),
-            days: days.iter().map(wire::day).collect(),
-            trend: spread.trend,
+            days: course.days.iter().map(wire::day).collect(),
+            duration_trend: course.duration_trend,
+            queued_trend: course.queued_trend,
             history: Some(query::history(&self.archive.standing())),
         }))
     }

@@ -77,6 +77,14 @@ impl OfSource {
     }
 }
 
+/// Whether the Redis of these settings can be used; what it is, for people. Alters nothing.
+///
+/// # Errors
+/// In one sentence with what to do.
+pub async fn probe(settings: &config::Cache) -> Result<String, String> {
+    cache::redis::probe(settings.redis_url.expose().to_owned(), settings.ca_file.clone()).await
+}
+
 impl Mirror {
     /// As the settings say; nothing is opened yet.
     pub(crate) fn new(

@@ -155,6 +155,15 @@ impl fmt::Debug for Redis {
     }
 }
 
+/// Whether the Redis at `url` can be used; what it is, with its version. Alters nothing.
+///
+/// # Errors
+/// In one sentence with what to do; never with a password.
+pub async fn probe(url: String, ca_file: Option<PathBuf>) -> Result<String, String> {
+    let door = Door::new(url, ca_file, Pace::default().answer);
+    door.open().await.map(|open| open.engine).map_err(|trouble| trouble.text)
+}
+
 impl Redis {
     /// Nothing is opened yet. `news` is what the shelves tell of changes.
     #[must_use]

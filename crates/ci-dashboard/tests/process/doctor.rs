@@ -66,6 +66,23 @@ fn it_says_whether_history_can_be_kept() {
 }
 
 #[test]
+fn it_says_whether_redis_can_be_used() {
+    let (place, forge) = (Place::new(), Forge::start(2));
+    let Some(redis) = cache_suite::Server::start(cache_suite::Options::default()) else {
+        return;
+    };
+    let look = |url: &str| {
+        doctor(&place, &format!("{}cache: {{ type: redis, redis_url: \"{url}\" }}\n", forge.config()))
+    };
+    let good = look(&redis.url(0));
+    assert!(good.code == Some(0) && good.out.contains("redis"), "{good:?}");
+    assert!(good.out.lines().any(|l| l.contains("Redis ") && l.contains("answers")), "{}", good.out);
+    let gone = look("redis://ci:canary-52c1@127.0.0.1:1/0");
+    assert!(gone.code == Some(1) && gone.out.contains("FAIL  redis"), "{}", gone.out);
+    assert!(gone.out.contains("127.0.0.1:1") && !gone.out.contains("canary"), "{}", gone.out);
+}
+
+#[test]
 fn files_that_everybody_can_read_are_named() {
     let (place, forge) = (Place::new(), Forge::start(2));
     let secret = place.path("token");

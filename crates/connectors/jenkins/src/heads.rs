@@ -55,7 +55,9 @@ async fn read(jenkins: &Jenkins, ask: &HeadsAsk) -> Result<Heads> {
     };
     let mut heads = Heads { problems: told.problems, ..Heads::default() };
     let shown: Vec<&str> = project.default_branch.iter().chain(&ask.branches).map(String::as_str).collect();
-    let wants = plan::wants(&told.pipelines, &ask.known);
+    let now = jenkins.clock.now();
+    let looks = |run: &Pipeline| closely || plan::is_to_be_looked_at(run, ask.known_at, now);
+    let wants = plan::wants(&told.pipelines, &ask.known, looks);
     let branches = plan::jobs(&told.pipelines);
     let asked = match all_wanted(jenkins, project, &wants, branches, &shown).await {
         Ok(asked) => asked,

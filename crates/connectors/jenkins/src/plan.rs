@@ -12,9 +12,9 @@ use crate::base;
 
 /// The newest builds that a job is asked for when nothing of it is known: as many as the board holds, and `builds` gives.
 pub(crate) const FIRST_SIGHT: usize = Heads::MAX_RUNS;
-/// Seconds for which a build that waits is looked at every minute.
+/// Seconds for which such a build is looked at every minute.
 const SOON: i64 = 10 * 60;
-/// Seconds from one look at a build that waits to the next, after that.
+/// Seconds from one look to the next, after that.
 const SELDOM: i64 = 5 * 60;
 
 /// What is asked of one job of a project.
@@ -45,8 +45,12 @@ fn is_whole(run: &Pipeline) -> bool {
 }
 
 /// Which builds have to be asked for: those that are new and not told whole, and known ones that go on but are none of the
-/// newest. A build that was seen to end needs no request, since the listing told how.
-pub(crate) fn wants(told: &[Pipeline], known: &[Arc<Pipeline>]) -> Vec<Want> {
+/// newest, where `looks` says so. A build that was seen to end needs no request, since the listing told how.
+pub(crate) fn wants(
+    told: &[Pipeline],
+    known: &[Arc<Pipeline>],
+    looks: impl Fn(&Pipeline) -> bool,
+) -> Vec<Want> {
     let mut jobs: BTreeMap<Option<&str>, Vec<&Pipeline>> = BTreeMap::new();
     for run in told.iter().filter(|r| r.status != Status::Queued) {
         jobs.entry(child_of(run)).or_default().push(run);
@@ -68,7 +72,7 @@ pub(crate) fn wants(told: &[Pipeline], known: &[Arc<Pipeline>]) -> Vec<Want> {
         };
         let new = (newest + 1..=last).find(|number| !is_told(*number));
         let untold = own()
-            .filter(|r| r.status.is_active() && !told.iter().any(|t| t.id == r.id))
+            .filter(|r| r.status.is_active() && !told.iter().any(|t| t.id == r.id) && looks(r))
             .map(|r| number_of(r))
             .min();
         let from = [new, untold].into_iter().flatten().min()?;
@@ -149,8 +153,8 @@ pub(crate) fn cut_short<'a>(runs: &[Pipeline], full: &'a [(String, usize)], show
     full.iter().filter(is_cut).map(|(child, _)| child.as_str()).collect()
 }
 
-/// Whether a build that waits for somebody is to be asked about again. How long that takes is up to people: within
-/// [`SOON`] it is asked about every minute, later every [`SELDOM`].
+/// Whether a build that the listing does not tell of is to be asked about again, one that waits for somebody or that others
+/// have overtaken: within [`SOON`] every minute, later every [`SELDOM`].
 pub(crate) fn is_to_be_looked_at(run: &Pipeline, before: Option<Timestamp>, now: Timestamp) -> bool {
     let Some((began, before)) = run.began().zip(before) else { return true };
     let looks = |at: Timestamp| {
@@ -252,20 +256,27 @@ mod tests {
             ("builds were deleted", vec![("5", Success)], vec![("7", Success), ("5", Success)], None),
             ("never built", vec![], vec![], None),
         ] {
-            let wanted = wants(&told(&told_now), &known(&known_before));
+            let wanted = wants(&told(&told_now), &known(&known_before), |_| true);
             assert_eq!(wanted.first().map(|w| w.count), count, "{what}");
         }
         let whole = |id: &str| Pipeline { event: Some("push".into()), ..run(id, Running) };
         let before = known(&[("7", Success)]);
-        assert_eq!(wants(&[whole("8")], &before), [], "all of it was told");
-        assert_eq!(wants(&[whole("9")], &before)[0].count, 2, "one was missed before it");
+        assert_eq!(wants(&[whole("8")], &before, |_| true), [], "all of it was told");
+        assert_eq!(wants(&[whole("9")], &before, |_| true)[0].count, 2, "one was missed before it");
         let told_both = [whole("9"), run("8", Success)];
-        assert_eq!(wants(&told_both, &before)[0].count, 2, "of that only how it ended is told");
-        assert_eq!(wants(&[whole("x/1")], &known(&[("main/7", Success)])), [], "a new branch");
+        assert_eq!(wants(&told_both, &before, |_| true)[0].count, 2, "of that only how it ended is told");
+        assert_eq!(wants(&[whole("x/1")], &known(&[("main/7", Success)]), |_| true), [], "a new branch");
 
         let wanted = wants(
             &told(&[("main/7", Success), ("x%2Fy/3", Success)]),
             &known(&[("main/7", Success), ("x%2Fy/2", Success)]),
+            |_| true,
+        );
+        let overtaken = known(&[("9", Success), ("7", Running)]);
+        assert_eq!(
+            wants(&told(&[("9", Success)]), &overtaken, |_| false),
+            [],
+            "it was looked at a moment ago"
         );
         assert_eq!(wanted, [Want { child: Some("x%2Fy".into()), count: 1 }]);
     }
@@ -333,7 +344,7 @@ mod tests {
         let before = known(&many);
         let now =
             told(&[("main/250", Status::Success), ("old/3", Status::Failed), ("new/200", Status::Success)]);
-        assert_eq!(wants(&now, &before), [Want { child: Some("new".into()), count: FIRST_SIGHT }]);
+        assert_eq!(wants(&now, &before, |_| true), [Want { child: Some("new".into()), count: FIRST_SIGHT }]);
         let held = merge(&now, vec![], &before, &BTreeMap::new(), &[]);
         assert_eq!(held.len(), Heads::MAX_RUNS);
         assert!(held.iter().all(|r| r.id.as_str() != "old/3"));

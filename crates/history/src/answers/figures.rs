@@ -106,29 +106,18 @@ pub struct DayFigures {
     pub figures: Figures,
 }
 
-/// Durations of a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DaySpread {
-    /// Which.
-    pub day: Day,
-    /// Time at work.
-    pub duration: Percentiles,
-    /// Time waited.
-    pub queued: Percentiles,
-}
-
-/// Durations over a window.
+/// A window day by day.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spread {
-    /// Days on which there was anything.
-    pub days: Vec<DaySpread>,
+pub struct Course {
     /// Over all of them.
-    pub duration: Percentiles,
-    /// Time waited, over all of them.
-    pub queued: Percentiles,
+    pub figures: Figures,
+    /// Every day of it, oldest first.
+    pub days: Vec<DayFigures>,
     /// Median duration of the second half of the window ÷ that of the first, less 1: 0.1 is 10 % slower. `None` when
     /// either half has under five.
-    pub trend: Option<f64>,
+    pub duration_trend: Option<f64>,
+    /// The same of the time waited.
+    pub queued_trend: Option<f64>,
 }
 
 /// Fewer in either half of a window make no trend.
@@ -160,52 +149,44 @@ pub(crate) async fn figures<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<F
     Ok(Figures::of(&all(keeper, ask).await?))
 }
 
-pub(crate) async fn by_day<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec<DayFigures>> {
+pub(crate) async fn course<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Course> {
     let mut known = std::collections::HashMap::new();
     if let Some(scope) = Scope::of(keeper, ask).await? {
         known.extend(days(keeper, &scope).await?);
     }
+    let middle = Day(ask.window.from.0 + ask.window.days() / 2);
+    let mut halves = [Group::default(), Group::default()];
+    for (day, group) in &known {
+        halves[usize::from(*day >= middle)].add(group, 1);
+    }
+    let trend = |of: fn(&Group) -> &Sketch| {
+        trend(
+            halves
+                .each_ref()
+                .map(|half| of(half).percentile(0.5).filter(|_| of(half).count() >= MIN_FOR_TREND)),
+        )
+    };
+    let (duration_trend, queued_trend) = (trend(|g| &g.durations), trend(|g| &g.queued));
+    let [mut all, second] = halves;
+    all.add(&second, 1);
     let window = ask.window.from.0..=ask.window.to.0;
-    Ok(window
-        .map(|day| DayFigures {
-            day: Day(day),
-            figures: known.get(&Day(day)).map(Figures::of).unwrap_or_default(),
-        })
-        .collect())
+    let of_day = |day| known.get(&Day(day)).map(Figures::of).unwrap_or_default();
+    Ok(Course {
+        figures: Figures::of(&all),
+        days: window.map(|day| DayFigures { day: Day(day), figures: of_day(day) }).collect(),
+        duration_trend,
+        queued_trend,
+    })
 }
 
-pub(crate) async fn spread<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Spread> {
-    let days = match Scope::of(keeper, ask).await? {
-        Some(scope) => days(keeper, &scope).await?,
-        None => Vec::new(),
-    };
-    let middle = Day(ask.window.from.0 + ask.window.days() / 2);
-    let mut halves = [Sketch::default(), Sketch::default()];
-    let (mut duration, mut queued) = (Sketch::default(), Sketch::default());
-    for (day, group) in &days {
-        halves[usize::from(*day >= middle)].add(&group.durations, 1);
-        duration.add(&group.durations, 1);
-        queued.add(&group.queued, 1);
-    }
-    let trend = match halves.each_ref().map(|h| h.percentile(0.5).filter(|_| h.count() >= MIN_FOR_TREND)) {
+/// How the medians of two halves compare, where both are known.
+fn trend(medians: [Option<Duration>; 2]) -> Option<f64> {
+    match medians {
         [Some(first), Some(second)] if !first.is_zero() => {
             Some(second.as_secs_f64() / first.as_secs_f64() - 1.0)
         }
         _ => None,
-    };
-    Ok(Spread {
-        days: days
-            .into_iter()
-            .map(|(day, g)| DaySpread {
-                day,
-                duration: Percentiles::of(&g.durations),
-                queued: Percentiles::of(&g.queued),
-            })
-            .collect(),
-        duration: Percentiles::of(&duration),
-        queued: Percentiles::of(&queued),
-        trend,
-    })
+    }
 }
 
 pub(crate) async fn heat<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Heat> {

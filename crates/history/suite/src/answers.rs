@@ -50,7 +50,7 @@ pub async fn by_day(place: &dyn Place) {
         .run("2", run(6, Status::Skipped, 2, 2))
         .told(&*history)
         .await;
-    let all = history.by_day(&Ask::all(days(0, 2))).await.unwrap();
+    let all = history.course(&Ask::all(days(0, 2))).await.unwrap().days;
     let told: Vec<_> = all
         .iter()
         .map(|d| (d.day.0 - first_day(), d.figures.runs, d.figures.verdicts(), d.figures.further))
@@ -88,9 +88,11 @@ pub async fn durations(place: &dyn Place) {
     }
     story = story.run("1", took(9_000, run(5_000, Status::Canceled, 3, 0)));
     story.told(&*history).await;
-    let spread = history.spread(&Ask::all(days(0, 19))).await.unwrap();
-    assert_eq!((spread.days.len(), spread.duration.count), (20, 200), "a canceled run has no say");
-    assert!((spread.trend.unwrap() - 1.0).abs() < 0.04, "{:?}", spread.trend);
+    let course = history.course(&Ask::all(days(0, 19))).await.unwrap();
+    assert_eq!((course.days.len(), course.figures.duration.count), (20, 200), "a canceled run has no say");
+    assert_eq!(course.figures, history.figures(&Ask::all(days(0, 19))).await.unwrap());
+    assert!((course.duration_trend.unwrap() - 1.0).abs() < 0.04, "{:?}", course.duration_trend);
+    assert!(course.queued_trend.unwrap().abs() < 0.04, "{:?}", course.queued_trend);
     let near = |told: Option<Duration>, truth: f64| {
         let told = told.unwrap().as_secs_f64();
         assert!((told - truth).abs() <= truth * 0.017, "{told} is not {truth}");
@@ -101,7 +103,8 @@ pub async fn durations(place: &dyn Place) {
     near(first.duration.p95, 95.0);
     near(first.queued.p50, 2.0);
     assert_eq!(first.duration.total, Duration::from_secs(5_050));
-    assert_eq!(history.spread(&Ask::all(days(30, 40))).await.unwrap().trend, None);
+    let nothing = history.course(&Ask::all(days(30, 40))).await.unwrap();
+    assert_eq!((nothing.duration_trend, nothing.queued_trend), (None, None));
 }
 
 /// Slowest, busiest, most often failing; of projects, workflows, jobs.
@@ -395,7 +398,7 @@ pub async fn estimate(place: &dyn Place) {
 pub async fn nothing(place: &dyn Place) {
     let history = place.open().await.unwrap();
     assert_eq!(history.figures(&ask()).await.unwrap().success_rate(), None);
-    assert_eq!(history.by_day(&ask()).await.unwrap().len(), 61);
+    assert_eq!(history.course(&ask()).await.unwrap().days.len(), 61);
     assert!(history.broken(&ask()).await.unwrap().is_empty());
     assert!(history.flaky(&ask()).await.unwrap().is_empty());
     assert!(history.failure_groups(&ask(), 9).await.unwrap().is_empty());

@@ -82,8 +82,7 @@ async fn ask_all(history: &dyn History, ask: &Ask) {
         Behind { job: Some("unit-tests".into()), reason: Some("exit code <n>".into()), ..Behind::default() };
     let ranking = |of, by| Ranking { of, by, min_runs: 10, limit: 20 };
     timed("figures", async || history.figures(ask).await.unwrap()).await;
-    timed("by day", async || history.by_day(ask).await.unwrap()).await;
-    timed("durations", async || history.spread(ask).await.unwrap()).await;
+    timed("by day", async || history.course(ask).await.unwrap()).await;
     timed("slowest workflows", async || {
         history.ranking(ask, &ranking(Of::Workflows, By::Slowest)).await.unwrap()
     })

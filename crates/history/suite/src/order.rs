@@ -52,8 +52,7 @@ async fn everything(history: &dyn History, size: Size, source: &str) -> String {
     let rule = DeploymentRule { workflows: Patterns::new(["Deploy"]).unwrap() };
     for ask in &asks {
         writeln!(out, "{:?}", history.figures(ask).await.unwrap()).unwrap();
-        writeln!(out, "{:?}", history.by_day(ask).await.unwrap()).unwrap();
-        writeln!(out, "{:?}", history.spread(ask).await.unwrap()).unwrap();
+        writeln!(out, "{:?}", history.course(ask).await.unwrap()).unwrap();
         for of in [Of::Projects, Of::Workflows, Of::Jobs] {
             for by in [By::Slowest, By::Busiest, By::Failing] {
                 let ranking = Ranking { of, by, min_runs: 3, limit: 7 };
@@ -145,7 +144,7 @@ pub async fn statistics(place: &dyn Place) {
         }
     }
     let ask = Ask::all(window(SMALL));
-    for told in history.by_day(&ask).await.unwrap() {
+    for told in history.course(&ask).await.unwrap().days {
         let f = told.figures;
         let mut truth = days.remove(&told.day.0).unwrap_or_default();
         assert_eq!(

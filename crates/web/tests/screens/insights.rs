@@ -76,7 +76,8 @@ fn stats(days: u32, busy: u64) -> v1::GetStatsResponse {
         before_window: window(days),
         before: Some(before),
         days: days_of,
-        trend: Some(0.12),
+        duration_trend: Some(0.12),
+        queued_trend: Some(-0.3),
         history: Some(v1::History { state: "ok".into(), ..Default::default() }),
     }
 }

@@ -52,7 +52,8 @@ pub(crate) fn stats() -> v1::GetStatsResponse {
         before_window: Some(v1::StatsWindow { from: "2026-09-26".into(), to: "2026-10-25".into(), days: 30 }),
         before: Some(figures(30, 10)),
         days: vec![day("2026-11-23", v1::Figures::default()), day("2026-11-24", figures(36, 4))],
-        trend: Some(-0.1),
+        duration_trend: Some(-0.1),
+        queued_trend: Some(0.2),
         history: Some(v1::History { state: "ok".into(), behind: 3, ..Default::default() }),
     }
 }

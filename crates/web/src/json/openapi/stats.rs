@@ -50,6 +50,7 @@ pub(super) const SCHEMAS: &[(&str, &[Field])] = &[
                 NULL,
                 "median of the second half ÷ that of the first, less 1; null: too few runs",
             ),
+            ("queued_trend", Change, NULL, "the same of the time waited"),
             ("incomplete_projects", Whole, SET, "whose earlier runs are still to be fetched"),
             ("runs_url", Text, SET, "the runs behind it, in this API"),
         ],

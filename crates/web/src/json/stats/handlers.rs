@@ -76,7 +76,8 @@ pub(crate) async fn summary(State(app): State<App>, headers: HeaderMap, raw: Raw
             figures: a.figures.as_ref().into(),
             before_window: a.before_window.as_ref().into(),
             before: a.before.as_ref().into(),
-            duration_trend: a.trend,
+            duration_trend: a.duration_trend,
+            queued_trend: a.queued_trend,
             incomplete_projects: a.history.as_ref().map_or(0, |h| h.behind),
             runs_url: runs_url(&app, &BehindQuery::of(&query)),
         };

@@ -88,6 +88,7 @@ pub(super) struct Summary {
     pub(super) before: Figures,
     /// 0.1 is 10 % slower.
     pub(super) duration_trend: Option<f64>,
+    pub(super) queued_trend: Option<f64>,
     /// Projects whose earlier runs are still to be fetched.
     pub(super) incomplete_projects: u32,
     pub(super) runs_url: String,

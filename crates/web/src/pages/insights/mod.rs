@@ -95,7 +95,8 @@ struct BranchForm {
 struct Drawn {
     tiles: Vec<Tile>,
     days: Bars,
-    band: Option<Band>,
+    duration: Option<Band>,
+    queued: Option<Band>,
     heat: Option<Heat>,
     failures: Vec<FailureLine>,
     broken: Vec<BrokenLine>,
@@ -160,7 +161,8 @@ impl Drawn {
         Self {
             tiles: tiles::tiles(ctx, query, shown),
             days: trend.days,
-            band: trend.band,
+            duration: trend.duration,
+            queued: trend.queued,
             heat: cards::heat(ctx, query, &shown.heat),
             failures: shown.failures.groups.iter().map(|g| FailureLine::new(ctx, query, g)).collect(),
             broken: shown

@@ -1,16 +1,32 @@
-//! Where history is kept: whether it can be read and written by whoever runs this. Nothing is made and nothing is migrated.
+//! Where history and the cache are kept: whether they can be read and written by whoever runs this. Nothing is made and
+//! nothing is migrated.
 
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use config::{DatabaseUrl, Settings};
+use config::{CacheKind, DatabaseUrl, Settings};
 
 use super::files::folder_state;
 use super::report::Report;
 
 const WHAT: &str = "database";
+const REDIS: &str = "redis";
 
 pub(super) async fn look(settings: &Settings, report: &mut Report) {
+    database(settings, report).await;
+    if settings.cache.kind == CacheKind::Redis {
+        match aggregator::mirror::probe(&settings.cache).await {
+            Ok(found) => report.good(REDIS, format!("{found} answers")),
+            Err(why) => report.bad(
+                REDIS,
+                why,
+                "correct cache.redis_url, or start it; until then the cache is in memory alone",
+            ),
+        }
+    }
+}
+
+async fn database(settings: &Settings, report: &mut Report) {
     match &settings.database.url {
         DatabaseUrl::None => report.note(WHAT, "database.url is none: nothing outlives a restart".to_owned()),
         DatabaseUrl::Sqlite(path) => sqlite(path, report),
