@@ -25,6 +25,7 @@ use hmac::Mac as _;
 use http::HeaderMap;
 use jiff::SignedDuration;
 use lifecycle::Lifecycle;
+use serde_json::{Value, json};
 
 /// What every piece of work takes.
 const LATENCY: SignedDuration = SignedDuration::from_millis(400);
@@ -107,6 +108,49 @@ fn shown_as(platform: &str, project: &Project, run: &Pipeline) -> Option<Option<
         }
         _ => Some(None),
     }
+}
+
+/// What GitLab posts when a pipeline moves, without its jobs.
+fn gitlab_hook(project: &Project, run: &Pipeline) -> Value {
+    let status = match run.status {
+        RunStatus::Success => "success",
+        RunStatus::Failed => "failed",
+        RunStatus::Canceled => "canceled",
+        _ => "running",
+    };
+    let times = run.started_at.zip(run.finished_at);
+    let duration = times.map(|(from, to)| to.duration_since(from).as_secs());
+    let commit = project.commit(&run.sha).map(|commit| {
+        let author = commit.author.person();
+        json!({ "id": &*commit.sha, "message": &*commit.title, "title": &*commit.title, "author": { "name": author.name } })
+    });
+    json!({
+        "object_kind": "pipeline",
+        "object_attributes": {
+            "id": run.id, "iid": run.number, "ref": &*run.branch, "tag": false, "sha": &*run.sha, "source": "push", "status": status,
+            "created_at": run.created_at.to_string(), "finished_at": run.finished_at.map(|at| at.to_string()), "duration": duration,
+        },
+        "project": { "id": project.native_id, "path_with_namespace": project.full_path(), "default_branch": project.default_branch.as_deref() },
+        "commit": commit,
+    })
+}
+
+/// What GitHub posts when a run begins or ends, as small as it may be.
+fn github_hook(project: &Project, run: &Pipeline, change: &Change) -> Value {
+    let (status, conclusion) =
+        if change.ended { ("completed", Some("success")) } else { ("in_progress", None) };
+    let at = change.at.to_string();
+    json!({
+        "action": status,
+        "workflow_run": {
+            "id": run.id + forge_sim::github::FIRST_RUN, "run_number": run.number, "run_attempt": 1, "head_branch": "main",
+            "head_sha": "aa", "event": "push", "status": status, "conclusion": conclusion, "workflow_id": 1,
+            "created_at": at, "updated_at": at, "run_started_at": at,
+        },
+        "repository": {
+            "id": project.native_id, "full_name": project.full_path(), "name": "x", "owner": { "login": "y" }, "default_branch": "main",
+        },
+    })
 }
 
 /// A change that the board does not show yet.
@@ -219,61 +263,40 @@ impl<'a> Rig<'a> {
                             at: now,
                             active,
                         };
-                        changes.push((change, p.full_path(), p.native_id, run.status));
+                        let hook = self.scenario.webhooks.then(|| match self.scenario.platform {
+                            "gitlab" => gitlab_hook(p, run),
+                            _ => github_hook(p, run, &change),
+                        });
+                        changes.push((change, hook));
                     }
                 }
             }
         });
-        for (change, name, native_id, status) in changes {
-            if self.scenario.webhooks {
-                self.deliver(&change, native_id, &name, status).await;
+        for (change, hook) in changes {
+            if let Some(hook) = hook {
+                self.deliver(&hook.to_string()).await;
             }
             self.pending.push(change);
         }
         self.look_at_the_board();
     }
 
-    /// The platform's webhook, as small as it may be.
-    async fn deliver(&mut self, change: &Change, native_id: u64, name: &str, status: RunStatus) {
+    /// Posts a webhook as its platform would.
+    async fn deliver(&mut self, body: &str) {
         self.deliveries += 1;
-        let at = change.at;
-        let run = change.shown_as.as_deref().unwrap_or_default();
         let mut headers = HeaderMap::new();
-        let body = match self.scenario.platform {
-            "gitlab" => {
-                headers.insert("x-gitlab-event", "Pipeline Hook".parse().unwrap());
-                headers.insert("x-gitlab-token", SECRET.parse().unwrap());
-                let word = match status {
-                    RunStatus::Success => "success",
-                    RunStatus::Failed => "failed",
-                    RunStatus::Canceled => "canceled",
-                    _ => "running",
-                };
-                format!(
-                    r#"{{"object_attributes":{{"id":{run},"iid":{},"ref":"main","source":"push","status":"{word}","created_at":"{at}"}},
-                    "project":{{"id":{native_id},"path_with_namespace":"{name}","default_branch":"main"}}}}"#,
-                    change.number
-                )
-            }
-            _ => {
-                let (word, ends) =
-                    if change.ended { ("completed", "\"success\"") } else { ("in_progress", "null") };
-                let body = format!(
-                    r#"{{"action":"{word}","workflow_run":{{"id":{run},"run_number":{},"run_attempt":1,"head_branch":"main","head_sha":"aa","event":"push",
-                    "status":"{word}","conclusion":{ends},"workflow_id":1,"created_at":"{at}","updated_at":"{at}","run_started_at":"{at}"}},
-                    "repository":{{"id":{native_id},"full_name":"{name}","name":"x","owner":{{"login":"y"}},"default_branch":"main"}}}}"#,
-                    change.number
-                );
-                headers.insert("x-github-event", "workflow_run".parse().unwrap());
-                let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-                mac.update(body.as_bytes());
-                let signature: String =
-                    mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
-                headers.insert("x-hub-signature-256", format!("sha256={signature}").parse().unwrap());
-                headers.insert("x-github-delivery", self.deliveries.to_string().parse().unwrap());
-                body
-            }
-        };
+        if self.scenario.platform == "gitlab" {
+            headers.insert("x-gitlab-event", "Pipeline Hook".parse().unwrap());
+            headers.insert("x-gitlab-token", SECRET.parse().unwrap());
+            headers.insert("idempotency-key", self.deliveries.to_string().parse().unwrap());
+        } else {
+            headers.insert("x-github-event", "workflow_run".parse().unwrap());
+            let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+            mac.update(body.as_bytes());
+            let signature: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+            headers.insert("x-hub-signature-256", format!("sha256={signature}").parse().unwrap());
+            headers.insert("x-github-delivery", self.deliveries.to_string().parse().unwrap());
+        }
         let webhooks = self.aggregator.webhooks();
         let verdict = match webhooks.read(self.source.as_str(), &headers, body.as_bytes()) {
             Ok(believed) => webhooks.take(believed, &headers, body.as_bytes()).await,

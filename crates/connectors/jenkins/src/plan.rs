@@ -71,8 +71,11 @@ pub(crate) fn wants(
             return (!older).then(|| Want { child: child.map(str::to_owned), count: FIRST_SIGHT });
         };
         let new = (newest + 1..=last).find(|number| !is_told(*number));
+        // The newest build that has ended is told: what is newer than that goes on.
+        let ended = told.iter().filter(|t| !t.status.is_active()).map(|t| number_of(t)).max();
         let untold = own()
-            .filter(|r| r.status.is_active() && !told.iter().any(|t| t.id == r.id) && looks(r))
+            .filter(|r| r.status.is_active() && !told.iter().any(|t| t.id == r.id))
+            .filter(|r| ended > Some(number_of(r)) && looks(r))
             .map(|r| number_of(r))
             .min();
         let from = [new, untold].into_iter().flatten().min()?;
@@ -253,6 +256,12 @@ mod tests {
                 Some(1),
             ),
             ("an older one goes on", vec![("9", Success)], vec![("9", Success), ("7", Running)], Some(3)),
+            (
+                "two go on",
+                vec![("9", Running), ("6", Success)],
+                vec![("9", Running), ("8", Running), ("6", Success)],
+                None,
+            ),
             ("builds were deleted", vec![("5", Success)], vec![("7", Success), ("5", Success)], None),
             ("never built", vec![], vec![], None),
         ] {
