@@ -36,8 +36,10 @@ use crate::app::App;
 use crate::auth::Visitor;
 use crate::failure::Failure;
 
-/// At most one `board` event per client within this time.
+/// A client has one `board` event within this time, over a longer one …
 const COALESCE: Duration = Duration::from_millis(500);
+/// … and so many at once after a quiet time: what a webhook tells does not wait because something else just happened.
+const AT_ONCE: u32 = 3;
 /// A comment goes out this often, so that proxies keep the connection and a gone client is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a browser waits before it connects again, in milliseconds.
@@ -84,7 +86,8 @@ struct Feed {
     /// What `Last-Event-ID` said, until it is compared: the inner `None` when that was no version.
     came_with: Option<Option<Version>>,
     told_connected: bool,
-    next_board: Instant,
+    /// Up to when its share of `board` events is used up.
+    used_until: Instant,
     heartbeat: Instant,
     over: bool,
     /// Done when the client is no longer who it was.
@@ -175,7 +178,7 @@ impl Feed {
             told: None,
             came_with: last_id,
             told_connected: state.connected(),
-            next_board: now,
+            used_until: now,
             heartbeat: now + HEARTBEAT,
             over: false,
             gone: Box::pin(std::future::pending()),
@@ -197,6 +200,7 @@ impl Feed {
             if self.over {
                 return None;
             }
+            let next_board = self.next_board();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
@@ -217,9 +221,9 @@ impl Feed {
                     Err(broadcast::error::RecvError::Lagged(_)) => self.lagged(),
                     Err(broadcast::error::RecvError::Closed) => self.over = true,
                 },
-                () = sleep_until(self.next_board), if self.pending.is_some() => {
+                () = sleep_until(next_board), if self.pending.is_some() => {
                     if let Some(pending) = self.pending.take() {
-                        self.next_board = Instant::now() + COALESCE;
+                        self.used_until = self.used_until.max(Instant::now()) + COALESCE;
                         self.told = Some(pending.version);
                         return Some(pending.frame());
                     }
@@ -230,6 +234,12 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// When the next `board` event may go out.
+    fn next_board(&self) -> Instant {
+        // Where time has just begun there is no earlier moment.
+        self.used_until.checked_sub(COALESCE * (AT_ONCE - 1)).unwrap_or(self.used_until)
     }
 
     fn link_changed(&mut self) {
