@@ -167,6 +167,8 @@ struct Heard {
     projects: BTreeSet<String>,
     /// It would have read everything again.
     resync: bool,
+    /// Whether a version was told yet.
+    has_begun: bool,
     /// Streams that ended with a word, and without one.
     byes: usize,
     breaks: usize,
@@ -194,6 +196,7 @@ impl Follower {
                         "bye" => bye = true,
                         "board" => {
                             last.clone_from(&event.id);
+                            heard.has_begun = true;
                             heard.resync |= event.data["resync"] == true;
                             let changes = event.data["changes"].as_array().into_iter().flatten();
                             heard.projects.extend(changes.map(|c| c["id"].as_str().unwrap().to_owned()));
@@ -208,7 +211,13 @@ impl Follower {
                 if bye { heard.byes += 1 } else { heard.breaks += 1 }
             }
         });
-        Self { stop, heard, thread: Some(thread) }
+        let follower = Self { stop, heard, thread: Some(thread) };
+        // Who begins to follow after a change is not told of it: what it reads then has it.
+        eventually("the stream begins", || {
+            let heard = follower.heard.lock().unwrap();
+            if heard.has_begun { Ok(()) } else { Err(format!("{heard:?}")) }
+        });
+        follower
     }
 
     /// Forgets what it has heard of so far: what is done now is news.
