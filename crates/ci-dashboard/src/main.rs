@@ -64,7 +64,7 @@ enum Command {
     HashPassword,
     /// Make a token for a script, and the line of auth.tokens_file that lets it in
     CreateToken(secrets::TokenArgs),
-    /// Look at configuration, sources, tokens, sockets and clocks, and say what to do; exit with 1 if something is broken
+    /// Look at configuration, database, Redis, sources, tokens, sockets and clocks, and say what to do; exit with 1 if something is broken
     Doctor(ConfigArgs),
     /// Print what makes a shell complete commands and flags
     Completions {
