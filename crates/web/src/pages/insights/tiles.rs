@@ -26,6 +26,8 @@ pub(super) struct Tile {
 
 /// A change of a duration by less than this share is none.
 const TWENTIETH: f64 = 0.05;
+/// Nobody notices less, whatever share it is.
+const NOTICEABLE: Duration = Duration::from_secs(5);
 
 pub(super) fn tiles(ctx: &Ctx<'_>, query: &StatsQuery, shown: &OfInsights) -> Vec<Tile> {
     let now = shown.stats.figures.unwrap_or_default();
@@ -87,7 +89,7 @@ pub(super) fn tiles(ctx: &Ctx<'_>, query: &StatsQuery, shown: &OfInsights) -> Ve
             what: "Lost to flaky runs",
             figure: Ok(format::duration(wasted)),
             of: of(shown.flaky.flaky_runs, "flaky workflow", "flaky workflows"),
-            note: worst.map_or_else(String::new, |f| {
+            note: worst.filter(|_| !wasted.is_zero()).map_or_else(String::new, |f| {
                 let lost = f.wasted.as_ref().and_then(duration_back).unwrap_or_default();
                 let name = f.job.as_deref().or(f.workflow.as_deref()).unwrap_or(&f.project_name);
                 format!("most of it {name}: {}", format::duration(lost))
@@ -120,6 +122,9 @@ fn longer(now: Option<Duration>, before: Option<Duration>) -> (String, &'static 
     let Some((now, before)) = now.zip(before) else {
         return ("nothing to compare with before".to_owned(), "");
     };
+    if now.abs_diff(before) < NOTICEABLE {
+        return ("as before".to_owned(), "");
+    }
     let change = now.as_secs_f64() / before.as_secs_f64().max(0.001) - 1.0;
     if change >= TWENTIETH {
         (format!("up {}", format::duration(now.saturating_sub(before))), "bad")
@@ -145,5 +150,6 @@ mod tests {
         assert_eq!(longer(secs(400), secs(352)), ("up 48 s".into(), "bad"));
         assert_eq!(longer(secs(352), secs(400)), ("down 48 s".into(), "good"));
         assert_eq!(longer(secs(400), secs(399)), ("as before".into(), ""));
+        assert_eq!(longer(secs(2), secs(0)), ("as before".into(), ""), "nobody notices two seconds");
     }
 }
