@@ -424,6 +424,11 @@ async fn measure(scenario: &Scenario) -> bool {
         dormant.1,
         begun.elapsed(),
     );
+    if std::env::var_os("PATHS").is_some() {
+        for record in rig.sim.requests().all() {
+            println!("PATH {} {} {} {}", record.at, record.status, record.template, record.path);
+        }
+    }
     if std::env::var_os("VERBOSE").is_some() {
         let mut by_endpoint: BTreeMap<_, (u64, u64)> = BTreeMap::new();
         for record in rig.sim.requests().all() {

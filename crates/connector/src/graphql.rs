@@ -3,6 +3,7 @@
 //! It is never the only way: where it is not there, where it refuses, or where a question turns out too large for it,
 //! the caller asks by REST. So nothing here is an error of the source; it is found out quietly and remembered.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{Clock, Timestamp, text};
@@ -25,6 +26,8 @@ const FAILURES_BEFORE_ANY: u32 = 2;
 const FINE_IN_A_ROW: u32 = 20;
 /// Questions at the same time.
 const AT_ONCE: usize = 4;
+/// Requests that the answers of one go of questions may lead to at once.
+const EXTRAS: usize = 8;
 /// How much of a complaint is written to the log, in characters.
 const MAX_COMPLAINT: usize = 200;
 
@@ -50,6 +53,25 @@ pub struct Answer<T> {
     pub data: T,
     /// What could not be told.
     pub errors: Vec<Complaint>,
+}
+
+/// What a go of questions may spend on top on single requests that complete what they told (why a run failed). What there is
+/// no room for is left to a reading of the whole, which is scheduled.
+#[derive(Debug)]
+pub struct Extras(AtomicUsize);
+
+impl Default for Extras {
+    fn default() -> Self {
+        Self(AtomicUsize::new(EXTRAS))
+    }
+}
+
+impl Extras {
+    /// Whether there is room for so many requests; they are taken then.
+    pub fn take(&self, requests: usize) -> bool {
+        let left = |left: usize| left.checked_sub(requests);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+    }
 }
 
 /// What a platform says could not be told.

@@ -1,9 +1,10 @@
 //! The state of a repository: its newest runs, its default branch, which workflows it has, and why what is red is red.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use connector::graphql::{Answer, GraphQl};
-use connector::{Error, Heads, HeadsAsk, Result};
+use connector::graphql::{Answer, Extras, GraphQl};
+use connector::{Error, Extent, Heads, HeadsAsk, Result};
 use domain::{
     Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, Status, WhichWorkflows,
 };
@@ -15,7 +16,8 @@ use crate::batch::{self, Told};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
 use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
-use crate::{convert, details, lists, news, status, wire};
+use crate::news::{self, News};
+use crate::{convert, details, lists, status, wire};
 
 /// Repositories that are asked about at the same time.
 const PROJECTS_AT_ONCE: usize = 8;
@@ -48,14 +50,37 @@ pub(crate) fn branch_heads<'a>(
         })
         .buffer_unordered(PROJECTS_AT_ONCE);
     let Some(batch) = batch.filter(|_| !many.is_empty()) else { return read.boxed() };
-    let told = batch.ask_all(many, batch::question).flat_map(move |(asks, answer)| {
-        let judged = |(ask, row): (HeadsAsk, Option<batch::Row>)| {
-            let heads = news::of_row(&ask, row, github.clock.now());
-            (ask.project.key.clone(), Ok(heads))
-        };
-        stream::iter(dealt(batch, asks, answer).into_iter().map(judged).collect::<Vec<_>>())
-    });
+    let extras = Arc::new(Extras::default());
+    let told = batch
+        .ask_all(many, batch::question)
+        .flat_map(move |(asks, answer)| stream::iter(dealt(batch, asks, answer)))
+        .map(move |(ask, row)| {
+            let extras = Arc::clone(&extras);
+            Box::pin(async move {
+                let news = news::of_row(&ask, row, github.clock.now());
+                (ask.project.key.clone(), Ok(explained(github, &ask, news, &extras).await))
+            })
+        })
+        .buffer_unordered(PROJECTS_AT_ONCE);
     read.chain(told).boxed()
+}
+
+/// News with why what failed did. What there is no room for, or cannot be read now, is left to a reading of the whole.
+async fn explained(github: &GitHub, ask: &HeadsAsk, news: News, extras: &Extras) -> Heads {
+    let News { mut heads, unexplained } = news;
+    for index in unexplained {
+        let run = &mut heads.pipelines[index];
+        if extras.take(1) {
+            let answer = runs::jobs(github, &ask.project, &run.id).await;
+            if let Err(e) = take_jobs(run, answer.map(|(jobs, _)| jobs)) {
+                tracing::debug!(project = %ask.project.key, error = %e, "its jobs are not known");
+            }
+        }
+        if run.completeness != Completeness::Full {
+            heads.extent = Extent::Moved;
+        }
+    }
+    heads
 }
 
 /// Each question with its row; what the answer cost is noted, and when it told nothing.
@@ -179,7 +204,7 @@ impl Read {
     }
 
     /// Puts the runs in order and takes over what is known of them.
-    fn settle(&mut self, known: &[std::sync::Arc<Pipeline>]) {
+    fn settle(&mut self, known: &[Arc<Pipeline>]) {
         let known: HashMap<&RunId, &Pipeline> = known.iter().map(|k| (&k.id, &**k)).collect();
         for run in &mut self.runs {
             if let Some(known) = known.get(&run.id) {
@@ -374,17 +399,25 @@ async fn jobs(
     let mut failures: BTreeMap<String, usize> = BTreeMap::new();
     while let Some((index, answer)) = answers.next().await {
         let Some(run) = runs.get_mut(index) else { continue };
-        match answer {
-            Ok((jobs, _)) => details::enrich(run, &jobs),
-            // They are gone (GitHub keeps runs for 400 days) or not for this token: that will not change.
-            Err(Error::NotFound(_) | Error::Forbidden(_)) => run.completeness = Completeness::Full,
-            // The runs have been read; the next question meets the same error.
-            Err(e) => *failures.entry(e.to_string()).or_default() += 1,
+        // The runs have been read; the next question meets the same error.
+        if let Err(e) = take_jobs(run, answer.map(|(jobs, _)| jobs)) {
+            *failures.entry(e.to_string()).or_default() += 1;
         }
     }
     for (why, count) in failures {
         let runs = if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
         out.problems.push(Problem::new(ProblemKind::Partial, format!("jobs of {runs}: {why}")));
+    }
+    Ok(())
+}
+
+/// Adds to a run what its jobs tell, or that they will never tell anything.
+fn take_jobs(run: &mut Pipeline, answer: Result<Vec<wire::Job>>) -> Result<()> {
+    match answer {
+        Ok(jobs) => details::enrich(run, &jobs),
+        // They are gone (GitHub keeps runs for 400 days) or not for this token: that will not change.
+        Err(Error::NotFound(_) | Error::Forbidden(_)) => run.completeness = Completeness::Full,
+        Err(e) => return Err(e),
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | nothing else than is known | nothing is asked |
 //! | a new commit on a shown branch, a new run of it, a run in another state, a run that passed | told at once |
-//! | a run that failed | told at once; why is read by REST |
+//! | a run that failed | told at once, its jobs are read by REST |
 //! | a run that ended and was started over, or touched | read by REST |
 //! | a push to another branch than those shown | read by REST, for a while: runs come a moment after it |
 //! | a known run goes on on a commit that was not asked for | read by REST |
@@ -32,9 +32,19 @@ const SETTLES_WITHIN: SignedDuration = SignedDuration::from_mins(3);
 /// A run that came into being so shortly before a push, by GitHub's own times, was started by it.
 const STARTED_BY: SignedDuration = SignedDuration::from_secs(2);
 
+/// What a repository's row comes to.
+#[derive(Default)]
+pub(crate) struct News {
+    pub(crate) heads: Heads,
+    /// Those of its runs of which all is told but why they failed.
+    pub(crate) unexplained: Vec<usize>,
+}
+
 /// What follows from a repository's row; from none, that it is to be read by REST.
-pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> Heads {
-    let Some(mut row) = row else { return Heads { extent: Extent::Moved, ..Heads::default() } };
+pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> News {
+    let Some(mut row) = row else {
+        return News { heads: Heads { extent: Extent::Moved, ..Heads::default() }, ..News::default() };
+    };
     let pushed_at = row.pushed_at;
     let named = row.head.as_ref().and_then(|head| head.name.clone());
     let mut seen = Seen::new(ask);
@@ -49,20 +59,32 @@ pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> Heads 
         Some(_) => named != ask.project.default_branch || seen.head_sha.is_none(),
         None => ask.known_head.is_some(),
     };
-    seen.more |= seen.runs_elsewhere() || seen.is_settling(pushed_at, now) || seen.lacks_reasons();
+    seen.more |= seen.runs_elsewhere() || seen.is_settling(pushed_at, now);
     if seen.has_hole {
         seen.told.clear();
     }
     let nothing_known = ask.known_at.is_none() && ask.known.is_empty();
     seen.more |= nothing_known && seen.told.is_empty();
+    let lacking = seen.lacks_reasons();
+    // Of what was never read as a whole that is still to come.
+    seen.more |= !lacking.is_empty() && ask.known_at.is_none();
+    let mut unexplained = Vec::new();
+    for run in lacking.into_iter().filter(|_| !seen.more) {
+        let at = seen.told.iter().position(|told| told.id == run.id).unwrap_or(seen.told.len());
+        if at == seen.told.len() {
+            seen.told.push(run);
+        }
+        unexplained.push(at);
+    }
     let pushed = pushed_at.filter(|at| Some(*at) > ask.project.last_activity_at);
-    Heads {
+    let heads = Heads {
         extent: if seen.more { Extent::Moved } else { Extent::News },
         last_activity_at: pushed,
         default_branch: seen.branch,
         pipelines: seen.told,
         ..Heads::default()
-    }
+    };
+    News { heads, unexplained }
 }
 
 struct Seen<'a> {
@@ -178,8 +200,8 @@ impl<'a> Seen<'a> {
         !known.chain(&self.told).any(|run| run.created_at.is_some_and(|created| created >= since))
     }
 
-    /// Whether it is still to be read why what decides for a shown branch failed.
-    fn lacks_reasons(&self) -> bool {
+    /// What decides for a shown branch and failed, of which it is still to be read why.
+    fn lacks_reasons(&self) -> Vec<Pipeline> {
         let told: HashSet<&RunId> = self.told.iter().map(|run| &run.id).collect();
         let known = self.ask.known.iter().map(|run| &**run).filter(|run| !told.contains(&run.id));
         let mut runs: Vec<&Pipeline> = known.chain(&self.told).collect();
@@ -187,7 +209,9 @@ impl<'a> Seen<'a> {
         let workflows: Option<&WhichWorkflows> = self.ask.known_workflows.as_ref().map(|(which, _)| which);
         let shown = heads::shown(self.ask);
         heads::deciding(runs.into_iter(), &shown, workflows)
-            .any(|(_, run)| run.status == Status::Failed && run.completeness == Completeness::Row)
+            .filter(|(_, run)| run.status == Status::Failed && run.completeness == Completeness::Row)
+            .map(|(_, run)| run.clone())
+            .collect()
     }
 }
 

@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | nothing else than is known | nothing is asked |
 //! | a pipeline that is new or in another state | told at once |
-//! | one of a shown branch failed, or passed with warnings | told at once; what failed is read by REST |
+//! | one of a shown branch failed, or passed with warnings | told at once; its failed jobs are asked for by REST |
 //! | a pipeline of the default branch on another commit | that is its newest commit |
 //! | other activity in the project (which GitLab writes down once an hour) | its default branch is read |
 //! | more changes than fit on the page, a project that it does not tell of | to be read by REST |
@@ -24,7 +24,7 @@
 //! when the whole state is read, now and then ([`connector::HeadsAsk::full`]). Servers whose lists of pipelines know no
 //! `updatedAfter` are asked by REST.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{convert, status, wire};
+use crate::{convert, enrich, status, wire};
 
 /// GitLab's GraphQL, which is throttled as everything else is.
 pub(crate) const DIALECT: Dialect =
@@ -299,31 +299,33 @@ pub(crate) struct Verdict {
     pub(crate) activity: Option<Timestamp>,
     /// Whether nothing that was told accounts for that activity: the default branch may have moved.
     pub(crate) unaccounted: bool,
+    /// Those of which all is told but what failed.
+    pub(crate) unexplained: Vec<usize>,
     /// Whether REST has to tell the rest.
     pub(crate) more: bool,
 }
 
 /// Compares a row with what is known.
 pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
-    let mut verdict = Verdict { activity: newer(ask, row), ..Verdict::default() };
+    let mut verdict = Verdict { activity: newer(ask, row), head: head(ask, row), ..Verdict::default() };
     let nothing_known = ask.known_at.is_none();
     if row.pipelines.page.more && !nothing_known {
         // A part of it would leave a hole among the runs.
-        return Verdict { more: true, ..verdict };
+        return Verdict { more: true, head: None, ..verdict };
     }
     let known: HashMap<&RunId, &Pipeline> = ask.known.iter().map(|run| (&run.id, &**run)).collect();
     let oldest = ask.known.iter().filter_map(|run| run.id.as_str().parse::<u64>().ok()).min();
     // Older than all that a full page holds: of no concern, and REST would not tell it either.
     let beyond =
         |number: u64| ask.known.len() >= Heads::MAX_RUNS && oldest.is_some_and(|oldest| number < oldest);
-    let default = ask.project.default_branch.as_deref();
     for run in row.pipelines.nodes.iter().flatten() {
         let Some(number) = of_gid(&run.id) else {
             verdict.more = true;
             continue;
         };
         let before = known.get(&RunId::from(number)).copied();
-        if before.is_some_and(|known| is_same(known, run)) || (before.is_none() && beyond(number)) {
+        let is_nothing_new = |known| is_same(known, run) && !completes(run, known);
+        if before.map_or_else(|| beyond(number), is_nothing_new) {
             continue;
         }
         let told = match (run.to_pipeline(&ask.project), before) {
@@ -332,35 +334,48 @@ pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
             (None, Some(known)) => step(known, run),
             (None, None) => None,
         };
-        let Some(told) = told else {
-            verdict.more = true;
-            continue;
-        };
-        // They come newest first.
-        let is_newest = verdict.head.is_none() && before.is_none() && told.branch.as_deref() == default;
-        if let (true, Some(commit), Some(name)) = (is_newest, &run.commit, default) {
-            verdict.head = head(ask, name, run, commit);
+        match told {
+            Some(told) => verdict.pipelines.push(told),
+            None => verdict.more = true,
         }
-        verdict.pipelines.push(told);
     }
     // A branch that could not be read is asked for again.
+    let default = ask.project.default_branch.as_deref();
     let headless = default.is_some() && ask.known_head.is_none() && verdict.head.is_none();
-    verdict.unaccounted = headless || (verdict.activity.is_some() && !accounts(ask, &verdict));
-    verdict.more |= (nothing_known && verdict.pipelines.is_empty()) || lacks_details(ask, &verdict.pipelines);
+    verdict.unaccounted = headless || (verdict.activity.is_some() && !accounts(ask, row, &verdict));
+    let lacking = lacking(ask, &verdict.pipelines);
+    let told = |id: &RunId| verdict.pipelines.iter().position(|run| run.id == *id && run.message.is_some());
+    match lacking.iter().map(told).collect::<Option<Vec<_>>>() {
+        // Of what was never read as a whole that is still to come.
+        Some(few) if few.is_empty() || (!nothing_known && few.len() <= enrich::FAILURES_PER_REFRESH) => {
+            verdict.unexplained = few;
+        }
+        _ => verdict.more = true,
+    }
+    verdict.more |= nothing_known && verdict.pipelines.is_empty();
     verdict
 }
 
-/// Whether a pipeline that was told is of the default branch: its push is the activity.
-fn accounts(ask: &HeadsAsk, verdict: &Verdict) -> bool {
+/// Whether a pipeline of the default branch was told, or was made since (a webhook told of it before): its push is the
+/// activity.
+fn accounts(ask: &HeadsAsk, row: &Row, verdict: &Verdict) -> bool {
     let default = ask.project.default_branch.as_deref();
+    let is_since = |run: &Run| run.commit.is_some() && run.created_at > ask.project.last_activity_at;
     verdict.pipelines.iter().any(|run| run.branch.as_deref() == default && run.message.is_some())
+        || row.pipelines.nodes.iter().flatten().any(|run| run.git_ref.as_deref() == default && is_since(run))
 }
 
-/// The default branch with the commit of its newest pipeline, where that is another than is known.
-fn head(ask: &HeadsAsk, name: &str, run: &Run, commit: &Commit) -> Option<Branch> {
+/// The default branch with the commit of its newest pipeline, where that is another than is known. Only of one that was made
+/// since the last reading: after those before there may have been commits without any.
+fn head(ask: &HeadsAsk, row: &Row) -> Option<Branch> {
+    let name = ask.project.default_branch.as_deref()?;
+    // They come newest first.
+    let run = row.pipelines.nodes.iter().flatten().find(|run| run.git_ref.as_deref() == Some(name))?;
+    let (id, sha, commit) = (RunId::from(of_gid(&run.id)?), run.sha.as_deref()?, run.commit.as_ref()?);
+    // A webhook may have told of it.
+    let is_since = ask.known.iter().all(|known| known.id != id) || run.created_at > ask.known_at;
     let known = ask.known_head.as_ref().map(|(branch, _)| branch).filter(|branch| branch.name == name);
-    let sha = run.sha.as_deref()?;
-    if known.is_some_and(|known| known.sha.as_deref() == Some(sha)) {
+    if !is_since || known.is_some_and(|known| known.sha.as_deref() == Some(sha)) {
         return None;
     }
     let row = wire::Branch {
@@ -389,6 +404,11 @@ fn is_same(known: &Pipeline, run: &Run) -> bool {
         && second(run.updated_at) <= second(known.updated_at)
 }
 
+/// Whether it tells more of a known pipeline that has ended: of one that a webhook told of.
+fn completes(run: &Run, known: &Pipeline) -> bool {
+    known.completeness != Completeness::Full && !known.status.is_active() && run.commit.is_some()
+}
+
 /// What became of a known pipeline, of a server that tells its state alone: another state of going on, or that it passed.
 /// `None` when it is to be read.
 fn step(known: &Pipeline, run: &Run) -> Option<Pipeline> {
@@ -412,18 +432,19 @@ fn step(known: &Pipeline, run: &Run) -> Option<Pipeline> {
     })
 }
 
-/// Whether pipelines of the strips are still to be read.
-fn lacks_details(ask: &HeadsAsk, told: &[Pipeline]) -> bool {
+/// The pipelines of the strips that are still to be read.
+fn lacking(ask: &HeadsAsk, told: &[Pipeline]) -> BTreeSet<RunId> {
     let ids: HashSet<&RunId> = told.iter().map(|run| &run.id).collect();
     let known = ask.known.iter().map(|run| &**run).filter(|run| !ids.contains(&run.id));
     let mut runs: Vec<&Pipeline> = known.chain(told).collect();
     runs.sort_by_cached_key(|run| std::cmp::Reverse(run.age_key()));
-    let default = ask.project.default_branch.iter();
-    default.chain(&ask.branches).any(|branch| {
+    let of = |branch: &String| {
         let of_branch = runs.iter().filter(|run| run.branch.as_ref() == Some(branch));
-        let mut strip = of_branch.take(STRIP_RUNS);
-        strip.any(|run| run.completeness != Completeness::Full && !run.status.is_active())
-    })
+        let strip = of_branch.take(STRIP_RUNS);
+        let unread = strip.filter(|run| run.completeness != Completeness::Full && !run.status.is_active());
+        unread.map(|run| run.id.clone()).collect::<Vec<_>>()
+    };
+    ask.project.default_branch.iter().chain(&ask.branches).flat_map(of).collect()
 }
 
 /// The same question, of a project that was active then.

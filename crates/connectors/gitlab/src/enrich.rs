@@ -28,7 +28,7 @@ use crate::{convert, jobs, wire};
 /// The most pipelines of a project that are asked for one by one in one refresh.
 pub(crate) const DETAILS_PER_REFRESH: usize = 8;
 /// The most failed pipelines that are asked for their failed jobs in one refresh.
-const FAILURES_PER_REFRESH: usize = 4;
+pub(crate) const FAILURES_PER_REFRESH: usize = 4;
 /// How many of either at once.
 const DETAILS_AT_ONCE: usize = 4;
 /// From so many pipelines on, a page that tells of all of them is cheaper than each by itself.
@@ -279,8 +279,8 @@ fn take_over(run: &mut Pipeline, detail: &wire::Pipeline) {
     *run = run.clone().filled_from(&told);
 }
 
-/// Asks what failed in runs of which that is not known.
-async fn explain(gitlab: &GitLab, ask: &HeadsAsk, unexplained: &[usize], runs: &mut [Pipeline]) {
+/// Asks what failed in runs of which all else is known.
+pub(crate) async fn explain(gitlab: &GitLab, ask: &HeadsAsk, unexplained: &[usize], runs: &mut [Pipeline]) {
     let asked: Vec<_> = unexplained
         .iter()
         .map(|&i| {
@@ -295,7 +295,9 @@ async fn explain(gitlab: &GitLab, ask: &HeadsAsk, unexplained: &[usize], runs: &
                 let tries = jobs::newest_tries(&failed);
                 jobs::tell_commit(&mut runs[i], &tries);
                 runs[i].failure = jobs::failure(&tries);
+                runs[i].completeness = Completeness::Full;
             }
+            Err(e) if is_final(&e) => runs[i].completeness = Completeness::Full,
             Err(e) => tracing::debug!(project = %ask.project.key, error = %e, "failed jobs are not known"),
         }
     }

@@ -2,10 +2,13 @@
 //! pipelines on all refs in one conditional request, and what the list leaves out (`enrich.rs`).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use connector::graphql::Answer;
+use connector::graphql::{Answer, Extras};
 use connector::{Connector, Error, Extent, Heads, HeadsAsk, Result};
-use domain::{Branch, Pipeline, Problem, ProblemKind, Project, ProjectKey, stats::STRIP_RUNS};
+use domain::{
+    Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, stats::STRIP_RUNS,
+};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
@@ -45,10 +48,12 @@ pub(crate) fn branch_heads<'a>(
             })
         })
         .buffer_unordered(PROJECTS_AT_ONCE);
+    let extras = Arc::new(Extras::default());
     let judged = told
         .map(move |(ask, row)| {
+            let extras = Arc::clone(&extras);
             Box::pin(async move {
-                let heads = judged(gitlab, &ask, row).await;
+                let heads = judged(gitlab, &ask, row, &extras).await;
                 (ask.project.key.clone(), heads)
             })
         })
@@ -57,9 +62,20 @@ pub(crate) fn branch_heads<'a>(
 }
 
 /// What a question about many told of one of them.
-async fn judged(gitlab: &GitLab, ask: &HeadsAsk, row: Option<batch::Row>) -> Result<Heads> {
+async fn judged(
+    gitlab: &GitLab,
+    ask: &HeadsAsk,
+    row: Option<batch::Row>,
+    extras: &Extras,
+) -> Result<Heads> {
     let Some(row) = row else { return Ok(Heads { extent: Extent::Moved, ..Heads::default() }) };
-    let batch::Verdict { pipelines, head, activity, unaccounted, more } = batch::judge(ask, &row);
+    let batch::Verdict { mut pipelines, head, activity, unaccounted, unexplained, mut more } =
+        batch::judge(ask, &row);
+    if !more && extras.take(unexplained.len()) {
+        enrich::explain(gitlab, ask, &unexplained, &mut pipelines).await;
+    }
+    // What could not be asked for now is read with the whole.
+    more |= unexplained.iter().any(|i| pipelines[*i].completeness != Completeness::Full);
     let mut heads = Heads {
         extent: if more { Extent::Moved } else { Extent::News },
         last_activity_at: activity,

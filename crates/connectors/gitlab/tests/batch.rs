@@ -189,19 +189,72 @@ async fn a_pipeline_is_followed_from_start_to_end() {
     let answers = forge.ask(false).await;
     let green = forge.run(&key, run).unwrap();
     assert!(green.status.is_green() && green.finished_at.is_some(), "{green:?}");
-    assert_eq!(answers[&key].extent == Extent::Whole, warned);
+    assert_eq!(answers[&key].extent, Extent::News);
+    assert_eq!(forge.spent().1.len(), usize::from(warned), "what failed though it may");
     assert!(green.duration.is_some() && green.message.is_some(), "{green:?}");
 
-    // Another one fails: read, for the reason.
+    // Another one fails: its failed jobs are asked for.
     forge.pass(SignedDuration::from_secs(90));
     let second = forge.sim.world().with(|w| w.start_pipeline(id, &main, 0, false).unwrap());
     forge.ask(false).await;
     forge.pass(SignedDuration::from_secs(30));
     forge.sim.world().with(|w| w.finish_pipeline(id, second, RunStatus::Failed).unwrap());
-    forge.ask(false).await;
+    forge.spent();
+    let answers = forge.ask(false).await;
+    assert_eq!(answers[&key].extent, Extent::News);
     let red = forge.run(&key, second).unwrap();
-    assert_eq!(red.status, Status::Failed);
-    assert!(red.failure.is_some(), "{red:?}");
+    assert_eq!((red.status, red.completeness), (Status::Failed, Completeness::Full));
+    assert!(red.failure.is_some() && red.duration.is_some(), "{red:?}");
+    let jobs = format!("/pipelines/{second}/jobs");
+    let (questions, others) = forge.spent();
+    assert!(questions == 1 && others.len() == 1 && others[0].contains(&jobs), "{questions}, {others:?}");
+}
+
+#[tokio::test]
+async fn what_a_webhook_told_is_completed_by_the_question_alone() {
+    let mut forge = Forge::start(16).await;
+    let (id, key, main) = forge.green(0);
+    // So long that the push is activity which GitLab writes down.
+    forge.pass(SignedDuration::from_hours(2));
+    forge.ask(false).await;
+    forge.spent();
+    forge.pass(SignedDuration::from_secs(30));
+    let run = forge.sim.world().with(|w| {
+        w.push_commit(id, &main, World::person("lee"), "Move").unwrap();
+        w.start_pipeline(id, &main, 0, false).unwrap()
+    });
+    // The webhook: its state, its commit's hash, and what the list tells.
+    let told = forge.gitlab.pipeline(&forge.known[&key].0, &RunId::from(run)).await.unwrap().pipeline;
+    let told = Pipeline { completeness: Completeness::Row, started_at: None, queued: None, ..told };
+    forge.known.get_mut(&key).unwrap().1.pipelines.insert(0, told);
+    forge.spent();
+    forge.ask(false).await;
+    let head = forge.known[&key].1.default_branch.clone().unwrap();
+    assert_eq!(head.message.as_deref().map(str::trim), Some("Move"));
+    assert_eq!(forge.spent(), (1, Vec::new()), "neither the branch nor anything else");
+
+    // A commit that starts none, and then the pipeline before it ends: the branch does not go back.
+    forge.pass(SignedDuration::from_hours(2));
+    forge.sim.world().with(|w| w.push_commit(id, &main, World::person("lee"), "Quietly").map(drop).unwrap());
+    forge.ask(false).await;
+    assert_eq!(forge.spent().1.len(), 1, "the branch");
+    forge.sim.world().with(|w| w.retry(id, run).unwrap());
+    forge.ask(false).await;
+    let head = forge.known[&key].1.default_branch.clone().unwrap();
+    assert_eq!(head.message.as_deref().map(str::trim), Some("Quietly"));
+
+    // It failed, as a webhook told as well: what failed is one request.
+    forge.sim.world().with(|w| w.finish_pipeline(id, run, RunStatus::Failed).unwrap());
+    let told = forge.gitlab.pipeline(&forge.known[&key].0, &RunId::from(run)).await.unwrap().pipeline;
+    let told = Pipeline { completeness: Completeness::Row, failure: None, ..told };
+    let known = &mut forge.known.get_mut(&key).unwrap().1.pipelines;
+    known.retain(|known| known.id != told.id);
+    known.insert(0, told);
+    forge.spent();
+    let answers = forge.ask(false).await;
+    assert_eq!(answers[&key].extent, Extent::News);
+    assert!(forge.run(&key, run).unwrap().failure.is_some());
+    assert_eq!(forge.spent().1.len(), 1, "its failed jobs");
 }
 
 #[tokio::test]
