@@ -19,8 +19,9 @@ use aggregator::hub::Hub;
 use aggregator::refresh::Refresher;
 use config::{Inputs, Role, Secret, SecretFrom};
 use domain::{ManualClock, NativeId, ProjectKey, SourceName, Timestamp};
-use forge_sim::Sim;
+use forge_sim::requests::Record;
 use forge_sim::world::{FaceId, Pace, Pipeline, Project, ProjectId, RunStatus, Trigger};
+use forge_sim::{Limits, Sim};
 use hmac::Mac as _;
 use http::HeaderMap;
 use jiff::SignedDuration;
@@ -195,6 +196,7 @@ impl<'a> Rig<'a> {
             .projects(scenario.projects)
             .asleep(ASLEEP)
             .pace(pace)
+            .limits(Limits::published())
             .clock(Arc::clone(&clock) as _)
             .start()
             .await
@@ -360,9 +362,17 @@ impl<'a> Rig<'a> {
 
     /// Requests that were counted, in points where the platform has them, and how many came in all.
     fn spent(&self) -> (u64, u64) {
-        let free = |r: &forge_sim::requests::Record| r.status == 304 && self.scenario.platform == "github";
+        let price = |r: &Record| match (self.scenario.platform, r.status) {
+            ("github", 304) => 0,
+            _ => r.points.max(1),
+        };
         let all = self.sim.requests().all();
-        (all.iter().filter(|r| !free(r)).count() as u64, all.len() as u64)
+        (all.iter().map(price).sum(), all.len() as u64)
+    }
+
+    /// Requests that were refused because of a limit.
+    fn refused(&self) -> usize {
+        self.sim.requests().all().iter().filter(|r| matches!(r.status, 429 | 403)).count()
     }
 }
 
@@ -400,6 +410,7 @@ async fn measure(scenario: &Scenario) -> bool {
         true => format!("{} s", rig.now().duration_since(start).as_secs()),
         false => format!("more than {} s", patience.as_secs()),
     };
+    let mut refused = rig.refused();
     rig.sim.requests().clear();
     (rig.fresh, rig.fresh_dormant) = (Vec::new(), Vec::new());
     rig.pending.clear();
@@ -412,7 +423,7 @@ async fn measure(scenario: &Scenario) -> bool {
         rig.pending.iter().filter(|c| c.active).map(|c| now.duration_since(c.at).as_secs_f64()).collect();
     let hidden = late.iter().filter(|age| **age > 120.0).count();
     rig.fresh.extend(late);
-    let refused = rig.sim.requests().all().iter().filter(|r| matches!(r.status, 429 | 403)).count();
+    refused += rig.refused();
     let changes = rig.fresh.len();
     let (p50, p99, worst) = figure(std::mem::take(&mut rig.fresh));
     let dormant = figure(std::mem::take(&mut rig.fresh_dormant));
@@ -424,11 +435,6 @@ async fn measure(scenario: &Scenario) -> bool {
         dormant.1,
         begun.elapsed(),
     );
-    if std::env::var_os("PATHS").is_some() {
-        for record in rig.sim.requests().all() {
-            println!("PATH {} {} {} {}", record.at, record.status, record.template, record.path);
-        }
-    }
     if std::env::var_os("VERBOSE").is_some() {
         let mut by_endpoint: BTreeMap<_, (u64, u64)> = BTreeMap::new();
         for record in rig.sim.requests().all() {
@@ -472,6 +478,7 @@ fn scenarios() -> Vec<Scenario> {
         one("github, 1,000", "github", github::FACE, 1_000, 12, false, goal(1_000, Some(60.0))),
         one("github, 1,000, with webhooks", "github", github::FACE, 1_000, 12, true, goal(1_000, Some(1.0))),
         one("github, 10,000", "github", github::FACE, 10_000, 5, false, goal(5_000, Some(120.0))),
+        one("github, 10,000, with webhooks", "github", github::FACE, 10_000, 5, true, goal(5_000, Some(1.0))),
         one("gitlab, 100", "gitlab", gitlab::FACE, 100, 60, false, goal(1_200, None)),
         one("gitlab, 1,000", "gitlab", gitlab::FACE, 1_000, 12, false, goal(1_200, Some(60.0))),
         one("gitlab, 1,000, with webhooks", "gitlab", gitlab::FACE, 1_000, 12, true, goal(1_200, Some(1.0))),
@@ -479,6 +486,7 @@ fn scenarios() -> Vec<Scenario> {
         one("jenkins, 500", "jenkins", jenkins::FACE, 500, 30, false, goal(240, None)),
         one("bitbucket, 100", "bitbucket", bitbucket::FACE, 100, 60, false, goal(1_000, None)),
         one("bitbucket, 1,000", "bitbucket", bitbucket::FACE, 1_000, 12, false, goal(1_000, None)),
+        one("bitbucket, 10,000", "bitbucket", bitbucket::FACE, 10_000, 5, false, goal(1_000, None)),
     ]
 }
 

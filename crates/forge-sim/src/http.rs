@@ -126,6 +126,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// The endpoint, for counting: `GET /projects/:id/pipelines`.
     pub template: &'static str,
+    /// What it was charged, where the platform counts points and not requests.
+    pub points: u64,
 }
 
 impl Reply {
@@ -137,6 +139,7 @@ impl Reply {
             headers: vec![("content-type", "application/json; charset=utf-8".to_owned())],
             body: body.to_string().into_bytes(),
             template,
+            points: 0,
         }
     }
 
@@ -148,7 +151,8 @@ impl Reply {
         content_type: &str,
         body: impl Into<Vec<u8>>,
     ) -> Self {
-        Self { status, headers: vec![("content-type", content_type.to_owned())], body: body.into(), template }
+        let headers = vec![("content-type", content_type.to_owned())];
+        Self { status, headers, body: body.into(), template, points: 0 }
     }
 
     /// Adds or replaces a header.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::Method;
 use jiff::Timestamp;
 
+use crate::http::Reply;
 use crate::world::FaceId;
 
 /// So many requests are kept in full; the counts go on for ever.
@@ -26,6 +27,8 @@ pub struct Record {
     pub template: &'static str,
     /// Status of the answer; 0 when there was none (a hang, or the client went away).
     pub status: u16,
+    /// What it was charged, where the platform counts points and not requests.
+    pub points: u64,
     /// Whether it carried credentials.
     pub authorized: bool,
     /// Its `If-None-Match`.
@@ -114,10 +117,11 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub(crate) fn answered(mut self, status: u16, template: &'static str) {
+    pub(crate) fn answered(mut self, reply: &Reply) {
         if let Some(record) = &mut self.record {
-            record.status = status;
-            record.template = template;
+            record.status = reply.status.as_u16();
+            record.template = reply.template;
+            record.points = reply.points;
         }
     }
 }

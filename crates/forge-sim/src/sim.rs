@@ -430,6 +430,7 @@ async fn handle(
         path: parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
         template: "(unanswered)",
         status: 0,
+        points: 0,
         authorized: ["authorization", "private-token", "job-token", "circle-token"]
             .iter()
             .any(|name| request.headers.contains_key(*name)),
@@ -452,7 +453,7 @@ async fn handle(
             face.answer(world, &request)
         }),
     };
-    open.answered(reply.status.as_u16(), reply.template);
+    open.answered(&reply);
     Ok(respond(reply, effect.as_ref(), head))
 }
 

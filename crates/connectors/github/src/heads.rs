@@ -15,8 +15,8 @@ use jiff::SignedDuration;
 use crate::batch::{self, Told};
 use crate::dialect::EMPTY_REPOSITORY;
 use crate::github::{GitHub, MAX_PAGES, PER_PAGE, partial};
-use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
 use crate::news::{self, News};
+use crate::runs::{self, NO_PULLS, RUNS_OF_A_BRANCH};
 use crate::{convert, details, lists, status, wire};
 
 /// Repositories that are asked about at the same time.

@@ -329,7 +329,7 @@ pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
             continue;
         }
         let told = match (run.to_pipeline(&ask.project), before) {
-            (Some(told), Some(known)) => Some(told.filled_from(known)),
+            (Some(told), Some(known)) => Some(in_order(told, known).filled_from(known)),
             (told @ Some(_), None) => told,
             (None, Some(known)) => step(known, run),
             (None, None) => None,
@@ -402,6 +402,13 @@ pub(crate) fn second(at: Option<Timestamp>) -> Option<i64> {
 fn is_same(known: &Pipeline, run: &Run) -> bool {
     run.status.as_deref().is_some_and(|word| word.eq_ignore_ascii_case(&known.native_status))
         && second(run.updated_at) <= second(known.updated_at)
+}
+
+/// What was told, with the finer of the two times where they are the same second: else it would count as older.
+fn in_order(told: Pipeline, known: &Pipeline) -> Pipeline {
+    let same = second(told.updated_at) == second(known.updated_at);
+    let updated_at = if same { told.updated_at.max(known.updated_at) } else { told.updated_at };
+    Pipeline { updated_at, ..told }
 }
 
 /// Whether it tells more of a known pipeline that has ended: of one that a webhook told of.

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use connector::graphql::{Answer, Extras};
 use connector::{Connector, Error, Extent, Heads, HeadsAsk, Result};
-use domain::{
-    Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, stats::STRIP_RUNS,
-};
+use domain::{Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, stats::STRIP_RUNS};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 
@@ -62,12 +60,7 @@ pub(crate) fn branch_heads<'a>(
 }
 
 /// What a question about many told of one of them.
-async fn judged(
-    gitlab: &GitLab,
-    ask: &HeadsAsk,
-    row: Option<batch::Row>,
-    extras: &Extras,
-) -> Result<Heads> {
+async fn judged(gitlab: &GitLab, ask: &HeadsAsk, row: Option<batch::Row>, extras: &Extras) -> Result<Heads> {
     let Some(row) = row else { return Ok(Heads { extent: Extent::Moved, ..Heads::default() }) };
     let batch::Verdict { mut pipelines, head, activity, unaccounted, unexplained, mut more } =
         batch::judge(ask, &row);

@@ -19,8 +19,11 @@ const ROOT: &str = "GET /api/json";
 const MAX_STEPS: usize = 2_000;
 /// The most pages of branches of one job: 3,000 branches.
 const MAX_BRANCH_PAGES: usize = 10;
-/// The newest builds of so many jobs and branches are told whole by the listing: some 600 bytes each.
-const MAX_TOLD_WHOLE: usize = 2_000;
+/// The newest builds of so many jobs and branches are told whole by the listing: some 600 bytes each, before compression …
+const MAX_TOLD_WHOLE: usize = 6_000;
+/// … as long as that keeps Jenkins busy for no more seconds than this; else not for [`SLOW_FOR`] seconds.
+const WHOLE_WITHIN: i64 = 3;
+const SLOW_FOR: i64 = 3600;
 
 /// A request that is still to be made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -113,7 +116,20 @@ impl Jenkins {
     /// Told whole, a new build needs no request of its own. Where there are many jobs, answers would become large, and most
     /// of each the same as in the one before.
     fn newest(&self) -> Newest {
-        if self.builds_told.load(Ordering::Relaxed) <= MAX_TOLD_WHOLE { Newest::Whole } else { Newest::State }
+        let few = self.builds_told.load(Ordering::Relaxed) <= MAX_TOLD_WHOLE;
+        let slow = self.clock.now().as_second() < self.slow_until.load(Ordering::Relaxed);
+        if few && !slow { Newest::Whole } else { Newest::State }
+    }
+
+    /// A part of the listing, with a look at how long it takes.
+    async fn timed<T>(&self, newest: Newest, part: impl Future<Output = T>) -> T {
+        let began = self.clock.now().as_second();
+        let answer = part.await;
+        let now = self.clock.now().as_second();
+        if newest == Newest::Whole && now.saturating_sub(began) > WHOLE_WITHIN {
+            self.slow_until.store(now.saturating_add(SLOW_FOR), Ordering::Relaxed);
+        }
+        answer
     }
 
     async fn step(&self, step: &Step, found: &mut Found) -> Result<()> {
@@ -122,7 +138,9 @@ impl Jenkins {
             self.found_in("", step.from, &root, found);
             return Ok(());
         }
-        let item = self.item(&step.path, &tree::item(step.from, tree::DEPTH, self.newest())).await?;
+        let newest = self.newest();
+        let tree = tree::item(step.from, tree::DEPTH, newest);
+        let item = self.timed(newest, self.item(&step.path, &tree)).await?;
         match item.kind() {
             // Only a folder is continued; of a multibranch job all branches are read at once.
             Kind::Folder => self.found_in(&step.path, step.from, &item, found),
@@ -133,9 +151,10 @@ impl Jenkins {
 
     /// Reads the root; here it shows whether this is a Jenkins at all.
     async fn root_items(&self, from: usize) -> Result<Item> {
-        let tree = format!("_class,{}", tree::items(from, tree::DEPTH, self.newest()));
+        let newest = self.newest();
+        let tree = format!("_class,{}", tree::items(from, tree::DEPTH, newest));
         let url = self.client.url(&["api", "json"], &[("tree", &tree)]);
-        let answer: Result<Item> = self.read(ROOT, url).await;
+        let answer: Result<Item> = self.timed(newest, self.read(ROOT, url)).await;
         let got = match answer {
             Ok(item) if item.jobs.is_some() => return Ok(item),
             // A Jenkins without a job, or without one for this user.

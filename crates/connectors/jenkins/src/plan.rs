@@ -12,10 +12,8 @@ use crate::base;
 
 /// The newest builds that a job is asked for when nothing of it is known: as many as the board holds, and `builds` gives.
 pub(crate) const FIRST_SIGHT: usize = Heads::MAX_RUNS;
-/// Seconds for which such a build is looked at every minute.
-const SOON: i64 = 10 * 60;
-/// Seconds from one look to the next, after that.
-const SELDOM: i64 = 5 * 60;
+/// How long a build that is not told of is looked at how often, in seconds; the longer it goes on, the less.
+const LOOKS: [(i64, i64); 3] = [(10 * 60, 60), (60 * 60, 5 * 60), (i64::MAX, 30 * 60)];
 
 /// What is asked of one job of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,14 +155,12 @@ pub(crate) fn cut_short<'a>(runs: &[Pipeline], full: &'a [(String, usize)], show
 }
 
 /// Whether a build that the listing does not tell of is to be asked about again, one that waits for somebody or that others
-/// have overtaken: within [`SOON`] every minute, later every [`SELDOM`].
+/// have overtaken: as often as [`LOOKS`] says.
 pub(crate) fn is_to_be_looked_at(run: &Pipeline, before: Option<Timestamp>, now: Timestamp) -> bool {
     let Some((began, before)) = run.began().zip(before) else { return true };
-    let looks = |at: Timestamp| {
-        let age = at.as_second() - began.as_second();
-        if age < SOON { age.div_euclid(60) } else { SOON / 60 + (age - SOON) / SELDOM }
-    };
-    looks(before) < looks(now)
+    let age = |at: Timestamp| at.as_second() - began.as_second();
+    let every = LOOKS.iter().find(|(until, _)| age(now) < *until).map_or(1, |(_, every)| *every);
+    age(before).div_euclid(every) < age(now).div_euclid(every)
 }
 
 /// Whether a report that a run is still building says nothing new: it waits for input, which only the stages tell.
@@ -300,7 +296,7 @@ mod tests {
             let refreshes = (0..hours * 240).map(|n| n * 15);
             refreshes.filter(|n| is_to_be_looked_at(&waits, Some(at(*n)), at(n + 15))).count()
         };
-        assert_eq!((looks(1), looks(2)), (10 + 10, 10 + 10 + 12));
+        assert_eq!((looks(1), looks(2)), (10 + 10, 10 + 10 + 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One Jenkins, and what is asked of it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -48,6 +48,8 @@ pub(crate) struct Jenkins {
     multibranch: Mutex<BTreeSet<String>>,
     /// How many builds the last listing told.
     pub(crate) builds_told: AtomicUsize,
+    /// Seconds since 1970 until which the listing does not tell builds whole, since that took too long.
+    pub(crate) slow_until: AtomicI64,
 }
 
 impl Jenkins {
@@ -110,6 +112,7 @@ impl Jenkins {
             webhook_secret: settings.webhook_secret.as_ref().map(|s| s.secret_string().clone()),
             multibranch: Mutex::default(),
             builds_told: AtomicUsize::new(usize::MAX),
+            slow_until: AtomicI64::new(0),
             name,
             client,
         })

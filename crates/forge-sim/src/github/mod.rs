@@ -192,7 +192,8 @@ impl Github {
                         let points = u32::try_from(priced.points).unwrap_or(u32::MAX);
                         let reading = self.points.count(caller.key(), request.now, points);
                         let body = graphql::reply(schema, world, &priced, caller, reading, &request.origin);
-                        return headed_as("graphql", ok(&body), request, caller, reading, version);
+                        let reply = Reply { points: priced.points, ..ok(&body) };
+                        return headed_as("graphql", reply, request, caller, reading, version);
                     }
                     Err(body) => ok(&body),
                 }
