@@ -119,10 +119,10 @@ impl Aggregator {
     pub fn start(mut self, listener: api::Listener, tasks: &Tasks) -> Running {
         let shared = &self.fleet.shared;
         self.answer(listener, tasks);
-        let Shared { archive, mirror, hub, connectors, schedules, .. } = shared.clone();
+        let Shared { archive, mirror, hub, connectors, schedules, webhooks, .. } = shared.clone();
         self.fleet.run(tasks);
         mirror.start(&hub, tasks);
-        archive.start(&hub, &connectors, &schedules, self.fleet.plans(), tasks);
+        archive.start(&hub, &connectors, &schedules, &webhooks, self.fleet.plans(), tasks);
         Running { fleet: self.fleet, tasks: tasks.clone() }
     }
 

@@ -248,9 +248,25 @@ pub enum News {
 
 /// A platform that sends webhooks. No I/O.
 pub trait Webhooks: Send + Sync {
-    /// Verifies a delivery with the source's secret, in constant time, and reads it.
+    /// Verifies a delivery with the source's secret, in constant time.
+    ///
+    /// # Errors
+    /// [`Refused`], but for what is malformed.
+    fn verify(&self, delivery: &Delivery<'_>) -> std::result::Result<(), Refused>;
+
+    /// Reads a delivery that is believed: it was verified now, or before it was written down, since when the headers that prove
+    /// it are gone.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`].
+    fn read(&self, delivery: &Delivery<'_>) -> std::result::Result<Event, Refused>;
+
+    /// Verifies a delivery and reads it.
     ///
     /// # Errors
     /// [`Refused`]; nothing of a refused delivery may be used, its id included.
-    fn receive(&self, delivery: &Delivery<'_>) -> std::result::Result<Event, Refused>;
+    fn receive(&self, delivery: &Delivery<'_>) -> std::result::Result<Event, Refused> {
+        self.verify(delivery)?;
+        self.read(delivery)
+    }
 }

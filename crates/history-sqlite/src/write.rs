@@ -347,8 +347,10 @@ impl Writing for Tx {
     }
 
     async fn log_webhook(&mut self, webhook: &Webhook) -> Result<Logged> {
-        const PUT: &str = "INSERT OR IGNORE INTO webhook_events (source, delivery, kind, headers, body, received_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        // One that nothing became of is written anew: what is applied is what came now.
+        const PUT: &str = "INSERT INTO webhook_events (source, delivery, kind, headers, body, received_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (source, delivery) DO UPDATE SET kind = excluded.kind, \
+             headers = excluded.headers, body = excluded.body, received_at = excluded.received_at WHERE outcome IS NULL";
         let headers = serde_json::to_string(&webhook.headers).unwrap_or_default();
         let query = sqlx::query(PUT)
             .bind(webhook.source.as_str().to_owned())

@@ -161,9 +161,9 @@ pub struct Webhook {
 /// Whether a webhook is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logged {
-    /// Written, and on the disk.
+    /// On the disk, and to be applied: it was written now; or it was there, and nothing became of it yet.
     New,
-    /// A delivery of this id is there already.
+    /// A delivery of this id is there already, and something became of it.
     Known,
 }
 

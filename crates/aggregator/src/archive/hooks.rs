@@ -9,8 +9,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Archive;
 
-/// Whoever sends a webhook waits no longer than this for it to be written.
-pub const LOG_WITHIN: Duration = Duration::from_secs(5);
+/// Whoever sends a webhook waits no longer than this for it to be written: a little less than the web daemon waits for us. It may
+/// be on the disk all the same, as one that nothing became of.
+pub const LOG_WITHIN: Duration = Duration::from_secs(4);
 /// How many wait to be written; more are refused.
 const MAX_WAITING: usize = 256;
 /// How many are written at once.
@@ -26,7 +27,7 @@ pub enum Logging {
     Off,
     /// It is on the disk.
     New,
-    /// It was there already.
+    /// It was there already, and something became of it.
     Known,
     /// It could not be written, and why.
     Failed(String),
@@ -69,7 +70,8 @@ impl Hooks {
                     Ok(logged) => Ok(logged.get(i).copied().unwrap_or(Logged::New)),
                     Err(error) => Err(error.clone()),
                 };
-                // Whoever does not wait any more will send it again.
+                // Whoever does not wait any more was not told that it was taken: it is applied when it is sent again, or at the
+                // next start.
                 let _ = answer.send(one);
             }
         }

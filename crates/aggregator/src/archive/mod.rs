@@ -41,6 +41,7 @@ pub use open::{migrate, probe};
 use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::mirror::Mirror;
+use crate::webhooks::Webhooks;
 use crate::refresh::Plan;
 use answers::Answers;
 use backfill::Backfill;
@@ -261,6 +262,7 @@ impl Archive {
         hub: &Arc<Hub>,
         connectors: &Arc<Registry>,
         schedules: &Arc<Schedules>,
+        webhooks: &Arc<Webhooks>,
         plans: Vec<(SourceName, Plan)>,
         tasks: &Tasks,
     ) {
@@ -273,6 +275,7 @@ impl Archive {
         let budgets = Budgets::new(Arc::clone(schedules));
         // In one place is enough.
         let answers = (!self.mirror.is_on()).then(|| Answers::new(connectors));
+        let webhooks = Arc::clone(webhooks);
         let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
         tasks.run("history", async move {
             let keep = async {
@@ -281,6 +284,11 @@ impl Archive {
                 budgets.begin(&history).await;
                 if let Some(answers) = &answers {
                     answers.begin(&history).await;
+                }
+                for (source, _) in &plans {
+                    if let Err(error) = webhooks.settle(&history, source).await {
+                        archive.unwell(&error);
+                    }
                 }
                 writer.begin(&history, &plans).await;
                 archive.warmed.send_replace(true);

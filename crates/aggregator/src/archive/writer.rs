@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::{Branch, Pipeline, ProblemKind, Project, ProjectKey, RunId, SourceName, Timestamp};
-use history::{Batch, History, Known, ProjectNews, Remembered, RunNews, Snapshot, Treated};
+use history::{Batch, History, Known, ProjectNews, Remembered, RunNews, Snapshot};
 use jiff::SignedDuration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -114,7 +114,6 @@ impl Writer {
         let cold = !*self.archive.warmed.borrow();
         let mut same = BTreeSet::new();
         for (source, plan) in plans {
-            self.settle_hooks(history, source).await;
             let learned = if cold {
                 warm::warm(history, &self.hub, source, plan).await
             } else {
@@ -137,19 +136,6 @@ impl Writer {
         self.all_dirty();
         if cold {
             locked(&self.dirty).retain(|key| !same.contains(key));
-        }
-    }
-
-    /// Deliveries that nothing became of: the process ended before. Their projects are read anew with all others.
-    async fn settle_hooks(&self, history: &Arc<dyn History>, source: &SourceName) {
-        const MOST: usize = 10_000;
-        let open = match history.webhooks(source, true, MOST).await {
-            Ok(open) => open,
-            Err(error) => return self.archive.unwell(&error),
-        };
-        let why = "the aggregator ended before it was applied; everything is read anew after a start";
-        for entry in open {
-            self.archive.treated(source, entry.webhook.delivery, Treated::Ignored(why.to_owned()));
         }
     }
 
@@ -182,7 +168,6 @@ impl Writer {
                 self.wait().await;
             }
             tokio::time::sleep(COLLECT).await;
-            self.drain().await;
             match self.flush(history).await {
                 Ok(()) => {
                     self.archive.well();
@@ -246,17 +231,30 @@ impl Writer {
 
     /// Writes what has been published last, when nothing more will be.
     pub(super) async fn last_word(&self, history: &Arc<dyn History>) {
-        self.drain().await;
         if let Err(error) = self.flush(history).await {
             self.archive.unwell(&error);
         }
     }
 
-    /// Writes all that is dirty now.
+    /// Writes all that is dirty now, then what became of webhooks: one is said to be applied when what it told is written.
     ///
     /// # Errors
     /// The database's; what was not written is dirty still.
     async fn flush(&self, history: &Arc<dyn History>) -> history::Result<()> {
+        // What these told has been published by now.
+        let treated: Vec<_> = locked(&self.archive.treated).iter().cloned().collect();
+        self.drain().await;
+        self.flush_rows(history).await?;
+        if !treated.is_empty() {
+            history.treat_webhooks(&treated).await?;
+            let mut waiting = locked(&self.archive.treated);
+            let written = treated.len().min(waiting.len());
+            waiting.drain(..written);
+        }
+        Ok(())
+    }
+
+    async fn flush_rows(&self, history: &Arc<dyn History>) -> history::Result<()> {
         loop {
             // They are dirty until they are written, whatever ends this before.
             let keys: Vec<ProjectKey> = locked(&self.dirty).iter().take(PROJECTS_AT_ONCE).cloned().collect();
@@ -266,7 +264,7 @@ impl Writer {
                 waiting.drain(..).collect()
             };
             if keys.is_empty() && details.is_empty() {
-                break;
+                return Ok(());
             }
             let (mut batch, news) = self.batch(&keys);
             batch.runs.extend(details.iter().cloned());
@@ -292,14 +290,6 @@ impl Writer {
                 }
             }
         }
-        let treated: Vec<_> = locked(&self.archive.treated).drain(..).collect();
-        if !treated.is_empty()
-            && let Err(error) = history.treat_webhooks(&treated).await
-        {
-            locked(&self.archive.treated).extend(treated);
-            return Err(error);
-        }
-        Ok(())
     }
 
     fn batch(&self, keys: &[ProjectKey]) -> (Batch, Vec<News>) {

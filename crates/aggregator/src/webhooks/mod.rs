@@ -5,9 +5,13 @@
 //! all the same: the project is woken ([`crate::due`]), and the platform's answer corrects what the delivery said.
 //!
 //! Nothing of a refused delivery is used, its id included: who forges one cannot make the true one pass for a second.
+//!
+//! What was written down and not applied – whoever sent it did not wait, or the process ended – is applied when it is sent
+//! again, and else at the next start (`unsettled`).
 
 mod health;
 mod ids;
+mod unsettled;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -76,7 +80,7 @@ pub struct Webhooks {
 pub fn takes_webhooks(connector: &dyn Connector) -> bool {
     // An empty delivery is refused by everybody; the reason tells.
     let nothing = Delivery { headers: &HeaderMap::new(), body: b"" };
-    connector.webhooks().is_some_and(|hooks| hooks.receive(&nothing) != Err(Refused::NoSecret))
+    connector.webhooks().is_some_and(|hooks| hooks.verify(&nothing) != Err(Refused::NoSecret))
 }
 
 /// What follows from a delivery.
@@ -194,19 +198,24 @@ impl Webhooks {
             return Verdict::Ignored;
         };
         count(Taken::Applied);
+        self.apply(&source, consequence, now);
+        became(Treated::Applied);
+        Verdict::Applied
+    }
+
+    /// Puts what follows onto the board, as of `at`, and wakes the project.
+    fn apply(&self, source: &SourceName, consequence: Consequence, at: Timestamp) {
         tracing::debug!(%source, project = %consequence.wake, "webhook");
         let Consequence { wake, told } = consequence;
         if let Some(told) = told {
-            self.watched.told(&source, &told.project);
-            self.hub.observe(Observation { asked_at: now, seen: Seen::Told(Box::new(told)) });
+            self.watched.told(source, &told.project);
+            self.hub.observe(Observation { asked_at: at, seen: Seen::Told(Box::new(told)) });
             // Rows that said that nobody has it.
             for key in self.watched.found_elsewhere() {
-                self.hub.observe(Observation { asked_at: now, seen: Seen::Gone(key) });
+                self.hub.observe(Observation { asked_at: at, seen: Seen::Gone(key) });
             }
         }
         self.schedules.woken(&wake);
-        became(Treated::Applied);
-        Verdict::Applied
     }
 
     /// What follows from the news; `None` when it is of no concern.

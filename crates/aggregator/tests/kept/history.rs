@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::v1;
 use api::v1::WebhookVerdict as V;
-use history::{History, Treated};
+use history::{History, Logged, Treated};
 
 use crate::kit::*;
 
@@ -91,6 +91,49 @@ async fn a_webhook_is_on_the_disk_before_it_is_acknowledged() {
     let rig = Rig::start(&settings).await;
     rig.read().await;
     assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::Duplicate, "also after a restart");
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_logged_and_not_applied_is_applied_when_it_comes_again() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    // As one whose writing took longer than anybody waits for: answered 503, and on the disk all the same.
+    let history = opened(folder.path()).await;
+    let logged = history.log_webhooks(&[project.logged("d1", 999_999)]).await.unwrap();
+    assert_eq!(logged, [Logged::New]);
+    assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::Applied);
+    assert!(rig.has(&project, 999_999).await);
+    assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::Duplicate);
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_logged_and_not_applied_is_applied_at_the_next_start() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    rig.written().await;
+    rig.life.stop().await;
+    sim.shutdown().await;
+
+    let history = opened(folder.path()).await;
+    history.log_webhooks(&[project.logged("d1", 999_999)]).await.unwrap();
+    let rig = Rig::start(&settings).await;
+    until("what it tells is on the board", async || rig.has(&project, 999_999).await.then_some(())).await;
+    let source = project.key().source;
+    until("what became of it is written", async || {
+        let logged = history.webhooks(&source, false, 10).await.unwrap();
+        (logged[0].treated == Some(Treated::Applied)).then_some(())
+    })
+    .await;
+    let kept = project.kept(&history).await;
+    assert!(kept.iter().any(|run| run.id.as_str() == "999999"), "what it told is written before that");
     rig.life.stop().await;
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use aggregator::Aggregator;
 use api::v1;
 use config::{Inputs, Role, Secret, SecretFrom, Settings};
-use domain::{NativeId, ProjectKey, SourceName, SystemClock};
+use domain::{Clock as _, NativeId, ProjectKey, SourceName, SystemClock};
 use forge_sim::world::Shape;
 use forge_sim::{ProjectId, RunStatus, Sim, gitlab};
-use history::{History, RunFilter};
+use history::{History, RunFilter, Webhook};
 use lifecycle::Lifecycle;
 use serde_json::json;
 
@@ -107,16 +107,19 @@ impl Rig {
         .await;
     }
 
+    /// Whether the project's row knows the run.
+    pub(crate) async fn has(&self, project: &Busy, run: u64) -> bool {
+        let request = v1::ListPipelinesRequest {
+            project: Some((&project.key()).into()),
+            per_page: 100,
+            ..Default::default()
+        };
+        let listed = self.client.clone().list_pipelines(request).await;
+        listed.is_ok_and(|page| page.into_inner().pipelines.iter().any(|r| r.id == run.to_string()))
+    }
+
     pub(crate) async fn told(&self, id: &str, project: &Busy, run: u64) -> v1::IngestWebhookResponse {
         let header = |n: &str, v: &str| v1::Header { name: n.into(), value: v.into() };
-        let body = json!({
-            "object_kind": "pipeline",
-            "object_attributes": {
-                "id": run, "iid": run, "ref": project.branch, "sha": "bcbb5ec396a2c0f828686f14fac9b80b780504f2", "source": "push",
-                "status": "failed", "created_at": "2036-11-24 15:23:00 UTC", "finished_at": "2036-11-24 15:23:30 UTC",
-            },
-            "project": { "id": project.native_id, "path_with_namespace": project.name, "default_branch": project.branch },
-        });
         let request = v1::IngestWebhookRequest {
             source: SOURCE.into(),
             headers: vec![
@@ -124,7 +127,7 @@ impl Rig {
                 header("x-gitlab-token", SECRET),
                 header("idempotency-key", id),
             ],
-            body: body.to_string().into(),
+            body: project.told(run).into(),
             too_large: false,
         };
         self.client.clone().ingest_webhook(request).await.unwrap().into_inner()
@@ -160,6 +163,31 @@ impl Busy {
 
     pub(crate) fn key(&self) -> ProjectKey {
         ProjectKey::new(SourceName::new(SOURCE).unwrap(), NativeId::new(self.native_id.to_string()))
+    }
+
+    /// The body of a webhook about a run of it that the platform does not have.
+    pub(crate) fn told(&self, run: u64) -> String {
+        json!({
+            "object_kind": "pipeline",
+            "object_attributes": {
+                "id": run, "iid": run, "ref": self.branch, "sha": "bcbb5ec396a2c0f828686f14fac9b80b780504f2", "source": "push",
+                "status": "failed", "created_at": "2036-11-24 15:23:00 UTC", "finished_at": "2036-11-24 15:23:30 UTC",
+            },
+            "project": { "id": self.native_id, "path_with_namespace": self.name, "default_branch": self.branch },
+        })
+        .to_string()
+    }
+
+    /// The same as it is written down.
+    pub(crate) fn logged(&self, id: &str, run: u64) -> Webhook {
+        Webhook {
+            source: SourceName::new(SOURCE).unwrap(),
+            delivery: id.into(),
+            kind: "Pipeline Hook".into(),
+            headers: vec![("x-gitlab-event".into(), "Pipeline Hook".into())],
+            body: self.told(run).into_bytes(),
+            received_at: SystemClock.now(),
+        }
     }
 
     /// Runs so many runs to their ends.

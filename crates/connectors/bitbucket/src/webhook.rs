@@ -48,7 +48,7 @@ fn malformed(why: &str) -> Refused {
 }
 
 impl Webhooks for Bitbucket {
-    fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
+    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
         let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?;
         let signature = delivery.header("x-hub-signature").and_then(|s| s.strip_prefix("sha256="));
         let signature = signature
@@ -57,6 +57,10 @@ impl Webhooks for Bitbucket {
             let why = "X-Hub-Signature does not fit: signed with another secret, or changed on the way";
             return Err(Refused::Forged(why.to_owned()));
         }
+        Ok(())
+    }
+
+    fn read(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let kind = text::line(delivery.header("x-event-key").unwrap_or_default(), text::MAX_NAME);
         let payload: Payload = serde_json::from_slice(delivery.body)
             .map_err(|e| malformed(&format!("no JSON of Bitbucket's: {e}")))?;

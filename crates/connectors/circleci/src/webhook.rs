@@ -36,7 +36,7 @@ struct Named {
 }
 
 impl Webhooks for CircleCi {
-    fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
+    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
         let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?;
         let header = delivery.header("circleci-signature").unwrap_or_default();
         // A list of versions, of which there is one so far.
@@ -48,6 +48,10 @@ impl Webhooks for CircleCi {
             let why = "circleci-signature does not fit: signed with another secret, or changed on the way";
             return Err(Refused::Forged(why.to_owned()));
         }
+        Ok(())
+    }
+
+    fn read(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let malformed = |why: String| Refused::Malformed(domain::text::line(&why, domain::text::MAX_TITLE));
         let payload: Payload = serde_json::from_slice(delivery.body)
             .map_err(|e| malformed(format!("no JSON of CircleCI's: {e}")))?;

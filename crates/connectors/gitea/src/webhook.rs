@@ -40,6 +40,12 @@ const WORKFLOW_RUN: &str = "workflow_run";
 const ACTION_RUN: &str = "action_run";
 
 impl Gitea {
+    fn project_of(&self, row: Option<&wire::Repository>) -> Option<Box<Project>> {
+        row.map(|row| Box::new(convert::project(&self.source, row).bounded()))
+    }
+}
+
+impl Webhooks for Gitea {
     fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
         let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?;
         let forged = |why: &str| Err(Refused::Forged(why.to_owned()));
@@ -59,14 +65,7 @@ impl Gitea {
         )
     }
 
-    fn project_of(&self, row: Option<&wire::Repository>) -> Option<Box<Project>> {
-        row.map(|row| Box::new(convert::project(&self.source, row).bounded()))
-    }
-}
-
-impl Webhooks for Gitea {
-    fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
-        self.verify(delivery)?;
+    fn read(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let header = |name: &str| {
             ["x-gitea-", "x-forgejo-"].iter().find_map(|vendor| delivery.header(&format!("{vendor}{name}")))
         };

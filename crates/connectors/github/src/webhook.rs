@@ -41,7 +41,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 }
 
 impl Webhooks for GitHub {
-    fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
+    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
         let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?;
         let signature = delivery.header("x-hub-signature-256").and_then(|s| s.strip_prefix("sha256="));
         let signature = signature
@@ -50,6 +50,10 @@ impl Webhooks for GitHub {
             let why = "X-Hub-Signature-256 does not fit: signed with another secret, or changed on the way";
             return Err(Refused::Forged(why.to_owned()));
         }
+        Ok(())
+    }
+
+    fn read(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let kind = delivery.header("x-github-event").unwrap_or_default().to_owned();
         let news = if kind == RUN || TOUCHING.contains(&&*kind) {
             let mut payload: Payload = read(delivery.body)?;

@@ -84,35 +84,6 @@ fn malformed(why: &str) -> Refused {
 }
 
 impl GitLab {
-    /// A signature has to fit where there is one; the plain token counts only where there is none.
-    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
-        let forged = |why: &str| Err(Refused::Forged(why.to_owned()));
-        if let (Some(key), Some(signature)) = (&self.signing_token, delivery.header("webhook-signature")) {
-            let (id, at) = (delivery.header("webhook-id"), delivery.header("webhook-timestamp"));
-            let (Some(id), Some(at)) = (id, at) else {
-                return forged("webhook-signature without webhook-id or webhook-timestamp");
-            };
-            let age = at.parse::<i64>().map(|at| self.clock.now().as_second().abs_diff(at));
-            if age.is_ok_and(|age| age <= MAX_AGE)
-                && standard_webhook(key.expose_secret(), id, at, delivery.body, signature)
-            {
-                return Ok(());
-            }
-            return forged(
-                "webhook-signature does not fit: another signing token, changed on the way, or sent again later",
-            );
-        }
-        match (&self.webhook_secret, delivery.header("x-gitlab-token")) {
-            (None, _) if self.signing_token.is_some() => {
-                forged("no webhook-signature: the webhook has no signing token")
-            }
-            (None, _) => Err(Refused::NoSecret),
-            (Some(_), None) => forged("no X-Gitlab-Token: the webhook has no secret token"),
-            (Some(secret), Some(token)) if same_secret(secret.expose_secret(), token) => Ok(()),
-            (Some(_), Some(_)) => forged("X-Gitlab-Token is another than webhook_secret"),
-        }
-    }
-
     fn project_of(&self, payload: &Payload) -> Option<Box<Project>> {
         let mut project = payload.project.as_ref().map(|row| convert::project(&self.name, row));
         if project.is_none() {
@@ -160,8 +131,36 @@ fn pipeline(
 }
 
 impl Webhooks for GitLab {
-    fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
-        self.verify(delivery)?;
+    /// A signature has to fit where there is one; the plain token counts only where there is none.
+    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
+        let forged = |why: &str| Err(Refused::Forged(why.to_owned()));
+        if let (Some(key), Some(signature)) = (&self.signing_token, delivery.header("webhook-signature")) {
+            let (id, at) = (delivery.header("webhook-id"), delivery.header("webhook-timestamp"));
+            let (Some(id), Some(at)) = (id, at) else {
+                return forged("webhook-signature without webhook-id or webhook-timestamp");
+            };
+            let age = at.parse::<i64>().map(|at| self.clock.now().as_second().abs_diff(at));
+            if age.is_ok_and(|age| age <= MAX_AGE)
+                && standard_webhook(key.expose_secret(), id, at, delivery.body, signature)
+            {
+                return Ok(());
+            }
+            return forged(
+                "webhook-signature does not fit: another signing token, changed on the way, or sent again later",
+            );
+        }
+        match (&self.webhook_secret, delivery.header("x-gitlab-token")) {
+            (None, _) if self.signing_token.is_some() => {
+                forged("no webhook-signature: the webhook has no signing token")
+            }
+            (None, _) => Err(Refused::NoSecret),
+            (Some(_), None) => forged("no X-Gitlab-Token: the webhook has no secret token"),
+            (Some(secret), Some(token)) if same_secret(secret.expose_secret(), token) => Ok(()),
+            (Some(_), Some(_)) => forged("X-Gitlab-Token is another than webhook_secret"),
+        }
+    }
+
+    fn read(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let kind = delivery.header("x-gitlab-event").unwrap_or_default().to_owned();
         let news = if kind == PIPELINE || TOUCHING.contains(&&*kind) {
             let mut payload: Payload = read(delivery.body)?;

@@ -85,29 +85,6 @@ fn full_name(path: &str) -> Option<String> {
     base::could_be_job(&name).then_some(name)
 }
 
-impl Jenkins {
-    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
-        let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?.expose_secret();
-        let forged = |why: &str| Err(Refused::Forged(why.to_owned()));
-        if let Some(signature) = delivery.header("x-hub-signature-256") {
-            let hex = signature.trim().strip_prefix("sha256=").unwrap_or(signature.trim());
-            return if hmac_sha256_hex(secret, delivery.body, hex) {
-                Ok(())
-            } else {
-                forged("X-Hub-Signature-256 does not fit: another secret, or changed on the way")
-            };
-        }
-        let token = delivery.header("x-jenkins-token").map(str::to_owned);
-        match token.or_else(|| presented(delivery.header("authorization")?)) {
-            Some(token) if same_secret(secret, token.trim()) => Ok(()),
-            Some(_) => forged("the secret that came is another than webhook_secret"),
-            None => forged(
-                "no secret came: put it into the URL, https://jenkins:SECRET@…, or into X-Jenkins-Token",
-            ),
-        }
-    }
-}
-
 /// The run that a phase is of, as a row.
 fn run_of(phase: &Phase, child: Option<&str>) -> Option<Pipeline> {
     let number = phase.number?;
@@ -136,8 +113,28 @@ fn run_of(phase: &Phase, child: Option<&str>) -> Option<Pipeline> {
 }
 
 impl Webhooks for Jenkins {
-    fn receive(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
-        self.verify(delivery)?;
+    fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
+        let secret = self.webhook_secret.as_ref().ok_or(Refused::NoSecret)?.expose_secret();
+        let forged = |why: &str| Err(Refused::Forged(why.to_owned()));
+        if let Some(signature) = delivery.header("x-hub-signature-256") {
+            let hex = signature.trim().strip_prefix("sha256=").unwrap_or(signature.trim());
+            return if hmac_sha256_hex(secret, delivery.body, hex) {
+                Ok(())
+            } else {
+                forged("X-Hub-Signature-256 does not fit: another secret, or changed on the way")
+            };
+        }
+        let token = delivery.header("x-jenkins-token").map(str::to_owned);
+        match token.or_else(|| presented(delivery.header("authorization")?)) {
+            Some(token) if same_secret(secret, token.trim()) => Ok(()),
+            Some(_) => forged("the secret that came is another than webhook_secret"),
+            None => forged(
+                "no secret came: put it into the URL, https://jenkins:SECRET@…, or into X-Jenkins-Token",
+            ),
+        }
+    }
+
+    fn read(&self, delivery: &Delivery<'_>) -> Result<Event, Refused> {
         let payload: Payload = serde_json::from_slice(delivery.body).map_err(|e| {
             malformed(&format!("no JSON of the Notification plugin's (its format has to be JSON): {e}"))
         })?;

@@ -5,7 +5,7 @@ use history::{Logged, Treated, Webhook};
 
 use crate::{Place, at};
 
-/// Each delivery once, as it came, with what became of it.
+/// Each delivery once, as it came, with what became of it; one that nothing became of is to be applied when it comes again.
 pub async fn webhooks(place: &dyn Place) {
     let history = place.open().await.unwrap();
     let source = SourceName::new("forge").unwrap();
@@ -21,12 +21,15 @@ pub async fn webhooks(place: &dyn Place) {
     assert_eq!(logged, [Logged::New, Logged::New]);
     let again = [hook("forge", "a", 1), hook("other", "a", 1), hook("forge", "c", 3), hook("forge", "c", 3)];
     let logged = history.log_webhooks(&again).await.unwrap();
-    assert_eq!(logged, [Logged::Known, Logged::New, Logged::New, Logged::Known], "ids are a source's own");
+    assert_eq!(logged, [Logged::New; 4], "nothing became of them yet");
     let treated = [
         (source.clone(), "a".to_owned(), Treated::Applied),
         (source.clone(), "c".to_owned(), Treated::Ignored("of no concern".into())),
     ];
     history.treat_webhooks(&treated).await.unwrap();
+    let again = [hook("forge", "a", 9), hook("other", "a", 1), hook("forge", "c", 9), hook("forge", "b", 2)];
+    let logged = history.log_webhooks(&again).await.unwrap();
+    assert_eq!(logged, [Logged::Known, Logged::New, Logged::Known, Logged::New], "ids are a source's own");
     drop(history);
 
     let history = place.open().await.unwrap();
@@ -39,7 +42,7 @@ pub async fn webhooks(place: &dyn Place) {
     let first = &all[0].webhook;
     assert_eq!(
         (&first.body, &first.headers, first.received_at),
-        (&hook("forge", "a", 0).body, &hook("forge", "a", 0).headers, at(0, 0))
+        (&hook("forge", "a", 0).body, &hook("forge", "a", 0).headers, at(0, 1))
     );
     let open = history.webhooks(&source, true, 10).await.unwrap();
     assert_eq!(open.iter().map(|e| e.webhook.delivery.as_str()).collect::<Vec<_>>(), ["b"]);
