@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use domain::{Clock, ProjectKey, SourceName};
 use tokio::sync::Notify;
 
-use crate::schedule::{Explanation, Figures, Kept, Plan, Scheduler};
+use crate::schedule::{Explanation, Figures, Plan, Scheduler};
 
 /// One source's schedule.
 #[derive(Debug)]
@@ -85,19 +85,6 @@ impl Schedules {
             schedule.with(|s| s.looked_at(&project.id, self.clock.now()));
             schedule.nudge.notify_one();
         }
-    }
-
-    /// Goes on with what was left of a source's limit when the process before this one ended.
-    pub fn resume(&self, source: &SourceName, kept: Kept) {
-        if let Some(schedule) = self.of(source) {
-            schedule.with(|s| s.resume(kept));
-        }
-    }
-
-    /// What is left of a source's limit now.
-    #[must_use]
-    pub fn left(&self, source: &SourceName) -> Option<Kept> {
-        self.of(source)?.with(|s| s.left())
     }
 
     /// Whether all projects of a source are known: its listing came to its end since the start.

@@ -192,9 +192,14 @@ impl Fleet {
         if all_anew {
             self.shared.watched.replace(watched);
         }
-        let (mut changed, mut removed) = (Vec::new(), Vec::new());
+        let (mut changed, mut removed, mut left) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (name, station) in ended {
             let next = sources.get(&name);
+            if let Some((connector, _)) = &station.works
+                && next.is_some_and(|next| asks_as(&station.settings, next))
+            {
+                left.extend(connector.left().map(|left| (name.clone(), left)));
+            }
             match next {
                 Some(next) if means_the_same(&station.settings, next) => {}
                 Some(_) => self.shared.empty(&name),
@@ -207,6 +212,12 @@ impl Fleet {
             sources.keys().map(ToString::to_string).filter(|n| !changed.contains(n)).collect();
         for (name, settings) in sources {
             self.set_up(name, settings);
+        }
+        // The platform goes on counting.
+        for (connector, _) in self.working() {
+            if let Some(left) = left.get(connector.source()) {
+                connector.resume(left);
+            }
         }
         self.run(tasks);
         self.shared.hub.touch_sources();
@@ -261,6 +272,13 @@ fn means_the_same(before: &SourceSettings, now: &SourceSettings) -> bool {
         (s.platform, s.url.clone(), s.branches.clone(), s.workflows.clone(), s.events.clone())
     };
     means(before) == means(now)
+}
+
+/// Whether both are one to the platform, so that it counts what they ask together.
+fn asks_as(before: &SourceSettings, now: &SourceSettings) -> bool {
+    let who =
+        |s: &SourceSettings| (s.platform, s.url.clone(), s.user.clone(), s.token.clone(), s.extra.clone());
+    who(before) == who(now)
 }
 
 fn rules_of(source: &SourceSettings) -> Rules {

@@ -65,7 +65,7 @@ impl Aggregator {
         let schedules = Arc::new(Schedules::new(Arc::clone(&clock)));
         let (at, by) = (Arc::clone(&hub), Arc::clone(&connectors));
         let details = Details::new(settings, at, by, Arc::clone(&clock), tasks);
-        let mirror = Arc::new(Mirror::new(&settings.cache, &hub, &schedules, &details));
+        let mirror = Arc::new(Mirror::new(&settings.cache, &hub, &details));
         let (behind, by) = (Arc::clone(&mirror), Arc::clone(&clock));
         let archive = Arc::new(Archive::new(settings.database.clone(), behind, by));
         let webhooks = Arc::new(Webhooks::new(
@@ -119,10 +119,10 @@ impl Aggregator {
     pub fn start(mut self, listener: api::Listener, tasks: &Tasks) -> Running {
         let shared = &self.fleet.shared;
         self.answer(listener, tasks);
-        let Shared { archive, mirror, hub, connectors, schedules, webhooks, .. } = shared.clone();
+        let Shared { archive, mirror, hub, connectors, webhooks, .. } = shared.clone();
         self.fleet.run(tasks);
         mirror.start(&hub, tasks);
-        archive.start(&hub, &connectors, &schedules, &webhooks, self.fleet.plans(), tasks);
+        archive.start(&hub, &connectors, &webhooks, self.fleet.plans(), tasks);
         Running { fleet: self.fleet, tasks: tasks.clone() }
     }
 

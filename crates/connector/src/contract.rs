@@ -11,7 +11,7 @@ use domain::{
 };
 use futures::stream::BoxStream;
 
-use crate::http::{Answers, Budget, Traffic};
+use crate::http::{Answers, Budget, Left, Traffic};
 use crate::{Actions, CurrentUser, Issues, MergeRequests, Result, TokenCheck, Webhooks};
 
 /// What a platform calls things, singular, lower case.
@@ -219,6 +219,18 @@ pub trait Connector: Debug + Send + Sync {
 
     /// What is left of the platform's rate limit, as its own headers say.
     fn budget(&self) -> Option<Budget>;
+
+    /// What is left of all its limits, to be known by whoever asks after it: a process that begins anew, or this source with
+    /// other settings. `None` where there are none to keep.
+    fn left(&self) -> Option<Left> {
+        None
+    }
+
+    /// Goes on with what was left when somebody asked for this source before. It may come twice, from who knew it at different
+    /// times, and late.
+    fn resume(&self, left: &Left) {
+        let _ = left;
+    }
 
     /// Requests of any kind that the platform allows in a minute, beside the limit of [`Connector::budget`], where it
     /// publishes that.

@@ -38,11 +38,10 @@ use tokio::sync::watch;
 pub use hooks::{LOG_WITHIN, Logging};
 pub use open::{migrate, probe};
 
-use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::mirror::Mirror;
-use crate::webhooks::Webhooks;
 use crate::refresh::Plan;
+use crate::webhooks::Webhooks;
 use answers::Answers;
 use backfill::Backfill;
 use budgets::Budgets;
@@ -261,7 +260,6 @@ impl Archive {
         self: &Arc<Self>,
         hub: &Arc<Hub>,
         connectors: &Arc<Registry>,
-        schedules: &Arc<Schedules>,
         webhooks: &Arc<Webhooks>,
         plans: Vec<(SourceName, Plan)>,
         tasks: &Tasks,
@@ -272,11 +270,11 @@ impl Archive {
         let backfill = Arc::new(Backfill::new(Arc::clone(self), Arc::clone(hub), Arc::clone(connectors)));
         // Before anything is published: no change is missed.
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
-        let budgets = Budgets::new(Arc::clone(schedules));
+        let budgets = Budgets::new(Arc::clone(connectors));
         // In one place is enough.
         let answers = (!self.mirror.is_on()).then(|| Answers::new(connectors));
-        let webhooks = Arc::clone(webhooks);
         let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
+        let webhooks = Arc::clone(webhooks);
         tasks.run("history", async move {
             let keep = async {
                 // What Redis has is newer: history fills what is missing.
@@ -285,12 +283,12 @@ impl Archive {
                 if let Some(answers) = &answers {
                     answers.begin(&history).await;
                 }
+                writer.begin(&history, &plans).await;
                 for (source, _) in &plans {
                     if let Err(error) = webhooks.settle(&history, source).await {
                         archive.unwell(&error);
                     }
                 }
-                writer.begin(&history, &plans).await;
                 archive.warmed.send_replace(true);
                 tokio::join!(
                     writer.run(&history),
@@ -308,7 +306,8 @@ impl Archive {
             tokio::select! { () = keep => {} () = archive.show(&hub) => {} () = stopping.stopping() => {} }
             // What changed last goes along, if that is quick.
             if let Some(history) = archive.history() {
-                let _ = tokio::time::timeout(LAST_WORD, writer.last_word(&history)).await;
+                let last = async { tokio::join!(budgets.write(&history), writer.last_word(&history)) };
+                let _ = tokio::time::timeout(LAST_WORD, last).await;
             }
         });
     }

@@ -36,7 +36,6 @@ pub(crate) use answers::shelf as answers_of;
 
 use crate::board::{Board, Entry};
 use crate::details::Details;
-use crate::due::Schedules;
 use crate::hub::{Hub, Published};
 use crate::refresh::Plan;
 use budgets::Left;
@@ -87,17 +86,12 @@ pub async fn probe(settings: &config::Cache) -> Result<String, String> {
 
 impl Mirror {
     /// As the settings say; nothing is opened yet.
-    pub(crate) fn new(
-        settings: &config::Cache,
-        hub: &Arc<Hub>,
-        schedules: &Arc<Schedules>,
-        details: &Details,
-    ) -> Self {
+    pub(crate) fn new(settings: &config::Cache, hub: &Arc<Hub>, details: &Details) -> Self {
         if settings.kind == CacheKind::Memory {
             return Self(None);
         }
         let news = Arc::new(Notify::new());
-        let left = Arc::new(Left::new(Arc::clone(schedules)));
+        let left = Arc::<Left>::default();
         let budgets = Arc::new(Shelf::new("budgets", Arc::<Left>::clone(&left), Arc::clone(&news)));
         let of_board = Arc::clone(hub);
         let activity: Activity = Arc::new(move || of_board.read(|p| activity(&p.board)));
@@ -145,7 +139,7 @@ impl Mirror {
                 kept.insert(connector.source().clone(), of);
             }
         }
-        on.left.of(kept.keys().cloned().collect());
+        on.left.of(kept.values().map(|of| Arc::clone(&of.connector)));
     }
 
     /// Whether anything is mirrored.
@@ -186,6 +180,7 @@ impl Mirror {
                 );
             };
             tokio::select! { () = keep => {} () = stopping.stopping() => {} }
+            on.left.look(&on.budgets);
             on.redis.last_word(LAST_WORD).await;
         });
     }

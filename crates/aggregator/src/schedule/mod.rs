@@ -6,7 +6,6 @@
 //! | `pace` | how often a project is to be asked, by what is known of it |
 //! | `bucket` | what may be spent now: an even rate within the platform's limit, with a reserve for people who look |
 //! | `circuit` | when a source that does not answer is tried again |
-//! | `kept` | what is left of the limit, known over a restart |
 //! | `cost` | what a question costs, learned from what it did cost |
 //! | `track` | what is known of one project, and what [`Scheduler::explain`] tells of it |
 //!
@@ -22,7 +21,6 @@
 mod bucket;
 mod circuit;
 mod cost;
-mod kept;
 mod pace;
 mod track;
 
@@ -36,7 +34,6 @@ use jiff::SignedDuration;
 
 pub use bucket::{EVENLY_WITHIN, RESERVE, most_in_any_window};
 pub use circuit::MAX_PAUSE;
-pub use kept::Kept;
 pub use pace::{Known, Why};
 pub use track::{Answer, Explanation};
 
@@ -150,9 +147,8 @@ pub struct Scheduler {
     /// What may be sent at all, where the platform counts that as well.
     sending: Option<Bucket>,
     batching: Option<Batching>,
-    /// What was left when the process before this one ended, and what is left now.
-    kept: Option<Kept>,
-    left: Option<Kept>,
+    /// Whether there is a limit.
+    limited: bool,
     circuit: Circuit,
     costs: Costs,
     listing: Listing,
@@ -240,8 +236,7 @@ impl Scheduler {
             batches: None,
             sending: None,
             batching: None,
-            kept: None,
-            left: None,
+            limited: false,
             circuit: Circuit::default(),
             costs: Costs::default(),
             listing: Listing {
@@ -299,26 +294,14 @@ impl Scheduler {
         Next::Wait(soonest)
     }
 
-    /// Goes on with what was left when the process before this one ended.
-    pub fn resume(&mut self, kept: Kept) {
-        self.kept = Some(kept);
-    }
-
-    /// What is left now, to be known after a restart.
-    #[must_use]
-    pub const fn left(&self) -> Option<Kept> {
-        self.left
-    }
-
     /// Takes note of what was spent, before a piece of work ends: what it cost is learned from that.
     pub fn observe(&mut self, now: Timestamp, means: Means) {
         self.settle(now, means);
     }
 
     fn settle(&mut self, now: Timestamp, means: Means) {
-        let budget = kept::known(means.budget, self.kept, means.spent, now);
-        self.left = budget.map(|budget| Kept { budget, at: now });
-        let more = self.bucket.settle(now, budget, means.spent);
+        self.limited = means.budget.is_some();
+        let more = self.bucket.settle(now, means.budget, means.spent);
         self.costs.spent(more);
         if self.busy[Slot::Listing as usize] {
             self.listing.spent += more;
@@ -408,7 +391,7 @@ impl Scheduler {
 
     /// Whether what may be spent is worth saving.
     const fn is_short(&self) -> bool {
-        self.left.is_some() && self.bucket.even_rate() < PLENTY
+        self.limited && self.bucket.even_rate() < PLENTY
     }
 
     const fn clock(&self, now: Timestamp) -> track::Clock<'_> {

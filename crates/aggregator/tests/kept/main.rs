@@ -4,5 +4,6 @@
 
 mod history;
 mod kit;
+mod limits;
 #[cfg(unix)]
 mod redis;

@@ -60,6 +60,7 @@ pub(crate) struct Platform {
     window_begins: Timestamp,
 }
 
+    resumed: bool,
 impl Platform {
     pub(crate) fn new(projects: usize, every: SignedDuration, limit: Option<Limit>) -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
@@ -88,6 +89,7 @@ impl Platform {
         }
     }
 
+            resumed: false,
     pub(crate) fn id(n: usize) -> NativeId {
         NativeId::new(n.to_string())
     }
@@ -108,8 +110,8 @@ impl Platform {
 
     fn budget(&mut self) -> Option<Budget> {
         let used = self.spent_in_window();
-        // It is known from answers only.
-        let Limit { limit, window } = self.limit.filter(|_| self.spent > 0)?;
+        // It is known from answers only, or from before.
+        let Limit { limit, window } = self.limit.filter(|_| self.spent > 0 || self.resumed)?;
         let reset_at = Some(self.window_begins + window);
         Some(Budget { limit, remaining: limit.saturating_sub(used), reset_at, window: Some(window) })
     }
@@ -129,11 +131,9 @@ impl Platform {
 
     /// The aggregator begins anew; the platform goes on counting.
     pub(crate) fn restart(&mut self) {
-        let left = self.scheduler.left();
         self.scheduler = Scheduler::new(Plan { every: self.every }, self.now);
-        if let Some(left) = left {
-            self.scheduler.resume(left);
-        }
+        // What is left is kept.
+        self.resumed |= self.spent > 0;
         (self.spent, self.requests, self.listed) = (0, 0, 0);
         self.under_way.clear();
     }

@@ -66,6 +66,16 @@ impl Meter {
         }
     }
 
+    /// Takes what was known before, of a window that goes on. What is known since then counts, where it is of a later window.
+    pub(super) fn resume(&self, told: Budget) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none_or(|k| {
+            k.reset_at < told.reset_at || (k.reset_at == told.reset_at && told.remaining < k.remaining)
+        }) {
+            *known = Some(told);
+        }
+    }
+
     /// What is left at `now`: a window that has ended is full again.
     pub(super) fn budget(&self, now: Timestamp) -> Option<Budget> {
         let budget = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::{Clock, RequestId, Timestamp, encode_segment};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use jiff::SignedDuration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
@@ -16,7 +15,7 @@ use url::Url;
 
 use super::answers::{Answers, Listener};
 use super::auth::{Auth, header_name};
-use super::budget::{self, Budget};
+use super::budget;
 use super::etag::Store;
 use super::failure::{
     Asked, Failure, Then, Try, broken_off, of_status, of_transport, place, stalled, too_large, too_slow,
@@ -32,34 +31,32 @@ use super::traffic::{Counter, Ended, Traffic};
 use super::transport;
 use crate::{Error, Result};
 
-/// What [`Dialect::hourly`](super::Dialect::hourly) counts in.
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// No credential has this generation.
 const NONE_REFUSED: u64 = u64::MAX;
 /// How much of an answer that is no success is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
 
-struct Inner {
-    settings: Arc<ClientSettings>,
-    limits: Limits,
+pub(super) struct Inner {
+    pub(super) settings: Arc<ClientSettings>,
+    pub(super) limits: Limits,
     clock: Arc<dyn Clock>,
     http: reqwest::Client,
     /// What every request to the platform has and no other: the dialect's headers, and the token unless it is renewed.
     own: HeaderMap,
     permits: Semaphore,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     kept: Arc<Store>,
     listener: Listener,
-    traffic: Counter,
+    pub(super) traffic: Counter,
     /// The hourly limit that the platform named; 0: none yet.
-    told_hourly: AtomicU64,
+    pub(super) told_hourly: AtomicU64,
     /// Which credential, by its generation, was refused last; [`NONE_REFUSED`] before any was.
     refused: AtomicU64,
 }
 
 /// One source's client. Cheap to clone.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,44 +137,6 @@ impl Client {
         url
     }
 
-    /// What is left of the rate limit, as last told.
-    #[must_use]
-    pub fn budget(&self) -> Option<Budget> {
-        let now = self.now();
-        self.0.lanes.of(None).meter.budget(now).or_else(|| {
-            let limit = self.hourly()?;
-            let remaining = limit.saturating_sub(self.0.traffic.traffic(now).last_hour);
-            Some(Budget {
-                limit,
-                remaining,
-                reset_at: self.0.traffic.spent_until(limit, now),
-                window: Some(HOUR),
-            })
-        })
-    }
-
-    /// The same of a resource that the platform counts apart ([`Post::paid_from`]).
-    #[must_use]
-    pub fn budget_of(&self, resource: &'static str) -> Option<Budget> {
-        self.0.lanes.of(Some(resource)).meter.budget(self.now())
-    }
-
-    /// Takes what the body of an answer tells of such a resource. A reset that makes no sense is none.
-    pub fn learn(&self, resource: &'static str, told: Budget) {
-        let reset_at = told.reset_at.filter(|at| budget::is_reset(*at, self.now()));
-        self.0.lanes.of(Some(resource)).meter.learn(Budget { reset_at, ..told });
-    }
-
-    /// What we may ask in any hour, where the platform does not count out loud: as it said itself, else as the dialect
-    /// says. A little less than it said, for what is under way when the last of them is counted.
-    fn hourly(&self) -> Option<u64> {
-        let assumed = self.0.settings.dialect.hourly?;
-        Some(match self.0.told_hourly.load(Ordering::Relaxed) {
-            0 => assumed,
-            told => told.saturating_sub((told / 50).max(self.0.limits.concurrent as u64)).max(1),
-        })
-    }
-
     /// Requests so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
@@ -202,7 +161,7 @@ impl Client {
         Asked::new(&self.0.settings, endpoint, self.now())
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::Timestamp;
 use jiff::SignedDuration;
 
-use super::budget::Meter;
+use super::budget::{Budget, Meter};
 use super::gate::Gate;
 use crate::Error;
 
@@ -25,6 +25,8 @@ pub(super) struct Lanes {
     main: Arc<Lane>,
     // Bounded: the names stand in the connectors' code.
     others: Mutex<BTreeMap<&'static str, Arc<Lane>>>,
+    /// What is known of resources that nobody has asked for yet.
+    resumed: Mutex<BTreeMap<String, Budget>>,
     /// The platform wants to be left alone altogether.
     all: Gate,
 }
@@ -36,7 +38,40 @@ impl Lanes {
             None => Arc::clone(&self.main),
             Some(name) => {
                 let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(others.entry(name).or_default())
+                let lane = others.entry(name).or_insert_with(|| {
+                    let lane = Arc::<Lane>::default();
+                    let known = self.resumed.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                    if let Some(known) = known {
+                        lane.meter.resume(known);
+                    }
+                    lane
+                });
+                Arc::clone(lane)
+            }
+        }
+    }
+
+    /// What is left of the resources that are counted apart, of windows that go on.
+    pub(super) fn left(&self, now: Timestamp) -> BTreeMap<String, Budget> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let budget = |(name, lane): (&&str, &Arc<Lane>)| {
+            Some(((*name).to_owned(), lane.meter.budget(now).filter(|b| b.reset_at.is_some())?))
+        };
+        let mut left: BTreeMap<_, _> = others.iter().filter_map(budget).collect();
+        drop(others);
+        for (name, budget) in self.resumed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            left.entry(name.clone()).or_insert(*budget);
+        }
+        left
+    }
+
+    /// Takes what was known before of a resource that is counted apart.
+    pub(super) fn resume(&self, name: &str, told: Budget) {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        match others.get(name) {
+            Some(lane) => lane.meter.resume(told),
+            None => {
+                self.resumed.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), told);
             }
         }
     }
@@ -66,7 +101,6 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::budget::Budget;
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -86,6 +120,24 @@ mod tests {
         lanes.pause(&points, at(0), SignedDuration::from_secs(200), Error::RateLimited { until: None });
         assert_eq!(lanes.closed(&main, at(0)), None);
         assert_eq!(lanes.closed(&points, at(150)).map(|(left, _)| left.as_secs()), Some(50));
+    }
+
+    #[test]
+    fn what_was_known_before_is_known_of_a_resource_whenever_it_is_asked_for() {
+        let lanes = Lanes::default();
+        let budget =
+            |remaining, reset| Budget { limit: 10, remaining, reset_at: Some(at(reset)), window: None };
+        let early = lanes.of(Some("early"));
+        for name in ["early", "late"] {
+            lanes.resume(name, budget(0, 100));
+        }
+        assert_eq!(lanes.left(at(0)), ["early", "late"].map(|name| (name.to_owned(), budget(0, 100))).into());
+        assert!(lanes.closed(&early, at(0)).is_some());
+        let late = lanes.of(Some("late"));
+        assert!(lanes.closed(&late, at(0)).is_some() && lanes.closed(&late, at(100)).is_none());
+        late.meter.learn(budget(9, 200));
+        lanes.resume("late", budget(0, 100));
+        assert_eq!(lanes.left(at(50))["late"], budget(9, 200), "of a window that has begun since");
     }
 
     #[test]

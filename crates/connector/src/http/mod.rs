@@ -10,6 +10,7 @@
 //! | `transport` | TLS, certificates, proxy; no credential |
 //! | `auth`, `credentials`, `redirect` | the token, whether it is still the one, and where it may go |
 //! | `lanes`, `gate`, `budget` | when to ask, when to leave the platform alone, for each resource that it counts apart |
+//! | `spending`, `left` | what may be spent, and what is left of it for whoever asks after this client |
 //! | `etag`, `answers` | answers kept for conditional requests, and how they survive the process |
 //! | `tail` | the end of a log, from the platform or from its object storage |
 //! | `on_behalf` | for whose request it is asked |
@@ -26,12 +27,14 @@ mod etag;
 mod failure;
 mod gate;
 mod lanes;
+mod left;
 mod link;
 mod on_behalf;
 mod post;
 mod redirect;
 mod response;
 mod settings;
+mod spending;
 mod tail;
 mod traffic;
 mod transport;
@@ -41,6 +44,7 @@ pub use auth::Auth;
 pub use budget::Budget;
 pub use client::Client;
 pub use credentials::{Credentials, auth_of};
+pub use left::Left;
 pub use on_behalf::{asked_by, on_behalf_of};
 pub use post::Post;
 pub use response::Response;

@@ -70,7 +70,21 @@ struct Books {
     // Bounded: the templates stand in the connectors' code.
     endpoints: BTreeMap<&'static str, (EndpointTraffic, Minutes)>,
     minutes: BTreeMap<i64, u64>,
+    /// What others sent who asked before this one. Bounded like the rest.
+    before: BTreeMap<i64, u64>,
     spent: u64,
+}
+
+impl Books {
+    /// The minutes of the last hour, with what was sent in each.
+    fn last_hour(&self, now: Timestamp) -> BTreeMap<i64, u64> {
+        let mut all = self.minutes.clone();
+        for (minute, n) in &self.before {
+            *all.entry(*minute).or_default() += n;
+        }
+        all.retain(|m, _| *m > minute(now) - WINDOW);
+        all
+    }
 }
 
 /// Counts requests.
@@ -125,12 +139,10 @@ impl Counter {
 
     /// Until when `hourly` requests have been made within an hour, if they have: when the oldest of them are an hour old.
     pub(super) fn spent_until(&self, hourly: u64, now: Timestamp) -> Option<Timestamp> {
-        let books = self.books();
-        let since = minute(now) - WINDOW;
         let mut later: u64 = 0;
         // From the newest back: the minute whose requests have to leave the window before there is room again.
-        let full = books.minutes.iter().rev().filter(|(m, _)| **m > since).find(|(_, n)| {
-            later += **n;
+        let full = self.last_hour(now).into_iter().rev().find(|(_, n)| {
+            later += n;
             later >= hourly
         });
         let (minute, _) = full?;
@@ -138,11 +150,24 @@ impl Counter {
         Timestamp::from_second((minute + WINDOW + 1) * 60).ok()
     }
 
+    /// What was sent in which minute of the last hour, also by who asked before.
+    pub(super) fn last_hour(&self, now: Timestamp) -> BTreeMap<i64, u64> {
+        self.books().last_hour(now)
+    }
+
+    /// Counts what was sent before this began. Told twice, by who knew it at different times, it counts once.
+    pub(super) fn resume(&self, minutes: &BTreeMap<i64, u64>, now: Timestamp) {
+        let mut books = self.books();
+        for (minute, n) in minutes.iter().filter(|(m, _)| window(now).contains(m)) {
+            let known = books.before.entry(*minute).or_default();
+            *known = (*known).max(*n);
+        }
+    }
+
     pub(super) fn traffic(&self, now: Timestamp) -> Traffic {
         let books = self.books();
-        let since = minute(now) - WINDOW;
         Traffic {
-            last_hour: books.minutes.iter().filter(|(m, _)| **m > since).map(|(_, n)| n).sum(),
+            last_hour: books.last_hour(now).values().sum(),
             spent: books.spent,
             sent: books.endpoints.values().map(|(line, _)| line.requests).sum(),
             endpoints: books
@@ -223,6 +248,20 @@ mod tests {
         assert_eq!(counter.spent_until(10, at(60)), None);
         assert_eq!(counter.spent_until(1, at(9)), Some(at(70)));
         assert_eq!(counter.spent_until(1, at(70)), None);
+    }
+
+    #[test]
+    fn what_others_sent_before_counts_until_it_is_an_hour_old() {
+        let counter = Counter::default();
+        counter.sent(A, true, at(30));
+        let minutes = [(minute(at(0)), 5), (minute(at(29)), 2), (minute(at(-60)), 9), (minute(at(90)), 9)];
+        counter.resume(&minutes.into(), at(30));
+        counter.resume(&[(minute(at(0)), 4), (minute(at(29)), 3)].into(), at(30));
+        let hour = |now| counter.traffic(at(now)).last_hour;
+        assert_eq!((hour(30), hour(60), hour(90)), (9, 4, 0));
+        assert_eq!(counter.spent_until(9, at(30)), Some(at(61)));
+        assert_eq!(counter.last_hour(at(60)), [(minute(at(29)), 3), (minute(at(30)), 1)].into());
+        assert_eq!((counter.traffic(at(30)).sent, counter.traffic(at(30)).spent), (1, 1), "since the start");
     }
 
     #[test]

@@ -46,9 +46,9 @@ pub(crate) static DATA_CENTER: Dialect = Dialect {
     classify: data_center,
 };
 
-/// The question which of the two it is.
+/// The question which of the two it is. Where it is Cloud it counts: nothing is asked while the hour's requests are spent.
 pub(crate) static EITHER: Dialect =
-    Dialect { title: "Bitbucket", scope: "reading repositories", classify: either, ..DATA_CENTER };
+    Dialect { title: "Bitbucket", scope: "reading repositories", classify: either, ..CLOUD };
 
 /// `{"type":"error","error":{"message":…}}`.
 #[derive(Debug, Deserialize)]

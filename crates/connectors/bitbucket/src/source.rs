@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::SourceSettings;
-use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Dialect, Traffic, auth_of};
+use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Dialect, Left, Traffic, auth_of};
 use connector::{
     Actions, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
     MergeRequest, MergeRequests, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage,
@@ -87,7 +87,15 @@ pub(crate) fn build(
 impl Bitbucket {
     /// Which of the two it is: asked once, by whoever comes first.
     async fn which(&self) -> Result<Which> {
-        self.which.get_or_try_init(|| which::ask(&self.asker, &self.source)).await.copied()
+        let ask = || async {
+            let which = which::ask(&self.asker, &self.source).await?;
+            if which == Which::Cloud {
+                // Asking has cost as much as anything else.
+                self.cloud.client.resume(&self.asker.left());
+            }
+            Ok(which)
+        };
+        self.which.get_or_try_init(ask).await.copied()
     }
 }
 
@@ -119,6 +127,21 @@ impl Connector for Bitbucket {
         match self.which.get()? {
             Which::Cloud => self.cloud.budget(),
             Which::DataCenter => self.data_center.client.budget(),
+        }
+    }
+
+    fn left(&self) -> Option<Left> {
+        let client = match self.which.get() {
+            Some(Which::Cloud) => &self.cloud.client,
+            Some(Which::DataCenter) => &self.data_center.client,
+            None => &self.asker,
+        };
+        Some(client.left())
+    }
+
+    fn resume(&self, left: &Left) {
+        for client in [&self.asker, &self.cloud.client, &self.data_center.client] {
+            client.resume(left);
         }
     }
 

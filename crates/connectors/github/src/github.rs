@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
 use connector::graphql::GraphQl;
-use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Credentials, Traffic, auth_of};
+use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Credentials, Left, Traffic, auth_of};
 use connector::wire::Rows;
 use connector::{
     Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues,
@@ -202,6 +202,14 @@ impl Connector for GitHub {
 
     fn budget(&self) -> Option<Budget> {
         self.client.budget()
+    }
+
+    fn left(&self) -> Option<Left> {
+        Some(self.client.left())
+    }
+
+    fn resume(&self, left: &Left) {
+        self.client.resume(left);
     }
 
     fn most_per_minute(&self) -> Option<u64> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use config::{LogAccess, SourceSettings};
 use connector::graphql::GraphQl;
 use connector::http::{
-    Answers, Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Traffic, auth_of,
+    Answers, Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Left, Traffic, auth_of,
 };
 use connector::{
     Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
@@ -141,6 +141,14 @@ impl Connector for GitLab {
 
     fn budget(&self) -> Option<Budget> {
         self.client.budget()
+    }
+
+    fn left(&self) -> Option<Left> {
+        Some(self.client.left())
+    }
+
+    fn resume(&self, left: &Left) {
+        self.client.resume(left);
     }
 
     async fn has_new_credential(&self) -> bool {
