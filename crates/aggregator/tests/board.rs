@@ -207,6 +207,28 @@ fn told(id: &str, runs: Vec<Pipeline>) -> Seen {
 }
 
 #[test]
+fn a_webhook_that_was_overtaken_does_not_start_a_run_again() {
+    let timeless = |status| Pipeline { updated_at: None, ..run(1, status, 0) };
+    let mut b = board();
+    see(&mut b, 1, Seen::Projects(vec![project("a")]));
+    see(&mut b, 2, told("a", vec![timeless(Status::Success)]));
+    assert_eq!(see(&mut b, 3, told("a", vec![timeless(Status::Running)])), []);
+    assert_eq!(see(&mut b, 3, told("a", vec![run(1, Status::Running, 9)])), [], "nothing to compare that with");
+    assert_eq!(status(&b, 1), Status::Success);
+    // Started over: by its attempt, by a time after its end, by the platform's own answer.
+    see(&mut b, 4, told("a", vec![Pipeline { attempt: Some(1), ..timeless(Status::Failed) }]));
+    see(&mut b, 5, told("a", vec![Pipeline { attempt: Some(2), ..timeless(Status::Running) }]));
+    assert_eq!(status(&b, 1), Status::Running);
+    see(&mut b, 6, told("a", vec![Pipeline { finished_at: Some(at(20)), ..timeless(Status::Failed) }]));
+    assert_eq!(see(&mut b, 7, told("a", vec![run(1, Status::Running, 20)])), [], "one moment");
+    see(&mut b, 8, told("a", vec![run(1, Status::Running, 21)]));
+    assert_eq!(status(&b, 1), Status::Running);
+    see(&mut b, 9, told("a", vec![timeless(Status::Failed)]));
+    see(&mut b, 10, Seen::Heads(key("a"), heads(vec![timeless(Status::Running)])));
+    assert_eq!(status(&b, 1), Status::Running);
+}
+
+#[test]
 fn what_a_webhook_tells_is_there_at_once_and_once() {
     let mut b = board();
     see(&mut b, 1, Seen::Projects(vec![project("a")]));

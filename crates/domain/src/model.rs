@@ -312,6 +312,25 @@ impl Pipeline {
         }
     }
 
+    /// The same of a report that was sent by itself, and that others may have overtaken on the way. Where the platform's time
+    /// of a change is not told of both, the ends count; where nothing can be compared, a run that has ended does not go on: if
+    /// it was started over, whoever asks for it is told so.
+    #[must_use]
+    pub fn is_overtaken_by(&self, known: &Self) -> bool {
+        if self.is_older_than(known) {
+            return true;
+        }
+        let again = matches!((self.attempt, known.attempt), (Some(a), Some(b)) if a != b);
+        if again || (self.updated_at.is_some() && known.updated_at.is_some()) {
+            return false;
+        }
+        let goes_on = self.status.is_active() && known.status.is_terminal();
+        match (self.updated_at.or(self.finished_at), known.updated_at.or(known.finished_at)) {
+            (Some(a), Some(b)) => a < b || (a == b && goes_on),
+            _ => goes_on,
+        }
+    }
+
     /// Takes over what `known` says of the same run where this report is silent. A bare row about a run that has not
     /// moved since it was read in full changes nothing: GitLab's list, for one, cannot tell "passed with warnings".
     #[must_use]

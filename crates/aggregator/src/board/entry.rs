@@ -349,7 +349,10 @@ impl Entry {
         }
         for run in runs.into_iter().take(MAX_RUNS) {
             self.told.insert(run.id.clone(), at);
-            self.merge(run.bounded());
+            let overtaken = |known: &Arc<Pipeline>| known.id == run.id && run.is_overtaken_by(known);
+            if !self.runs.iter().any(overtaken) {
+                self.merge(run.bounded());
+            }
         }
         while self.told.len() > MAX_RUNS {
             let oldest = self.told.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());

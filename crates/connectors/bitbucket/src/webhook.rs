@@ -112,6 +112,9 @@ fn run(row: &cloud::wire::CommitStatus) -> Option<Pipeline> {
         sha: row.commit.as_ref().and_then(|c| c.hash.clone()),
         created_at: row.created_on,
         finished_at: row.updated_on.filter(|_| status.is_terminal()),
+        // By this a late delivery is known for what it is. The status of a pipeline that has ended is written after its end, and
+        // the pipeline itself must not look older.
+        updated_at: row.updated_on.filter(|_| !status.is_terminal()),
         url: WebUrl::parse(url),
         ..Pipeline::new(RunId::new(key), status, native)
     };

@@ -104,6 +104,30 @@ fn a_pipelines_own_status_moves_its_run() {
 }
 
 #[test]
+fn a_status_that_was_overtaken_is_known_for_what_it_is() {
+    let status = |state: &str, updated_on: &str| {
+        let body = json!({ "repository": { "full_name": "acme/web" }, "commit_status": {
+            "key": "{01fad871-cd21-4a80-bd59-74148dd5be8e}", "state": state, "type": "build",
+            "url": "https://bitbucket.org/acme/web/pipelines/results/17",
+            "created_on": "2026-11-24T10:00:00+00:00", "updated_on": updated_on,
+        }});
+        match signed("repo:commit_status_updated", &body).unwrap().news {
+            News::Runs { pipelines, .. } => pipelines[0].clone(),
+            news => panic!("{news:?}"),
+        }
+    };
+    let begun = status("INPROGRESS", "2026-11-24T10:00:01+00:00");
+    let ended = status("SUCCESSFUL", "2026-11-24T10:05:00+00:00");
+    let again = status("INPROGRESS", "2026-11-24T10:10:00+00:00");
+    assert!(begun.is_overtaken_by(&ended) && !ended.is_overtaken_by(&begun));
+    assert!(!again.is_overtaken_by(&ended) && ended.is_overtaken_by(&again));
+    // As the API tells it, a moment before the status was written.
+    let mut read = ended.clone();
+    read.finished_at = Some("2026-11-24T10:04:58Z".parse().unwrap());
+    assert!(begun.is_overtaken_by(&read) && !read.is_older_than(&ended) && !read.is_older_than(&begun));
+}
+
+#[test]
 fn what_touches_a_repository_makes_it_due() {
     let cloud = json!({ "repository": { "full_name": "acme/web" } });
     let data_center = json!({ "repository": { "slug": "ledger", "project": { "key": "PAY" } } });

@@ -105,6 +105,22 @@ async fn each_phase_tells_what_it_knows() {
 }
 
 #[tokio::test]
+async fn a_start_that_comes_late_does_not_undo_the_end() {
+    let source = watching(&Forge::start().await);
+    let run = |phase: &str, word: Option<&str>| {
+        let mut build = completed();
+        (build["phase"], build["status"]) = (json!(phase), json!(word));
+        let token = [("x-jenkins-token", "s3cret")];
+        match receive(&source, &token, &payload("job/a/", build)).unwrap().news {
+            News::Runs { pipelines, .. } => pipelines[0].clone(),
+            news => panic!("{news:?}"),
+        }
+    };
+    let (begun, ended) = (run("STARTED", None), run("COMPLETED", Some("SUCCESS")));
+    assert!(begun.is_overtaken_by(&ended) && !ended.is_overtaken_by(&begun));
+}
+
+#[tokio::test]
 async fn a_branch_is_its_jobs_once_a_listing_told() {
     let forge = Forge::start().await;
     forge.json(ROOT, &root(&[folder(MULTIBRANCH, "mb", &[job(PIPELINE, "feature%2Fx", json!({}))])]));
