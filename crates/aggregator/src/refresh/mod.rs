@@ -7,11 +7,12 @@
 mod listing;
 mod reading;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use connector::{Connector, Error};
-use domain::{Patterns, Project, SourceName, Timestamp};
+use domain::{NativeId, Patterns, Project, SourceName, Timestamp};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
@@ -52,13 +53,16 @@ pub struct Refresher {
     cursor: Mutex<Cursor>,
     /// Its credential was refused.
     refused: AtomicBool,
+    /// Projects that could not be read because the platform failed, since one could.
+    failed: Mutex<BTreeSet<NativeId>>,
 }
 
 impl Refresher {
     /// Sets it up; nothing is asked yet.
     #[must_use]
     pub fn new(hub: Arc<Hub>, connector: Arc<dyn Connector>, plan: Plan, schedule: Arc<Schedule>) -> Self {
-        Self { hub, connector, plan, schedule, cursor: Mutex::default(), refused: AtomicBool::new(false) }
+        let (cursor, refused, failed) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
+        Self { hub, connector, plan, schedule, cursor, refused, failed }
     }
 
     /// Runs until it is dropped.
@@ -140,6 +144,10 @@ impl Refresher {
                 self.hub.source(self.source(), |s| {
                     if s.state == State::Loading {
                         (s.read, s.expected) = (standing.read(), s.expected.max(Some(standing.asked)));
+                    }
+                    // What failed last has not been answered yet, whatever else is.
+                    if standing.troubled {
+                        return;
                     }
                     if !standing.listed || standing.unread > 0 {
                         s.answered(now);

@@ -1,6 +1,7 @@
 //! The state of projects: asked for, put onto the board as each answer comes, and told to the schedule.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use connector::{Error, Extent, Heads, HeadsAsk};
 use domain::{NativeId, ProjectKey, Timestamp};
@@ -9,6 +10,19 @@ use futures::StreamExt as _;
 use super::{Refresher, known};
 use crate::board::{Observation, Seen};
 use crate::schedule::{Answer, Known, Reading, Scheduler};
+
+/// So many projects that could not be read, one after the other and because the platform failed, are not these projects' trouble.
+const NOT_THEIRS: usize = 3;
+
+/// What came of a question about some projects.
+#[derive(Debug, Default)]
+struct Answered {
+    who: BTreeSet<NativeId>,
+    /// Of these, about whom nothing could be told because the platform failed.
+    failed: BTreeSet<NativeId>,
+    /// How it did.
+    why: Option<Error>,
+}
 
 impl Refresher {
     /// Reads these projects.
@@ -29,7 +43,7 @@ impl Refresher {
         });
         let answered = answered.await?;
         self.schedule.with(|s| {
-            for id in projects.iter().filter(|id| !answered.contains(*id)) {
+            for id in projects.iter().filter(|id| !answered.who.contains(*id)) {
                 // It left meanwhile; or a connector forgot it, and is not asked for it again at once.
                 let gone = self.hub.read(|p| p.board.get(&self.key(id)).is_none());
                 if gone {
@@ -40,7 +54,26 @@ impl Refresher {
                 }
             }
         });
-        Ok(())
+        self.judge(answered)
+    }
+
+    /// Whether the platform fails on every project, in this piece of work or over several: then that is its trouble.
+    ///
+    /// # Errors
+    /// What the platform said last, where that is so.
+    fn judge(&self, answered: Answered) -> Result<(), Error> {
+        let asked = self.schedule.with(|s| s.standing().asked);
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(why) = answered.why.filter(|_| answered.failed.len() == answered.who.len()) else {
+            failed.clear();
+            return Ok(());
+        };
+        failed.extend(answered.failed);
+        if failed.len() < NOT_THEIRS.min(asked) {
+            return Ok(());
+        }
+        failed.clear();
+        Err(why)
     }
 
     /// Takes what a listing told.
@@ -81,8 +114,8 @@ impl Refresher {
         asks: Vec<HeadsAsk>,
         asked_at: Timestamp,
         say: impl Fn(&mut Scheduler, &NativeId, Known, bool, Answer),
-    ) -> Result<BTreeSet<NativeId>, Error> {
-        let mut answered = BTreeSet::new();
+    ) -> Result<Answered, Error> {
+        let mut answered = Answered::default();
         let mut states = self.connector.branch_heads(asks);
         while let Some((key, state)) = states.next().await {
             let (mut moved, mut whole) = (false, false);
@@ -95,6 +128,10 @@ impl Refresher {
                 Err(error) => {
                     let problem = error.to_problem();
                     let why = problem.text.clone();
+                    if matches!(error, Error::Server(_)) {
+                        answered.failed.insert(key.id.clone());
+                        answered.why = Some(error);
+                    }
                     (Seen::Unreadable(key.clone(), problem), Some(why))
                 }
             };
@@ -108,7 +145,7 @@ impl Refresher {
             if let Some(Some(known)) = self.hub.read(|p| p.board.get(&key).map(known)) {
                 self.schedule.with(|s| say(s, &key.id, known, whole, answer));
             }
-            answered.insert(key.id);
+            answered.who.insert(key.id);
             self.hub.source(self.source(), |s| {
                 if s.last_success_at.is_none() {
                     s.read += 1;

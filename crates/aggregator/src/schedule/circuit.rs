@@ -10,11 +10,25 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 /// The longest pause, before up to a quarter of jitter. What the platform says itself may be longer.
 pub const MAX_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
-/// Closed while all is well; open for a while after a failure; then one question probes.
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Which projects there are.
+    Listing,
+    /// The state of some.
+    Reading,
+}
+
+/// Closed while all is well; open for a while after a failure; then one question probes. A question of the other kind than the one
+/// that failed tells that the source answers, and no more: its lists may be well while its runs cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
     failures: u32,
     until: Option<Timestamp>,
+    /// What failed last.
+    failed: Option<Kind>,
+    /// What else was answered since then.
+    answers: bool,
 }
 
 impl Circuit {
@@ -25,14 +39,26 @@ impl Circuit {
 
     /// Whether it has not answered since its failure. Its pause may be over.
     pub(super) const fn is_probing(&self) -> bool {
-        self.failures > 0
+        self.failures > 0 && !self.answers
+    }
+
+    /// Whether it has answered since, but nothing of the kind that failed.
+    pub(super) const fn is_half_closed(&self) -> bool {
+        self.failures > 0 && self.answers
     }
 
     pub(super) const fn failures(&self) -> u32 {
         self.failures
     }
 
-    pub(super) fn failed(&mut self, told: Option<Timestamp>, now: Timestamp, jitter: f64) -> Timestamp {
+    pub(super) fn failed(
+        &mut self,
+        kind: Kind,
+        told: Option<Timestamp>,
+        now: Timestamp,
+        jitter: f64,
+    ) -> Timestamp {
+        (self.failed, self.answers) = (Some(kind), false);
         self.failures = self.failures.saturating_add(1);
         let doubled = FIRST_PAUSE * (1 << self.failures.saturating_sub(1).min(10));
         let pause = doubled.min(MAX_PAUSE);
@@ -50,8 +76,11 @@ impl Circuit {
         until
     }
 
-    pub(super) const fn close(&mut self) {
-        (self.failures, self.until) = (0, None);
+    pub(super) fn answered(&mut self, kind: Kind) {
+        self.answers = true;
+        if self.failed.is_none_or(|failed| failed == kind) {
+            *self = Self::default();
+        }
     }
 
     pub(super) fn try_now(&mut self, now: Timestamp) {
@@ -71,7 +100,7 @@ mod tests {
     fn pauses_grow_to_a_bound_and_end_with_an_answer() {
         let (mut circuit, mut now, mut pauses) = (Circuit::default(), at(0), Vec::new());
         for _ in 0..12 {
-            let until = circuit.failed(None, now, 0.0);
+            let until = circuit.failed(Kind::Listing, None, now, 0.0);
             pauses.push(until.duration_since(now).as_secs());
             assert_eq!(circuit.open_until(now), Some(until));
             now = until;
@@ -79,16 +108,28 @@ mod tests {
             assert!(circuit.is_probing());
         }
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]);
-        circuit.close();
-        assert!(!circuit.is_probing());
-        assert_eq!(circuit.failed(None, now, 1.0).duration_since(now).as_millis(), 2500, "jitter");
+        circuit.answered(Kind::Listing);
+        assert!(!circuit.is_probing() && !circuit.is_half_closed());
+        assert_eq!(circuit.failed(Kind::Listing, None, now, 1.0).duration_since(now).as_millis(), 2500, "jitter");
+    }
+
+    #[test]
+    fn only_an_answer_of_the_kind_that_failed_ends_the_growing() {
+        let mut circuit = Circuit::default();
+        circuit.failed(Kind::Reading, None, at(0), 0.0);
+        circuit.answered(Kind::Listing);
+        assert!(!circuit.is_probing() && circuit.is_half_closed());
+        assert_eq!(circuit.failed(Kind::Reading, None, at(10), 0.0), at(14), "it goes on growing");
+        assert!(circuit.is_probing());
+        circuit.answered(Kind::Reading);
+        assert!(!circuit.is_probing() && !circuit.is_half_closed() && circuit.failures() == 0);
     }
 
     #[test]
     fn what_the_platform_says_counts() {
         let mut circuit = Circuit::default();
-        assert_eq!(circuit.failed(Some(at(3600)), at(0), 0.0), at(3600));
-        assert_eq!(circuit.failed(Some(at(60)), at(1), 0.0), at(3600), "the longer of two");
+        assert_eq!(circuit.failed(Kind::Listing, Some(at(3600)), at(0), 0.0), at(3600));
+        assert_eq!(circuit.failed(Kind::Listing, Some(at(60)), at(1), 0.0), at(3600), "the longer of two");
         circuit.try_now(at(2));
         assert_eq!(circuit.open_until(at(2)), None);
         assert!(circuit.is_probing(), "one question tells whether it is back");

@@ -38,7 +38,7 @@ pub use pace::{Known, Why};
 pub use track::{Answer, Explanation};
 
 use bucket::{Bucket, Slot};
-use circuit::Circuit;
+use circuit::{Circuit, Kind};
 use cost::{Costs, PAGE};
 use track::Track;
 
@@ -104,6 +104,15 @@ pub enum Work {
         /// How, and for whom.
         reading: Reading,
     },
+}
+
+impl Work {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::List | Self::Moved => Kind::Listing,
+            Self::Read { .. } => Kind::Reading,
+        }
+    }
 }
 
 /// How projects are read.
@@ -215,6 +224,8 @@ pub struct Standing {
     pub failing: usize,
     /// Whether a listing ever ended.
     pub listed: bool,
+    /// Whether what failed last was not answered since, whatever else was.
+    pub troubled: bool,
 }
 
 impl Standing {
@@ -409,6 +420,11 @@ impl Scheduler {
         if reading == Reading::News && self.batching.is_none() {
             return Err(Timestamp::MAX);
         }
+        // Whether it can be read again is for one question to tell.
+        let probing = self.circuit.is_half_closed();
+        if probing && !self.reading.is_empty() {
+            return Err(after(now, LONGEST_WAIT));
+        }
         // Whoever cannot have one need not be looked for.
         let slot = reading.slot();
         self.afford(!self.busy[slot as usize], now, self.cost(reading, 1), slot)?;
@@ -429,7 +445,8 @@ impl Scheduler {
         latest_first(&mut due);
         // Several at once only where all of them can be paid; one is let through when no more can ever be saved up for it.
         let bucket = self.bucket_of(slot);
-        let mut n = due.len().min(self.piece(reading));
+        let most = if probing && reading != Reading::News { 1 } else { self.piece(reading) };
+        let mut n = due.len().min(most);
         while n > 1 && !bucket.has(self.cost(reading, n), slot == Slot::Urgent) {
             n /= 2;
         }
@@ -521,7 +538,7 @@ impl Scheduler {
         active_at: Option<Timestamp>,
         now: Timestamp,
     ) {
-        let track = self.tracks.entry(id.clone()).or_insert_with(|| Track::new(now));
+        let track = self.tracks.entry(id.clone()).or_insert_with(|| Track::new(id, now));
         track.listed(known, active_at, now);
     }
 
@@ -566,13 +583,14 @@ impl Scheduler {
             unread: asked().filter(|t| t.is_unread()).count(),
             failing: asked().filter(|t| t.is_failing()).count(),
             listed: self.listing.once,
+            troubled: self.circuit.failures() > 0,
         }
     }
 
     /// A piece of work ended well. `more`: the listing has further pages; or more has moved than was told.
     pub fn done(&mut self, work: &Work, more: bool, now: Timestamp) {
         self.ended(work);
-        self.circuit.close();
+        self.circuit.answered(work.kind());
         let moved_every = MOVED_EVERY.min(self.plan.every);
         if *work == Work::Moved {
             self.listing.moved_at = self.listing.moved_at.map(|_| after(now, moved_every));
@@ -612,7 +630,7 @@ impl Scheduler {
             // It begins anew: a page that was asked for in another state of the platform leads nowhere.
             (self.listing.began_at, self.listing.spent, self.listing.due_at) = (None, 0.0, now);
         }
-        self.circuit.failed(until, now, jitter)
+        self.circuit.failed(work.kind(), until, now, jitter)
     }
 
     fn ended(&mut self, work: &Work) {
@@ -640,7 +658,7 @@ impl Scheduler {
     /// A webhook told of this project, or that something happened to it. One that no listing has told of yet is known now.
     pub fn woken(&mut self, id: &NativeId, now: Timestamp) {
         self.webhook_at = Some(now);
-        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(now)).woken(now);
+        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(id, now)).woken(now);
     }
 
     /// Somebody looks at this project.

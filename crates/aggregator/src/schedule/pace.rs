@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | a run goes on | 10 s; less often the longer nothing has happened to it, up to a minute |
 //! | somebody looks at it | 15 s |
-//! | it failed to be read | a minute, doubled at each failure |
+//! | it failed to be read | a minute, doubled at each failure, and up to a quarter more by its id |
 //! | something happened within a day | 45 s |
 //! | nothing for longer | the refresh interval at a day, more in proportion, up to [`DORMANT`] intervals |
 //!
@@ -121,9 +121,11 @@ pub(super) fn active(plan: &Plan) -> SignedDuration {
     ACTIVE.min(plan.every)
 }
 
-pub(super) fn failed(plan: &Plan, failures: u32) -> SignedDuration {
+/// How long one that failed so often is left alone; `jitter`, 0 to 1, adds up to a quarter.
+pub(super) fn failed(plan: &Plan, failures: u32, jitter: f64) -> SignedDuration {
     let doubled = FAILED.min(plan.every) * (1 << failures.saturating_sub(1).min(10));
-    doubled.min(plan.every * DORMANT)
+    let pause = doubled.min(plan.every * DORMANT);
+    pause.saturating_add(SignedDuration::try_from_secs_f64(pause.as_secs_f64() * jitter / 4.0).unwrap_or_default())
 }
 
 /// How often, and why, as of `now`.
@@ -173,7 +175,8 @@ mod tests {
         let quick = Plan { every: SignedDuration::from_secs(2) };
         let (every, _) = pace(&Known { running: true, moved_at: ago(0) }, false, &quick, now);
         assert_eq!(every.as_secs(), 2, "a demo reads everything so often");
-        assert_eq!(failed(&plan, 1).as_secs(), 60);
-        assert_eq!(failed(&plan, 20).as_secs(), 3600);
+        assert_eq!(failed(&plan, 1, 0.0).as_secs(), 60);
+        assert_eq!(failed(&plan, 1, 1.0).as_secs(), 75);
+        assert_eq!(failed(&plan, 20, 0.0).as_secs(), 3600);
     }
 }

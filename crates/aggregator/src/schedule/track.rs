@@ -1,6 +1,6 @@
 //! What is known of one project, and when it is due.
 
-use domain::Timestamp;
+use domain::{NativeId, Timestamp};
 use jiff::SignedDuration;
 
 use super::pace::{self, Known, Why, pace};
@@ -87,11 +87,14 @@ pub(super) struct Track {
     hooked: bool,
     pub(super) looked_until: Option<Timestamp>,
     pub(super) told_at: Option<Timestamp>,
+    /// From 0 to 1: what failed together does not come back together.
+    jitter: f64,
 }
 
 impl Track {
-    pub(super) const fn new(now: Timestamp) -> Self {
+    pub(super) fn new(id: &NativeId, now: Timestamp) -> Self {
         Self {
+            jitter: jitter_of(id),
             known: None,
             listed_at: now,
             active_at: None,
@@ -111,8 +114,8 @@ impl Track {
     }
 
     /// One that a webhook told of before any listing.
-    pub(super) fn unlisted(now: Timestamp) -> Self {
-        Self { known: Some(Known::default()), ..Self::new(now) }
+    pub(super) fn unlisted(id: &NativeId, now: Timestamp) -> Self {
+        Self { known: Some(Known::default()), ..Self::new(id, now) }
     }
 
     /// Whether it is asked at all.
@@ -194,7 +197,7 @@ impl Track {
             return Some((SignedDuration::ZERO, Why::New));
         }
         if self.failures > 0 && !self.moved {
-            return Some((pace::failed(plan, self.failures), Why::Failed));
+            return Some((pace::failed(plan, self.failures, self.jitter), Why::Failed));
         }
         let usual = pace(known, self.is_hooked(now), plan, now);
         let moved = self.moved.then_some((GAP.min(plan.every), Why::Moved));
@@ -286,6 +289,12 @@ impl Track {
             stretch: 1.0,
         }
     }
+}
+
+/// The same for one id at all times, so that nothing depends on chance.
+fn jitter_of(id: &NativeId) -> f64 {
+    let sum = id.as_str().bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    f64::from(sum) / f64::from(u32::MAX)
 }
 
 fn lateness(asked: Timestamp, every: SignedDuration, now: Timestamp) -> f64 {

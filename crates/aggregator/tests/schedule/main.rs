@@ -136,6 +136,40 @@ fn a_source_that_is_down_is_probed_by_one_question_at_a_time_and_comes_back_by_i
 }
 
 #[test]
+fn a_source_that_lists_and_cannot_be_read_is_left_alone_for_growing_pauses() {
+    let mut platform = Platform::new(300, MINUTES_5, Some(GITHUB));
+    platform.run_for(HOUR);
+    platform.lists_only = true;
+    let begun = platform.now;
+    platform.run_for(HOUR);
+    let read = platform.reads.iter().filter(|(at, _, _)| *at >= begun + secs(60)).count();
+    assert!(read <= 20, "{read} projects were asked for while none could be read");
+    platform.lists_only = false;
+    let back = platform.now;
+    platform.run_for(MAX_PAUSE + MAX_PAUSE / 4 + secs(60));
+    let read = platform.reads.iter().filter(|(at, _, _)| *at >= back).count();
+    assert!(read > 20, "and read again once it can be: {read}");
+}
+
+#[test]
+fn what_failed_together_does_not_come_back_together() {
+    let mut platform = Platform::new(50, MINUTES_5, None);
+    platform.run_for(secs(60));
+    let mut due = std::collections::BTreeSet::new();
+    for n in 0..50 {
+        let known = aggregator::schedule::Known::default();
+        let failed = aggregator::schedule::Answer::Failed("it fails".to_owned());
+        platform.scheduler.read(&Platform::id(n), known, Reading::Whole, failed, platform.now);
+        let told = platform.scheduler.explain(&Platform::id(n), platform.now).unwrap();
+        assert_eq!(told.why.as_str(), "failed");
+        let every = told.every.unwrap();
+        assert!(every >= secs(60) && every <= secs(75), "{every}");
+        due.insert(told.due_at.unwrap());
+    }
+    assert!(due.len() > 25, "{} moments", due.len());
+}
+
+#[test]
 fn something_that_changed_outside_wakes_it() {
     let mut platform = Platform::new(3, MINUTES_5, None);
     platform.down_until = platform.now + HOUR;

@@ -43,6 +43,8 @@ pub(crate) struct Platform {
     pub tells: bool,
     /// It does not answer until then.
     pub down_until: Timestamp,
+    /// It lists, and fails on whatever else it is asked.
+    pub lists_only: bool,
     pub spent: u64,
     /// What it allows in a minute, free or not.
     pub most_per_minute: Option<u64>,
@@ -58,9 +60,9 @@ pub(crate) struct Platform {
     listed: usize,
     under_way: Vec<(Timestamp, Work)>,
     window_begins: Timestamp,
+    resumed: bool,
 }
 
-    resumed: bool,
 impl Platform {
     pub(crate) fn new(projects: usize, every: SignedDuration, limit: Option<Limit>) -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
@@ -75,6 +77,7 @@ impl Platform {
             batch: None,
             tells: false,
             down_until: Timestamp::MIN,
+            lists_only: false,
             most_per_minute: None,
             free_from: None,
             requests: 0,
@@ -86,10 +89,10 @@ impl Platform {
             listed: 0,
             under_way: Vec::new(),
             window_begins: now,
+            resumed: false,
         }
     }
 
-            resumed: false,
     pub(crate) fn id(n: usize) -> NativeId {
         NativeId::new(n.to_string())
     }
@@ -202,6 +205,17 @@ impl Platform {
             // What was spent is seen before it ends.
             let means = self.means();
             self.scheduler.observe(now, means);
+            if let Work::Read { projects, reading } = &work
+                && self.lists_only
+            {
+                for id in projects {
+                    let known = Known { running: false, moved_at: self.projects[id].moved_at };
+                    let failed = Answer::Failed("it fails".to_owned());
+                    self.scheduler.read(id, known, *reading, failed, now - LATENCY);
+                }
+                self.scheduler.failed(&work, None, now, 0.5);
+                continue;
+            }
             if now < self.down_until {
                 self.listed = 0;
                 self.scheduler.failed(&work, None, now, 0.5);
