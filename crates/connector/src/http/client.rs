@@ -429,7 +429,8 @@ impl Client {
         let outcome = sent.await;
         let ended = match &outcome {
             Ok(answer) if answer.status() == StatusCode::NOT_MODIFIED => {
-                Ended::NotModified { free: budgeted && self.0.settings.dialect.unmodified_is_free }
+                let known = !self.0.settings.auth.is_anonymous();
+                Ended::NotModified { free: budgeted && known && self.0.settings.dialect.unmodified_is_free }
             }
             Ok(answer) if answer.status().as_u16() < 400 => Ended::Well,
             _ => Ended::Badly,

@@ -43,7 +43,7 @@ pub struct Dialect {
     /// Requests that the platform allows in any hour, where it does not count them out loud: then we do. Where the header
     /// of the limit comes all the same ([`BudgetHeaders::limit`]), what it says takes the place of this.
     pub hourly: Option<u64>,
-    /// Whether an answer 304 leaves the limit as it is.
+    /// Whether an answer 304 leaves the limit as it is, for who asks with a token.
     pub unmodified_is_free: bool,
     /// Errors of its own.
     pub classify: Classify,

@@ -11,7 +11,7 @@ use domain::{
     Clock, Completeness, JobId, ManualClock, Pipeline, ProblemKind, Project, ProjectKey, RunId, Status,
     Timestamp, WhichWorkflows,
 };
-use forge_sim::world::{Project as Truth, Shape, Trigger};
+use forge_sim::world::{Project as Truth, Shape, Trigger, Visibility};
 use forge_sim::{EXPIRED_TOKEN, NARROW_TOKEN, RunStatus, Sim, github::FACE};
 use futures::StreamExt;
 use jiff::SignedDuration;
@@ -385,4 +385,23 @@ async fn pull_requests_runs_are_no_runs_of_the_default_branch() {
             assert_ne!(run.event.as_deref(), Some("pull_request"));
         }
     }
+}
+
+#[tokio::test]
+async fn an_unchanged_answer_is_free_with_a_token_alone() {
+    let forge = Forge::start(40).await;
+    let public = |p: &&Truth| p.visibility == Visibility::Public;
+    let name = forge.sim.world().with(|w| w.projects_of(FACE).find(public).unwrap().full_path());
+    let mut settings = support::settings(&format!("{}/api/v3/", forge.sim.github_url()));
+    settings.token = None;
+    let anonymous = support::source(&settings, Arc::clone(&forge.clock) as Arc<dyn Clock>);
+    for asked in 1..=3_u64 {
+        anonymous.project(&name).await.unwrap();
+        forge.github.project(&name).await.unwrap();
+        let left = anonymous.budget().unwrap();
+        assert_eq!((left.limit, left.remaining), (60, 60 - asked));
+        assert_eq!((anonymous.traffic().spent, forge.github.traffic().spent), (asked, 1));
+    }
+    let unchanged = |of: &dyn Connector| of.traffic().endpoints.iter().map(|e| e.not_modified).sum::<u64>();
+    assert_eq!((unchanged(&*anonymous), unchanged(&*forge.github)), (2, 2));
 }
