@@ -71,10 +71,12 @@ impl Schedules {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
 
-    /// A webhook told of this project. Of no effect where nobody reads its source.
-    pub fn woken(&self, project: &ProjectKey) {
+    /// A webhook told of this project; also of its runs, if it is a `proof` that webhooks tell of them. Of no effect where nobody
+    /// reads its source.
+    pub fn woken(&self, project: &ProjectKey, proof: bool) {
         if let Some(schedule) = self.of(&project.source) {
-            schedule.with(|s| s.woken(&project.id, self.clock.now()));
+            let now = self.clock.now();
+            schedule.with(|s| if proof { s.told_of_runs(&project.id, now) } else { s.woken(&project.id, now) });
             schedule.nudge.notify_one();
         }
     }

@@ -163,7 +163,7 @@ pub struct Scheduler {
     listing: Listing,
     /// Until then no whole state is read that nothing hurries ([`UNHURRIED_SHARE`]).
     unhurried_at: Timestamp,
-    /// A delivery that was believed came.
+    /// A delivery that told of runs came.
     webhook_at: Option<Timestamp>,
     /// What is being read.
     reading: BTreeSet<NativeId>,
@@ -655,10 +655,15 @@ impl Scheduler {
         self.bucket.release(slot);
     }
 
-    /// A webhook told of this project, or that something happened to it. One that no listing has told of yet is known now.
+    /// A webhook told that something happened to this project. One that no listing has told of yet is known now.
     pub fn woken(&mut self, id: &NativeId, now: Timestamp) {
+        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(id, now)).woken(now, false);
+    }
+
+    /// The same of one that told of its runs. Where webhooks do, polling slows; that a push is told of says nothing about runs.
+    pub fn told_of_runs(&mut self, id: &NativeId, now: Timestamp) {
         self.webhook_at = Some(now);
-        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(id, now)).woken(now);
+        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(id, now)).woken(now, true);
     }
 
     /// Somebody looks at this project.

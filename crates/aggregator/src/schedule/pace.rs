@@ -28,7 +28,7 @@ const ACTIVE_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 pub(super) const DORMANT: i32 = 12;
 /// Polling of what webhooks tell of is so much slower.
 const WITH_WEBHOOKS: i32 = 5;
-/// Webhooks of a source are alive for so long after the last one that was believed.
+/// Webhooks are alive for so long after the last one that told of runs.
 pub(super) const WEBHOOKS_ALIVE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Where projects are asked for news, many at once, their whole state is read so many times as seldom …

@@ -83,8 +83,8 @@ pub(super) struct Track {
     failures: u32,
     woken_at: Option<Timestamp>,
     hook_at: Option<Timestamp>,
-    /// Its webhooks told of what happened; a change that none told of ends that.
-    hooked: bool,
+    /// When its webhooks last told of runs; a change that none told of takes that away.
+    hooked_at: Option<Timestamp>,
     pub(super) looked_until: Option<Timestamp>,
     pub(super) told_at: Option<Timestamp>,
     /// From 0 to 1: what failed together does not come back together.
@@ -107,7 +107,7 @@ impl Track {
             failures: 0,
             woken_at: None,
             hook_at: None,
-            hooked: false,
+            hooked_at: None,
             looked_until: None,
             told_at: None,
         }
@@ -156,7 +156,7 @@ impl Track {
     pub(super) fn read(&mut self, known: Known, whole: bool, answer: Answer, asked_at: Timestamp) {
         let told_of = |at: Timestamp| asked_at.duration_since(at) <= TOLD_WITHIN;
         if answer == Answer::Changed && self.read_at.is_some() && !self.hook_at.is_some_and(told_of) {
-            self.hooked = false;
+            self.hooked_at = None;
         }
         if matches!(answer, Answer::Failed(_)) {
             self.failures = self.failures.saturating_add(1);
@@ -173,11 +173,13 @@ impl Track {
         (self.known, self.asked_at, self.answer) = (Some(known), Some(asked_at), Some(answer));
     }
 
-    pub(super) fn woken(&mut self, now: Timestamp) {
+    pub(super) fn woken(&mut self, now: Timestamp, with_runs: bool) {
         // The first wake decides when: one that is woken all the time is read all the same.
         self.woken_at.get_or_insert(now);
         self.hook_at = Some(now);
-        self.hooked = true;
+        if with_runs {
+            self.hooked_at = Some(now);
+        }
     }
 
     fn is_looked_at(&self, now: Timestamp) -> bool {
@@ -186,7 +188,7 @@ impl Track {
 
     fn is_hooked(&self, now: Timestamp) -> bool {
         let recent = |at: Timestamp| now.duration_since(at) <= pace::WEBHOOKS_ALIVE;
-        self.hooked && self.hook_at.is_some_and(recent)
+        self.hooked_at.is_some_and(recent)
     }
 
     /// How often it is to be asked, and why.

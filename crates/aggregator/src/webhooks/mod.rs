@@ -207,6 +207,7 @@ impl Webhooks {
     fn apply(&self, source: &SourceName, consequence: Consequence, at: Timestamp) {
         tracing::debug!(%source, project = %consequence.wake, "webhook");
         let Consequence { wake, told } = consequence;
+        let proof = told.as_ref().is_some_and(|told| !told.runs.is_empty());
         if let Some(told) = told {
             self.watched.told(source, &told.project);
             self.hub.observe(Observation { asked_at: at, seen: Seen::Told(Box::new(told)) });
@@ -215,7 +216,7 @@ impl Webhooks {
                 self.hub.observe(Observation { asked_at: at, seen: Seen::Gone(key) });
             }
         }
-        self.schedules.woken(&wake);
+        self.schedules.woken(&wake, proof);
     }
 
     /// What follows from the news; `None` when it is of no concern.

@@ -211,10 +211,41 @@ fn every_decision_is_explained() {
     platform.scheduler.woken(&Platform::id(1), platform.now);
     let told = platform.scheduler.explain(&Platform::id(1), platform.now).unwrap();
     assert_eq!(told.why.as_str(), "webhook");
-    assert!(told.hooked && told.webhook_at == Some(platform.now));
+    assert!(!told.hooked && told.webhook_at == Some(platform.now));
+}
+
+#[test]
+fn polling_slows_while_webhooks_tell_of_runs() {
+    let every = |platform: &Platform| platform.scheduler.explain(&Platform::id(1), platform.now).unwrap().every;
+    let mut platform = Platform::new(3, MINUTES_5, None);
+    platform.run_for(secs(60));
+    platform.scheduler.woken(&Platform::id(1), platform.now);
     platform.run_for(secs(20));
-    let told = platform.scheduler.explain(&Platform::id(1), platform.now).unwrap();
-    assert_eq!(told.every, Some(secs(225)), "its webhooks prove alive");
+    assert_eq!(every(&platform), Some(secs(45)), "a push says nothing about runs");
+    assert!(!platform.scheduler.webhooks_alive(platform.now));
+
+    platform.with(1, |p, now| p.moved_at = Some(now));
+    platform.scheduler.told_of_runs(&Platform::id(1), platform.now);
+    platform.run_for(secs(20));
+    assert_eq!(every(&platform), Some(secs(225)), "its webhooks prove alive, and told of the change");
+    assert!(platform.scheduler.webhooks_alive(platform.now));
+
+    // Something that none told of.
+    platform.run_for(secs(300));
+    platform.with(1, |p, now| p.moved_at = Some(now));
+    platform.run_for(secs(300));
+    assert_eq!(every(&platform), Some(secs(45)), "they do not tell of all");
+
+    // None for a day.
+    platform.scheduler.told_of_runs(&Platform::id(1), platform.now);
+    platform.run_for(secs(20));
+    assert_eq!(every(&platform), Some(secs(225)));
+    platform.projects.get_mut(&Platform::id(1)).unwrap().moved_at = Some(platform.now + 23 * HOUR);
+    platform.run_for(24 * HOUR - secs(60));
+    assert_eq!(every(&platform), Some(secs(225)));
+    platform.run_for(secs(120));
+    assert_eq!(every(&platform), Some(secs(45)));
+    assert!(!platform.scheduler.webhooks_alive(platform.now));
 }
 
 #[derive(Debug, Clone)]
@@ -249,7 +280,7 @@ fn story(platform: &mut Platform, events: &[(i64, Event)], projects: usize) {
         match event {
             Event::Runs(p) => platform.with(n(p), |p, now| (p.running, p.moved_at) = (true, Some(now))),
             Event::Ends(p) => platform.with(n(p), |p, now| (p.running, p.moved_at) = (false, Some(now))),
-            Event::Webhook(p) => platform.scheduler.woken(&Platform::id(n(p)), platform.now),
+            Event::Webhook(p) => platform.scheduler.told_of_runs(&Platform::id(n(p)), platform.now),
             Event::Looks(p) => platform.scheduler.looked_at(&Platform::id(n(p)), platform.now),
             Event::Down(seconds) => platform.down_until = platform.now + secs(*seconds),
             Event::Suspended(seconds) => platform.now += secs(*seconds),

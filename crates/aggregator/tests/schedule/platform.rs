@@ -21,6 +21,8 @@ pub(crate) fn secs(seconds: i64) -> SignedDuration {
 pub(crate) struct Project {
     pub running: bool,
     pub moved_at: Option<Timestamp>,
+    /// Something happened to it since it was read.
+    pub changed: bool,
 }
 
 /// How a platform counts.
@@ -67,7 +69,7 @@ impl Platform {
     pub(crate) fn new(projects: usize, every: SignedDuration, limit: Option<Limit>) -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let project =
-            |n: usize| (NativeId::new(n.to_string()), Project { running: false, moved_at: Some(now) });
+            |n: usize| (NativeId::new(n.to_string()), Project { running: false, moved_at: Some(now), changed: false });
         Self {
             scheduler: Scheduler::new(Plan { every }, now),
             now,
@@ -99,7 +101,9 @@ impl Platform {
 
     pub(crate) fn with(&mut self, n: usize, change: impl FnOnce(&mut Project, Timestamp)) {
         let now = self.now;
-        change(self.projects.get_mut(&Self::id(n)).unwrap(), now);
+        let project = self.projects.get_mut(&Self::id(n)).unwrap();
+        change(project, now);
+        project.changed = true;
     }
 
     fn spent_in_window(&mut self) -> u64 {
@@ -251,8 +255,10 @@ impl Platform {
             }
             Work::Read { projects, reading } => {
                 for id in projects {
-                    let known = known(&self.projects[id]);
-                    self.scheduler.read(id, known, *reading, Answer::Unchanged, asked_at);
+                    let Some(project) = self.projects.get_mut(id) else { continue };
+                    let changed = std::mem::take(&mut project.changed);
+                    let answer = if changed { Answer::Changed } else { Answer::Unchanged };
+                    self.scheduler.read(id, known(project), *reading, answer, asked_at);
                 }
                 false
             }
