@@ -288,6 +288,10 @@ impl Client {
             drop(permit);
             let failure = match outcome.unwrap_or_else(|_| Err(too_slow(total, url))) {
                 Ok(answer) => return Ok(answer),
+                Err(Failure { then: Then::BackOff, .. }) => {
+                    let now = self.now();
+                    Failure::limited(self.0.lanes.back_off.pause(now, rand::random()), now)
+                }
                 Err(failure) => failure,
             };
             let mut pause = Duration::ZERO;

@@ -12,7 +12,7 @@ use rustls::CertificateError;
 use url::Url;
 
 use super::auth::Auth;
-use super::gate::{DEFAULT_PAUSE, LONGEST_OUTAGE, LONGEST_PAUSE, PATIENCE, retry_after};
+use super::gate::{LONGEST_OUTAGE, LONGEST_PAUSE, PATIENCE, retry_after};
 use super::settings::Dialect;
 use super::{budget, settings::ClientSettings};
 use crate::Error;
@@ -39,12 +39,20 @@ pub(super) enum Then {
     Again,
     /// The platform wants to be left alone, by all requests of the source, for this long.
     Pause(SignedDuration),
+    /// The same, but it does not say for how long.
+    BackOff,
 }
 
 impl Failure {
     /// One that is not tried again.
     pub(super) const fn last(error: Error) -> Self {
         Self { error, then: Then::Stop }
+    }
+
+    /// A limit of the platform's, for this long.
+    pub(super) fn limited(pause: SignedDuration, now: Timestamp) -> Self {
+        let until = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        Self { error: Error::RateLimited { until: Some(until) }, then: Then::Pause(pause) }
     }
 
     /// One that may pass.
@@ -160,9 +168,10 @@ pub(super) fn of_status(
 
 /// "Too many". The pause is the one that was told, if that makes sense.
 fn limited(told: Option<SignedDuration>, now: Timestamp) -> Failure {
-    let pause = told.filter(|d| !d.is_negative()).unwrap_or(DEFAULT_PAUSE).min(LONGEST_PAUSE);
-    let until = now.saturating_add(pause).unwrap_or(Timestamp::MAX);
-    Failure { error: Error::RateLimited { until: Some(until) }, then: Then::Pause(pause) }
+    match told.filter(|d| !d.is_negative()) {
+        Some(told) => Failure::limited(told.min(LONGEST_PAUSE), now),
+        None => Failure { error: Error::RateLimited { until: None }, then: Then::BackOff },
+    }
 }
 
 /// The platform's own trouble. It passes, or the platform says when it will have.

@@ -9,7 +9,7 @@ use domain::Timestamp;
 use jiff::SignedDuration;
 
 use super::budget::{Budget, Meter};
-use super::gate::Gate;
+use super::gate::{BackOff, Gate};
 use crate::Error;
 
 /// One resource of a platform: what is left of it, and whether it is spent.
@@ -29,6 +29,7 @@ pub(super) struct Lanes {
     resumed: Mutex<BTreeMap<String, Budget>>,
     /// The platform wants to be left alone altogether.
     all: Gate,
+    pub(super) back_off: BackOff,
 }
 
 impl Lanes {

@@ -87,6 +87,26 @@ async fn once_limited_nothing_is_asked_until_then() {
 }
 
 #[tokio::test]
+async fn who_is_limited_again_and_again_without_a_word_asks_ever_more_seldom() {
+    let server = Server::always(status(429)).await;
+    let clock = kit::clock();
+    let client = Client::with_limits(
+        kit::settings(server.url("/api")),
+        Arc::<domain::ManualClock>::clone(&clock),
+        kit::limits(),
+    )
+    .unwrap();
+    for seconds in [60, 120, 240, 480, 900, 900] {
+        let now = domain::Clock::now(&*clock);
+        let Err(Error::RateLimited { until: Some(until) }) = get(&client).await else { panic!("not limited") };
+        let pause = until.duration_since(now).as_secs();
+        assert!(pause >= seconds && pause <= seconds + seconds / 4, "{pause} after {seconds}");
+        clock.set(until);
+    }
+    assert_eq!(server.seen().len(), 6, "one request each time");
+}
+
+#[tokio::test]
 async fn a_short_pause_is_waited_for_within_the_call() {
     for wait in ["0", "1"] {
         let server = Server::start(
