@@ -225,6 +225,9 @@ fn webhooks(h: &Health) -> v1::Webhooks {
         too_large: h.too_large,
         last_refused_at: h.last_refused_at.map(api::timestamp),
         last_refusal: h.last_refusal.clone(),
+        not_kept: h.not_kept,
+        last_not_kept_at: h.last_not_kept_at.map(api::timestamp),
+        last_not_kept: h.last_not_kept.clone(),
     }
 }
 

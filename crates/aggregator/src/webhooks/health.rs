@@ -28,8 +28,16 @@ pub struct Health {
     pub last_refused_at: Option<Timestamp>,
     /// And why.
     pub last_refusal: Option<String>,
+    /// Believed, and turned away: they could not be written down. They are to be sent again.
+    pub not_kept: u64,
+    /// When the newest one was turned away.
+    pub last_not_kept_at: Option<Timestamp>,
+    /// And why.
+    pub last_not_kept: Option<String>,
     /// Refused in a row, so that the log tells of the first one only.
     refused_in_a_row: u64,
+    /// Turned away in a row, likewise.
+    not_kept_in_a_row: u64,
 }
 
 /// What became of a delivery that was believed.
@@ -51,7 +59,7 @@ pub(super) enum Refusal {
 impl Health {
     /// Every count with its name, as metrics have it.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 6] {
+    pub const fn counts(&self) -> [(&'static str, u64); 7] {
         [
             ("accepted", self.accepted),
             ("duplicate", self.duplicate),
@@ -59,6 +67,7 @@ impl Health {
             ("forged", self.forged),
             ("malformed", self.malformed),
             ("too_large", self.too_large),
+            ("not_kept", self.not_kept),
         ]
     }
 
@@ -70,7 +79,16 @@ impl Health {
         }
         self.last_at = Some(at);
         self.last_kind = Some(text::line(kind, MAX_KIND)).filter(|k| !k.is_empty());
-        self.refused_in_a_row = 0;
+        (self.refused_in_a_row, self.not_kept_in_a_row) = (0, 0);
+    }
+
+    /// Gives whether it is the first after one that was taken.
+    pub(super) fn turned_away(&mut self, why: &str, at: Timestamp) -> bool {
+        self.not_kept += 1;
+        self.last_not_kept_at = Some(at);
+        self.last_not_kept = Some(text::line(why, text::MAX_TITLE));
+        self.not_kept_in_a_row += 1;
+        self.not_kept_in_a_row == 1
     }
 
     /// Gives whether it is the first after one that was believed.

@@ -173,7 +173,7 @@ impl Webhooks {
             false => self.first(&source, mark),
             true => match self.archive.log(webhook()).await {
                 Logging::Failed(why) => {
-                    tracing::warn!(%source, why, "a webhook is not taken: it could not be written down");
+                    self.turned_away(&source, &why);
                     return Verdict::NotKept(why);
                 }
                 Logging::Known => {
@@ -265,6 +265,18 @@ impl Webhooks {
     fn first(&self, source: &SourceName, mark: Mark) -> bool {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.entry(source.clone()).or_default().first(mark)
+    }
+
+    fn turned_away(&self, source: &SourceName, why: &str) {
+        let now = self.hub.clock().now();
+        let mut first = false;
+        self.hub.source(source, |s| first = s.webhooks.get_or_insert_default().turned_away(why, now));
+        // They come again and again until they can be written.
+        if first {
+            tracing::warn!(%source, why, "a webhook is not taken: it could not be written down; further ones are counted only");
+        } else {
+            tracing::debug!(%source, why, "a webhook is not taken: it could not be written down");
+        }
     }
 
     fn refused(&self, source: &SourceName, refusal: Refusal, why: &str) {

@@ -152,6 +152,9 @@ async fn without_its_database_it_runs_and_says_so() {
     let refused = rig.told("d1", &project, 999_999).await;
     assert_eq!(refused.verdict(), V::NotKept, "it is to be sent again");
     assert_eq!(rig.told("d1", &project, 999_999).await.verdict(), V::NotKept, "and is not known by then");
+    let health = rig.sources().await.sources[0].webhooks.clone().unwrap();
+    assert_eq!((health.not_kept, health.accepted, health.last_at), (2, 0, None));
+    assert!(health.last_not_kept_at.is_some() && health.last_not_kept.unwrap().contains("127.0.0.1:1/x"));
     rig.life.stop().await;
 }
 

@@ -450,10 +450,13 @@ impl Hooks {
             return if source.sends_webhooks { Self::Unset { address: address() } } else { Self::Never };
         };
         let instant = |at: &Option<_>| at.as_ref().and_then(timestamp_back).map(|at| When::ago(at, ctx.now));
-        let n = w.forged + w.malformed + w.too_large;
+        let n = w.forged + w.malformed + w.too_large + w.not_kept;
+        let at = |at: &Option<_>| at.as_ref().and_then(timestamp_back);
+        let (refused_at, not_kept_at) = (at(&w.last_refused_at), at(&w.last_not_kept_at));
+        let newest = if not_kept_at > refused_at { &w.last_not_kept } else { &w.last_refusal };
         let refused = (n > 0).then(|| Refused {
-            at: instant(&w.last_refused_at),
-            why: w.last_refusal.as_deref().map(sentence).unwrap_or_default(),
+            at: refused_at.max(not_kept_at).map(|at| When::ago(at, ctx.now)),
+            why: newest.as_deref().map(sentence).unwrap_or_default(),
             n: format::number(n),
         });
         if w.last_at.is_none() && w.accepted + w.duplicate + w.ignored == 0 {
@@ -466,6 +469,7 @@ impl Hooks {
             (w.forged, "not signed"),
             (w.malformed, "not readable"),
             (w.too_large, "too large"),
+            (w.not_kept, "not written down"),
         ];
         Self::Coming {
             last: instant(&w.last_at),
