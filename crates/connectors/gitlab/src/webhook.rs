@@ -18,7 +18,8 @@ const MAX_AGE: u64 = 300;
 const PASSED_WITH_WARNINGS: &str = "passed with warnings";
 
 /// Where the delivery's id stands (from 17.4 on). `X-Gitlab-Event-UUID` is none: all events of one request share it.
-const DELIVERY_IDS: [&str; 2] = ["idempotency-key", "webhook-id"];
+const DELIVERY_IDS: [&str; 2] = ["idempotency-key", SIGNED_ID];
+const SIGNED_ID: &str = "webhook-id";
 /// The event that carries a pipeline.
 const PIPELINE: &str = "Pipeline Hook";
 /// Events after which a project is to be read anew, though they do not carry its pipelines.
@@ -135,7 +136,7 @@ impl Webhooks for GitLab {
     fn verify(&self, delivery: &Delivery<'_>) -> Result<(), Refused> {
         let forged = |why: &str| Err(Refused::Forged(why.to_owned()));
         if let (Some(key), Some(signature)) = (&self.signing_token, delivery.header("webhook-signature")) {
-            let (id, at) = (delivery.header("webhook-id"), delivery.header("webhook-timestamp"));
+            let (id, at) = (delivery.header(SIGNED_ID), delivery.header("webhook-timestamp"));
             let (Some(id), Some(at)) = (id, at) else {
                 return forged("webhook-signature without webhook-id or webhook-timestamp");
             };
@@ -181,7 +182,10 @@ impl Webhooks for GitLab {
             read::<IgnoredAny>(delivery.body)?;
             News::Nothing
         };
-        let id = DELIVERY_IDS.into_iter().find_map(|name| delivery.header(name)).map(str::to_owned);
+        // Of the two only the second is signed: where that counts, nobody makes one delivery pass for another by the first.
+        let signed = self.signing_token.is_some() && delivery.header("webhook-signature").is_some();
+        let names = if signed { &[SIGNED_ID] } else { &DELIVERY_IDS[..] };
+        let id = names.iter().find_map(|name| delivery.header(name)).map(str::to_owned);
         Ok(Event { id, kind, news })
     }
 }

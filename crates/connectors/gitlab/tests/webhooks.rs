@@ -290,6 +290,19 @@ fn the_delivery_id_is_that_which_stays_over_retries() {
     };
     assert_eq!(id_of(&[("idempotency-key", "k"), ("webhook-id", "w")]).as_deref(), Some("k"));
     assert_eq!(id_of(&[("webhook-id", "w")]).as_deref(), Some("w"));
+    // What is not signed does not name what is.
+    let signature = sign("w", SIGNED_AT, b"{}");
+    let headers = [
+        ("idempotency-key", "k"),
+        ("webhook-id", "w"),
+        ("webhook-timestamp", "1614265330"),
+        ("webhook-signature", signature.as_str()),
+        ("x-gitlab-token", SECRET),
+    ];
+    for (secret, key, id) in [(None, Some(SIGNING_TOKEN), "w"), (Some(SECRET), None, "k")] {
+        let told = deliver(source(secret, key, SIGNED_AT).as_ref(), &headers, b"{}").expect("believed");
+        assert_eq!(told.id.as_deref(), Some(id));
+    }
     // All events of one request share these.
     assert_eq!(id_of(&[("x-gitlab-event-uuid", "u"), ("x-gitlab-webhook-uuid", "h")]), None);
 }
