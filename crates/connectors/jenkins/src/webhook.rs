@@ -30,6 +30,9 @@ struct Phase {
     full_url: Option<String>,
     #[serde(deserialize_with = "lenient_u64")]
     number: Option<u64>,
+    /// Counts everything that the server ever queued.
+    #[serde(deserialize_with = "lenient_u64")]
+    queue_id: Option<u64>,
     /// Of the start in some versions, of the post in others: only good for telling which post is newer.
     #[serde(deserialize_with = "lenient_time")]
     timestamp: Option<Timestamp>,
@@ -154,10 +157,12 @@ impl Webhooks for Jenkins {
         let phase = payload.build.unwrap_or_default();
         let kind = phase.phase.clone().unwrap_or_else(|| "notification".to_owned());
         let run = run_of(&phase, child.as_deref());
-        // The plugin numbers no posts: which phase of which build it is says whether it came before.
-        let id = phase
-            .number
-            .map(|number| format!("{full}#{number} {kind} {}", phase.status.as_deref().unwrap_or_default()));
+        // The plugin numbers no posts: which phase of which build it is says whether it came before. A job that is made anew
+        // counts its builds anew.
+        let began = || phase.timestamp.map(|at| at.as_millisecond().to_string());
+        let which = phase.queue_id.map(|id| id.to_string()).or_else(began).unwrap_or_default();
+        let word = phase.status.as_deref().unwrap_or_default();
+        let id = phase.number.map(|number| format!("{full}#{number} {kind} {word} {which}"));
         let news = match run {
             // A build in the queue may become one or not, and its time is no start.
             Some(run) if run.status != Status::Queued => News::Runs { project, pipelines: vec![run] },
