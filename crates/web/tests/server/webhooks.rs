@@ -60,6 +60,10 @@ async fn each_verdict_has_its_answer() {
         let reply = verdict(of, "", &[]).await;
         assert_eq!((reply.status.as_u16(), &reply.json()["result"]), (202, &word.into()));
     }
+    // Bitbucket Data Center takes its test for failed on any other answer.
+    let ping = [("x-event-key", "diagnostics:ping")];
+    assert_eq!(verdict(V::Ignored, "", &ping).await.status, 200);
+    assert_eq!(verdict(V::Ignored, "", &[("x-event-key", "repo:forked")]).await.status, 202);
     assert_eq!(verdict(V::NotFound, "", &[]).await.problem(404), NOT_FOUND);
     assert_eq!(verdict(V::Forged, "no signature", &[]).await.problem(403), "no signature");
     let json = [("content-type", "application/json")];
