@@ -76,7 +76,8 @@ impl Schedules {
     pub fn woken(&self, project: &ProjectKey, proof: bool) {
         if let Some(schedule) = self.of(&project.source) {
             let now = self.clock.now();
-            schedule.with(|s| if proof { s.told_of_runs(&project.id, now) } else { s.woken(&project.id, now) });
+            schedule
+                .with(|s| if proof { s.told_of_runs(&project.id, now) } else { s.woken(&project.id, now) });
             schedule.nudge.notify_one();
         }
     }

@@ -213,7 +213,11 @@ fn a_webhook_that_was_overtaken_does_not_start_a_run_again() {
     see(&mut b, 1, Seen::Projects(vec![project("a")]));
     see(&mut b, 2, told("a", vec![timeless(Status::Success)]));
     assert_eq!(see(&mut b, 3, told("a", vec![timeless(Status::Running)])), []);
-    assert_eq!(see(&mut b, 3, told("a", vec![run(1, Status::Running, 9)])), [], "nothing to compare that with");
+    assert_eq!(
+        see(&mut b, 3, told("a", vec![run(1, Status::Running, 9)])),
+        [],
+        "nothing to compare that with"
+    );
     assert_eq!(status(&b, 1), Status::Success);
     // Started over: by its attempt, by a time after its end, by the platform's own answer.
     see(&mut b, 4, told("a", vec![Pipeline { attempt: Some(1), ..timeless(Status::Failed) }]));

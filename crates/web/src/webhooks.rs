@@ -119,8 +119,7 @@ fn answer(answer: v1::IngestWebhookResponse, headers: &HeaderMap) -> Result<Resp
             return Err(Failure::internal("The aggregator did not say what became of it."));
         }
     };
-    let status =
-        if result == "ignored" && is_ping(headers) { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if result == "ignored" && is_ping(headers) { StatusCode::OK } else { StatusCode::ACCEPTED };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((status, headers, json!({ "result": result }).to_string()).into_response())
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use connector::http::Budget;
 use connector::{Connector, Error};
 use domain::{NativeId, Patterns, Project, SourceName, Timestamp};
 use futures::StreamExt as _;
@@ -19,7 +20,7 @@ use futures::stream::FuturesUnordered;
 use crate::board::Entry;
 use crate::due::Schedule;
 use crate::hub::Hub;
-use crate::schedule::{Known, Means, Next, Work};
+use crate::schedule::{Known, Means, Next, RESERVE, Work};
 use crate::sources::State;
 use crate::watched::Watched;
 use listing::Cursor;
@@ -95,12 +96,19 @@ impl Refresher {
         }
     }
 
-    /// A source that refused its token is tried with another one as soon as there is one.
+    /// A source that refused its token, or whose limit is spent, is tried with another token as soon as there is one.
     async fn look_for_another_credential(&self) {
-        if self.refused.load(Ordering::Relaxed) && self.connector.has_new_credential().await {
+        if self.is_held_up() && self.connector.has_new_credential().await {
             self.refused.store(false, Ordering::Relaxed);
             self.schedule.with(|s| s.wake(self.now()));
         }
+    }
+
+    fn is_held_up(&self) -> bool {
+        let waits = self.refused.load(Ordering::Relaxed) || self.schedule.with(|s| s.standing().troubled);
+        #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
+        let short = |b: Budget| b.remaining as f64 <= b.limit as f64 * RESERVE;
+        waits || self.connector.budget().is_some_and(short)
     }
 
     fn source(&self) -> &SourceName {

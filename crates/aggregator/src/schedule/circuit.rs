@@ -110,7 +110,11 @@ mod tests {
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]);
         circuit.answered(Kind::Listing);
         assert!(!circuit.is_probing() && !circuit.is_half_closed());
-        assert_eq!(circuit.failed(Kind::Listing, None, now, 1.0).duration_since(now).as_millis(), 2500, "jitter");
+        assert_eq!(
+            circuit.failed(Kind::Listing, None, now, 1.0).duration_since(now).as_millis(),
+            2500,
+            "jitter"
+        );
     }
 
     #[test]

@@ -125,7 +125,9 @@ pub(super) fn active(plan: &Plan) -> SignedDuration {
 pub(super) fn failed(plan: &Plan, failures: u32, jitter: f64) -> SignedDuration {
     let doubled = FAILED.min(plan.every) * (1 << failures.saturating_sub(1).min(10));
     let pause = doubled.min(plan.every * DORMANT);
-    pause.saturating_add(SignedDuration::try_from_secs_f64(pause.as_secs_f64() * jitter / 4.0).unwrap_or_default())
+    pause.saturating_add(
+        SignedDuration::try_from_secs_f64(pause.as_secs_f64() * jitter / 4.0).unwrap_or_default(),
+    )
 }
 
 /// How often, and why, as of `now`.

@@ -295,7 +295,10 @@ impl Track {
 
 /// The same for one id at all times, so that nothing depends on chance.
 fn jitter_of(id: &NativeId) -> f64 {
-    let sum = id.as_str().bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let sum = id
+        .as_str()
+        .bytes()
+        .fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     f64::from(sum) / f64::from(u32::MAX)
 }
 

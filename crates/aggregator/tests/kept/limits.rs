@@ -36,7 +36,12 @@ async fn look(rig: &Rig) {
         let project = row.project.and_then(|p| p.key);
         for name in ["main", "master", "develop"] {
             let name = Some(name.to_owned());
-            let request = v1::ListBranchesRequest { project: project.clone(), name, per_page: 10, ..Default::default() };
+            let request = v1::ListBranchesRequest {
+                project: project.clone(),
+                name,
+                per_page: 10,
+                ..Default::default()
+            };
             // Refused, once nothing is left.
             let _ = rig.client.clone().list_branches(request).await;
         }
@@ -46,7 +51,8 @@ async fn look(rig: &Rig) {
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_restarts_nor_reloads_overdraw_a_limit_that_is_counted_here() {
     let limits = forge_sim::Limits { bitbucket_hourly: Some(LIMIT), ..forge_sim::Limits::default() };
-    let sim = Sim::builder().faces([bitbucket::FACE]).projects(3).broken(0).limits(limits).start().await.unwrap();
+    let sim =
+        Sim::builder().faces([bitbucket::FACE]).projects(3).broken(0).limits(limits).start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&sim, &sqlite(folder.path()));
     for n in 0..STARTS {

@@ -216,7 +216,8 @@ fn every_decision_is_explained() {
 
 #[test]
 fn polling_slows_while_webhooks_tell_of_runs() {
-    let every = |platform: &Platform| platform.scheduler.explain(&Platform::id(1), platform.now).unwrap().every;
+    let every =
+        |platform: &Platform| platform.scheduler.explain(&Platform::id(1), platform.now).unwrap().every;
     let mut platform = Platform::new(3, MINUTES_5, None);
     platform.run_for(secs(60));
     platform.scheduler.woken(&Platform::id(1), platform.now);
@@ -240,8 +241,8 @@ fn polling_slows_while_webhooks_tell_of_runs() {
     platform.scheduler.told_of_runs(&Platform::id(1), platform.now);
     platform.run_for(secs(20));
     assert_eq!(every(&platform), Some(secs(225)));
-    platform.projects.get_mut(&Platform::id(1)).unwrap().moved_at = Some(platform.now + 23 * HOUR);
-    platform.run_for(24 * HOUR - secs(60));
+    platform.projects.get_mut(&Platform::id(1)).unwrap().moved_at = Some(platform.now + HOUR * 23);
+    platform.run_for(HOUR * 24 - secs(60));
     assert_eq!(every(&platform), Some(secs(225)));
     platform.run_for(secs(120));
     assert_eq!(every(&platform), Some(secs(45)));

@@ -68,8 +68,9 @@ pub(crate) struct Platform {
 impl Platform {
     pub(crate) fn new(projects: usize, every: SignedDuration, limit: Option<Limit>) -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let project =
-            |n: usize| (NativeId::new(n.to_string()), Project { running: false, moved_at: Some(now), changed: false });
+        let project = |n: usize| {
+            (NativeId::new(n.to_string()), Project { running: false, moved_at: Some(now), changed: false })
+        };
         Self {
             scheduler: Scheduler::new(Plan { every }, now),
             now,

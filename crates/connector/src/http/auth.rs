@@ -7,8 +7,35 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 
 use super::credentials::Credentials;
+
+/// Who asks, as a digest that tells nothing of the secret. What a platform counts and answers for one is nothing to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who([u8; 32]);
+
+impl Who {
+    /// Whoever is named or known by these together.
+    #[must_use]
+    pub fn of(parts: &[&str]) -> Self {
+        let mut digest = Sha256::new().chain_update(b"ci-dashboard: who asks");
+        for part in parts {
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+        Self(digest.finalize().into())
+    }
+
+    pub(super) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Enough of it to know it again.
+    pub(super) fn to_text(self) -> String {
+        self.0.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
 
 /// How a request says who asks.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +70,17 @@ impl Auth {
             Self::Bearer(secret)
             | Self::Basic { password: secret, .. }
             | Self::Header { value: secret, .. } => Some(secret),
+        }
+    }
+
+    /// Who asks.
+    pub(super) fn who(&self) -> Who {
+        match self {
+            Self::Anonymous => Who::of(&[]),
+            Self::Bearer(token) => Who::of(&["bearer", token.expose_secret()]),
+            Self::Basic { user, password } => Who::of(&["basic", user, password.expose_secret()]),
+            Self::Header { name, value } => Who::of(&[name, value.expose_secret()]),
+            Self::Renewed(credentials) => credentials.who(),
         }
     }
 

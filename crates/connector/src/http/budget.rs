@@ -76,6 +76,11 @@ impl Meter {
         }
     }
 
+    /// Nothing is known any more.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What is left at `now`: a window that has ended is full again.
     pub(super) fn budget(&self, now: Timestamp) -> Option<Budget> {
         let budget = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;

@@ -1,8 +1,8 @@
 //! The client.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use url::Url;
 
 use super::answers::{Answers, Listener};
-use super::auth::{Auth, header_name};
+use super::auth::{Auth, Who, header_name};
 use super::budget;
 use super::etag::Store;
 use super::failure::{
@@ -45,11 +45,13 @@ pub(super) struct Inner {
     own: HeaderMap,
     permits: Semaphore,
     pub(super) lanes: Lanes,
-    kept: Arc<Store>,
+    pub(super) kept: Arc<Store>,
     listener: Listener,
     pub(super) traffic: Counter,
     /// The hourly limit that the platform named; 0: none yet.
     pub(super) told_hourly: AtomicU64,
+    /// Who asks, by the credential of this generation.
+    pub(super) who: Mutex<(u64, Who)>,
     /// Which credential, by its generation, was refused last; [`NONE_REFUSED`] before any was.
     refused: AtomicU64,
 }
@@ -99,7 +101,10 @@ impl Client {
         }
         settings.auth.put_into(&mut own)?;
         let listener = Listener::default();
-        let kept = Store::new(limits.kept_bytes, settings.dialect.headers, listener.clone());
+        let generation =
+            if let Auth::Renewed(credentials) = &settings.auth { credentials.generation() } else { 0 };
+        let who = settings.auth.who();
+        let kept = Store::new(limits.kept_bytes, settings.dialect.headers, who, listener.clone());
         Ok(Self(Arc::new(Inner {
             settings: Arc::new(settings),
             limits,
@@ -112,6 +117,7 @@ impl Client {
             listener,
             traffic: Counter::default(),
             told_hourly: AtomicU64::new(0),
+            who: Mutex::new((generation, who)),
             refused: AtomicU64::new(NONE_REFUSED),
         })))
     }
@@ -252,12 +258,16 @@ impl Client {
         }
     }
 
-    /// Whether there is another credential now than the one that was refused last.
+    /// Whether there is another credential now than the one that was refused last, or than the one for which so much was counted.
     pub async fn has_new_credential(&self) -> bool {
         let Auth::Renewed(credentials) = &self.0.settings.auth else { return false };
         let refused = self.0.refused.load(Ordering::Relaxed);
         // Looks whether there is, where it has not for a while.
-        refused != NONE_REFUSED && credentials.current().await.is_ok() && credentials.generation() != refused
+        if credentials.current().await.is_err() {
+            return false;
+        }
+        let another = self.notice();
+        another || (refused != NONE_REFUSED && credentials.generation() != refused)
     }
 
     /// The same for what need not go to the platform: the caller answers for where it goes.
@@ -318,6 +328,7 @@ impl Client {
 
     /// Waits for a pause that is nearly over; fails on a longer one, without asking.
     async fn pass(&self, lane: &Lane) -> Result<()> {
+        self.notice();
         let shut = || {
             let now = self.now();
             self.0.lanes.closed(lane, now).or_else(|| {
@@ -341,8 +352,9 @@ impl Client {
         let asked = self.asked(endpoint);
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let kept = self.0.kept.get(&url);
             let mut headers = self.with_own(&HeaderMap::new()).await?;
+            let name = self.0.kept.name(&url);
+            let kept = self.0.kept.find(&name);
             if let Some(kept) = &kept {
                 kept.put_into(&mut headers);
             }
@@ -368,14 +380,14 @@ impl Client {
                     return Err(Failure::last(Error::Garbage(words)));
                 };
                 let Some(body) = kept.body() else {
-                    self.0.kept.forget(&url);
+                    self.0.kept.forget(&name);
                     return Err(Failure::passing(Error::Garbage("a kept answer does not unpack".to_owned())));
                 };
                 return Ok(respond(kept.status, kept.headers(answer.headers()), body, true));
             } else if status.is_success() {
                 let headers = answer.headers().clone();
                 let body = self.body(answer, self.0.limits.body_bytes, &url, &asked).await?;
-                self.0.kept.put(&url, status, &headers, &body);
+                self.0.kept.put(&name, status, &headers, &body);
                 return Ok(respond(status, headers, body, false));
             } else {
                 return Err(self.refusal(endpoint, answer, &url).await);
@@ -389,6 +401,7 @@ impl Client {
         let mut headers = self.0.own.clone();
         if let Auth::Renewed(credentials) = &self.0.settings.auth {
             let auth = credentials.current().await.map_err(Failure::last)?;
+            self.notice();
             auth.put_into(&mut headers).map_err(|why| Failure::last(Error::Unauthorized(why)))?;
         }
         if let Some(id) = asked_by().and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {

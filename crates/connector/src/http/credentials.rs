@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::AsyncReadExt as _;
 
-use super::auth::Auth;
+use super::auth::{Auth, Who};
 use crate::Result;
 
 /// How often a token's file is looked at, at most: a changed token is in use within a minute.
@@ -30,6 +30,9 @@ pub trait Credentials: fmt::Debug + Send + Sync {
 
     /// Counts the credentials that there have been: rises when another takes the place of one.
     fn generation(&self) -> u64;
+
+    /// Who asks with the credential of now. The next credential of the same one (an App's next token) is the same.
+    fn who(&self) -> Who;
 
     /// The platform refused the credential of this generation (401). Whether there is another by now, so that it makes
     /// sense to ask again.
@@ -143,6 +146,10 @@ impl Credentials for TokenFile {
 
     fn generation(&self) -> u64 {
         self.known().generation
+    }
+
+    fn who(&self) -> Who {
+        (self.wrap)(self.known().token.clone()).who()
     }
 
     async fn refused(&self, generation: u64) -> bool {

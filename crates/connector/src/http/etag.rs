@@ -1,7 +1,7 @@
 //! Answers kept for conditional requests: the platform says "unchanged", and the body is ours already.
 
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::answers::Listener;
+use super::auth::Who;
 
 /// What an entry weighs beside its body and headers, in bytes.
 const OVERHEAD: usize = 512;
@@ -131,17 +132,18 @@ struct Head {
     len: usize,
 }
 
-/// One source's kept answers, by digest of the URL. A source has one token, so this is no part of the key.
+/// One source's kept answers, by digest of the URL and of who asks: what one may see is nothing to another.
 pub(super) struct Store {
     cache: Cache<Digest, Arc<Kept>>,
     /// The fixed headers of its requests: another `Accept` is another answer.
     salt: Sha256,
+    who: RwLock<Who>,
     listener: Listener,
 }
 
 impl Store {
     /// An empty one of at most `max_bytes`, for requests with these fixed headers.
-    pub(super) fn new(max_bytes: u64, fixed: &[(&str, &str)], listener: Listener) -> Self {
+    pub(super) fn new(max_bytes: u64, fixed: &[(&str, &str)], who: Who, listener: Listener) -> Self {
         let heard = listener.clone();
         let cache = Cache::builder()
             .max_capacity(max_bytes)
@@ -156,17 +158,21 @@ impl Store {
         for (name, value) in fixed {
             salt.update(format!("{name}: {value}\n"));
         }
-        Self { cache, salt, listener }
+        Self { cache, salt, who: RwLock::new(who), listener }
     }
 
-    fn digest(&self, url: &Url) -> Digest {
+    /// Somebody else asks from now on. What was kept for another is not found any more, and gives way in time.
+    pub(super) fn whose(&self, who: Who) {
+        *self.who.write().unwrap_or_else(PoisonError::into_inner) = who;
+    }
+
+    /// Under which an answer of this URL is kept.
+    pub(super) fn name(&self, url: &Url) -> Digest {
+        let who = *self.who.read().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&self.salt.clone().chain_update(url.as_str()).finalize()[..16]);
+        let digest = self.salt.clone().chain_update(who.bytes()).chain_update(url.as_str());
+        bytes.copy_from_slice(&digest.finalize()[..16]);
         Digest(bytes)
-    }
-
-    pub(super) fn get(&self, url: &Url) -> Option<Arc<Kept>> {
-        self.find(&self.digest(url))
     }
 
     pub(super) fn find(&self, digest: &Digest) -> Option<Arc<Kept>> {
@@ -183,26 +189,24 @@ impl Store {
     }
 
     /// Keeps an answer that has a validator; forgets the older one where it has none.
-    pub(super) fn put(&self, url: &Url, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
-        let value = |name: HeaderName, of| headers.get(of).map(|v: &HeaderValue| (name, v.clone()));
+    pub(super) fn put(&self, name: &Digest, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+        let value = |header: HeaderName, of| headers.get(of).map(|v: &HeaderValue| (header, v.clone()));
         let validator = value(IF_NONE_MATCH, ETAG).or_else(|| value(IF_MODIFIED_SINCE, LAST_MODIFIED));
         let Some(validator) = validator else {
-            self.forget(url);
+            self.forget(name);
             return;
         };
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
         let Ok(compressed) = encoder.write_all(body).and_then(|()| encoder.finish()) else { return };
         let kept = Kept { status, validator, headers: headers.clone(), body: compressed, len: body.len() };
-        let digest = self.digest(url);
-        self.cache.insert(digest, Arc::new(kept));
-        self.listener.tell(&digest);
+        self.cache.insert(*name, Arc::new(kept));
+        self.listener.tell(name);
     }
 
-    pub(super) fn forget(&self, url: &Url) {
-        let digest = self.digest(url);
-        if self.cache.contains_key(&digest) {
-            self.cache.invalidate(&digest);
-            self.listener.tell(&digest);
+    pub(super) fn forget(&self, name: &Digest) {
+        if self.cache.contains_key(name) {
+            self.cache.invalidate(name);
+            self.listener.tell(name);
         }
     }
 }
@@ -216,44 +220,67 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
+    fn me() -> Who {
+        Who::of(&["me"])
+    }
+
+    #[test]
+    fn what_was_kept_for_one_is_not_found_for_another() {
+        let store = Store::new(1 << 20, &[], me(), Listener::default());
+        let at = url("http://h/a");
+        store.put(&store.name(&at), StatusCode::OK, &headers(&[("etag", "1")]), b"mine");
+        store.whose(Who::of(&["somebody", "else"]));
+        assert!(store.find(&store.name(&at)).is_none());
+        store.whose(me());
+        assert!(store.find(&store.name(&at)).is_some());
+    }
+
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(n, v)| (HeaderName::from_static(n), v.parse().unwrap())).collect()
     }
 
     fn condition(store: &Store, at: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        store.get(&url(at)).unwrap().put_into(&mut headers);
+        store.find(&store.name(&url(at))).unwrap().put_into(&mut headers);
         headers
     }
 
     #[test]
     fn what_has_a_validator_is_kept_under_its_url() {
-        let store = Store::new(1 << 20, &[], Listener::default());
+        let store = Store::new(1 << 20, &[], me(), Listener::default());
         store.put(
-            &url("http://h/a?b=1"),
+            &store.name(&url("http://h/a?b=1")),
             StatusCode::OK,
             &headers(&[("etag", "W/\"1\""), ("last-modified", "x")]),
             b"one",
         );
-        store.put(&url("http://h/a?b=2"), StatusCode::OK, &headers(&[("last-modified", "y")]), b"");
-        store.put(&url("http://h/a"), StatusCode::OK, &headers(&[]), b"three");
+        store.put(
+            &store.name(&url("http://h/a?b=2")),
+            StatusCode::OK,
+            &headers(&[("last-modified", "y")]),
+            b"",
+        );
+        store.put(&store.name(&url("http://h/a")), StatusCode::OK, &headers(&[]), b"three");
         assert_eq!(condition(&store, "http://h/a?b=1"), headers(&[("if-none-match", "W/\"1\"")]));
         assert_eq!(condition(&store, "http://h/a?b=2"), headers(&[("if-modified-since", "y")]));
-        assert_eq!(store.get(&url("http://h/a?b=1")).unwrap().body().unwrap(), "one");
-        assert_eq!(store.get(&url("http://h/a?b=2")).unwrap().body().unwrap(), "");
-        assert!(store.get(&url("http://h/a")).is_none());
-        store.put(&url("http://h/a?b=1"), StatusCode::OK, &headers(&[]), b"without");
-        assert!(store.get(&url("http://h/a?b=1")).is_none(), "a newer answer without one replaces it");
+        assert_eq!(store.find(&store.name(&url("http://h/a?b=1"))).unwrap().body().unwrap(), "one");
+        assert_eq!(store.find(&store.name(&url("http://h/a?b=2"))).unwrap().body().unwrap(), "");
+        assert!(store.find(&store.name(&url("http://h/a"))).is_none());
+        store.put(&store.name(&url("http://h/a?b=1")), StatusCode::OK, &headers(&[]), b"without");
+        assert!(
+            store.find(&store.name(&url("http://h/a?b=1"))).is_none(),
+            "a newer answer without one replaces it"
+        );
     }
 
     #[test]
     fn the_fresh_rate_limit_stands_in_the_kept_headers() {
-        let store = Store::new(1 << 20, &[], Listener::default());
+        let store = Store::new(1 << 20, &[], me(), Listener::default());
         let old =
             headers(&[("etag", "1"), ("content-type", "application/json"), ("r", "60"), ("link", "<x>")]);
-        store.put(&url("http://h/a"), StatusCode::OK, &old, b"{}");
+        store.put(&store.name(&url("http://h/a")), StatusCode::OK, &old, b"{}");
         let fresh = headers(&[("r", "59"), ("content-type", "text/plain"), ("content-length", "0")]);
-        let got = store.get(&url("http://h/a")).unwrap().headers(&fresh);
+        let got = store.find(&store.name(&url("http://h/a"))).unwrap().headers(&fresh);
         let want =
             headers(&[("etag", "1"), ("content-type", "application/json"), ("r", "59"), ("link", "<x>")]);
         assert_eq!(got, want);
@@ -261,26 +288,26 @@ mod tests {
 
     #[test]
     fn what_is_written_down_is_read_again_and_nothing_else() {
-        let store = Arc::new(Store::new(1 << 20, &[("accept", "a")], Listener::default()));
+        let store = Arc::new(Store::new(1 << 20, &[("accept", "a")], me(), Listener::default()));
         let answers = Answers::new(&store, &Listener::default());
         let kept = headers(&[("etag", "W/\"1\""), ("link", "<x>"), ("set-cookie", "session=secret")]);
-        store.put(&url("http://h/a?private_token=secret"), StatusCode::OK, &kept, b"{\"a\": 1}");
+        store.put(&store.name(&url("http://h/a?private_token=secret")), StatusCode::OK, &kept, b"{\"a\": 1}");
         let [name] = answers.names().try_into().unwrap();
         let bytes = answers.get(&name).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("secret") && !name.contains("secret"));
 
-        let fresh = Arc::new(Store::new(1 << 20, &[("accept", "a")], Listener::default()));
+        let fresh = Arc::new(Store::new(1 << 20, &[("accept", "a")], me(), Listener::default()));
         let back = Answers::new(&fresh, &Listener::default());
         assert!(back.put(&name, &bytes));
         let at = "http://h/a?private_token=secret";
         assert_eq!(condition(&fresh, at), headers(&[("if-none-match", "W/\"1\"")]));
-        assert_eq!(fresh.get(&url(at)).unwrap().body().unwrap(), "{\"a\": 1}");
+        assert_eq!(fresh.find(&fresh.name(&url(at))).unwrap().body().unwrap(), "{\"a\": 1}");
         assert_eq!(
-            fresh.get(&url(at)).unwrap().headers(&HeaderMap::new()),
+            fresh.find(&fresh.name(&url(at))).unwrap().headers(&HeaderMap::new()),
             headers(&[("etag", "W/\"1\""), ("link", "<x>")])
         );
-        let other = Store::new(1 << 20, &[("accept", "b")], Listener::default());
-        assert!(other.find(&other.digest(&url(at))).is_none() && other.digest(&url(at)).to_text() != name);
+        let other = Store::new(1 << 20, &[("accept", "b")], me(), Listener::default());
+        assert!(other.find(&other.name(&url(at))).is_none() && other.name(&url(at)).to_text() != name);
         for broken in [&bytes[..3], &bytes[..20], &bytes[..bytes.len() - 1], b"\xff\xff\xff\xff", b""] {
             assert!(!back.put(&name, broken), "{broken:?}");
         }
@@ -291,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_bound_in_bytes_holds() {
-        let store = Store::new(100_000, &[], Listener::default());
+        let store = Store::new(100_000, &[], me(), Listener::default());
         // Not compressible.
         let mut state = 1_u64;
         let body: Vec<u8> = std::iter::repeat_with(|| {
@@ -301,13 +328,23 @@ mod tests {
         .take(9_000)
         .collect();
         for n in 0..100 {
-            store.put(&url(&format!("http://h/{n}")), StatusCode::OK, &headers(&[("etag", "1")]), &body);
+            store.put(
+                &store.name(&url(&format!("http://h/{n}"))),
+                StatusCode::OK,
+                &headers(&[("etag", "1")]),
+                &body,
+            );
             store.cache.run_pending_tasks();
             assert!(store.cache.weighted_size() <= 100_000, "{}", store.cache.weighted_size());
         }
         assert!((5..=10).contains(&store.cache.entry_count()), "{}", store.cache.entry_count());
-        store.put(&url("http://h/large"), StatusCode::OK, &headers(&[("etag", "1")]), &body.repeat(20));
+        store.put(
+            &store.name(&url("http://h/large")),
+            StatusCode::OK,
+            &headers(&[("etag", "1")]),
+            &body.repeat(20),
+        );
         store.cache.run_pending_tasks();
-        assert!(store.get(&url("http://h/large")).is_none(), "larger than all of it");
+        assert!(store.find(&store.name(&url("http://h/large"))).is_none(), "larger than all of it");
     }
 }

@@ -88,7 +88,10 @@ impl BackOff {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let times = match *last {
             Some(last) if last.since <= now && now < last.until => return last.until.duration_since(now),
-            Some(last) if last.since <= now && now.duration_since(last.until) < last.until.duration_since(last.since) => {
+            Some(last)
+                if last.since <= now
+                    && now.duration_since(last.until) < last.until.duration_since(last.since) =>
+            {
                 last.times.saturating_add(1)
             }
             _ => 0,
@@ -156,7 +159,11 @@ mod tests {
         assert_eq!(pauses, [60, 120, 240, 480, 900, 900, 900]);
         now += SignedDuration::from_secs(899);
         assert_eq!(back_off.pause(now, 1.0).as_secs(), 1125, "jitter");
-        assert_eq!(back_off.pause(now + SignedDuration::from_secs(2 * 1125), 1.0).as_secs(), 60, "it is over");
+        assert_eq!(
+            back_off.pause(now + SignedDuration::from_secs(2 * 1125), 1.0).as_secs(),
+            60,
+            "it is over"
+        );
         assert_eq!(back_off.pause(at(0), 0.0).as_secs(), 60, "the clock was put back");
         back_off.reset();
         assert_eq!(back_off.pause(at(61), 0.0).as_secs(), 60);

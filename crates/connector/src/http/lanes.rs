@@ -77,6 +77,19 @@ impl Lanes {
         }
     }
 
+    /// Nothing is known any more, and nothing is left alone: somebody else asks.
+    pub(super) fn forget(&self) {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        for lane in others.values().chain([&self.main]) {
+            lane.meter.forget();
+            lane.spent.open();
+        }
+        drop(others);
+        self.resumed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.all.open();
+        self.back_off.reset();
+    }
+
     /// Whether this is the resource of all ordinary requests.
     pub(super) fn is_main(&self, lane: &Lane) -> bool {
         std::ptr::eq(&raw const *self.main, lane)

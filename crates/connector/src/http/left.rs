@@ -14,6 +14,8 @@ use super::budget::Budget;
 pub struct Left {
     /// When that was so.
     pub(super) at: Timestamp,
+    /// Whose.
+    pub(super) who: String,
     /// Of ordinary requests, as the platform told.
     pub(super) main: Option<Budget>,
     /// Of the resources that it counts apart, by name.
@@ -41,6 +43,7 @@ impl Left {
     pub fn to_text(&self) -> String {
         json!({
             "at": self.at.as_second(),
+            "who": self.who,
             "main": self.main.map(budget_to_json),
             "others": self.others.iter().map(|(name, b)| (name.clone(), budget_to_json(*b))).collect::<BTreeMap<_, _>>(),
             "hourly": self.hourly,
@@ -59,6 +62,7 @@ impl Left {
         let minute = |pair: &Value| Some((pair.get(0)?.as_i64()?, pair.get(1)?.as_u64()?));
         Some(Self {
             at: Timestamp::from_second(value.get("at")?.as_i64()?).ok()?,
+            who: value.get("who").and_then(Value::as_str).unwrap_or_default().to_owned(),
             main: value.get("main").and_then(budget_of_json),
             others: others.into_iter().flatten().filter_map(budget).collect(),
             hourly: value.get("hourly").and_then(Value::as_u64),
@@ -102,6 +106,7 @@ mod tests {
     fn left() -> Left {
         Left {
             at: at(12),
+            who: "somebody".into(),
             main: Some(budget(7, Some(3600))),
             others: [("graphql".to_owned(), budget(3, None))].into(),
             hourly: Some(1000),

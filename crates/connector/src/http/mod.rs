@@ -40,7 +40,7 @@ mod traffic;
 mod transport;
 
 pub use answers::{Answers, Heard};
-pub use auth::Auth;
+pub use auth::{Auth, Who};
 pub use budget::Budget;
 pub use client::Client;
 pub use credentials::{Credentials, auth_of};

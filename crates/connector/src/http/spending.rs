@@ -1,10 +1,12 @@
 //! What a client may spend, and what it knows of that when it begins.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
 
+use super::auth::{Auth, Who};
 use super::budget::{self, Budget};
 use super::client::Client;
 use super::left::Left;
@@ -29,7 +31,7 @@ impl Client {
         })
     }
 
-    /// The same of a resource that the platform counts apart ([`Post::paid_from`]).
+    /// The same of a resource that the platform counts apart ([`Post::paid_from`](super::Post::paid_from)).
     #[must_use]
     pub fn budget_of(&self, resource: &'static str) -> Option<Budget> {
         self.0.lanes.of(Some(resource)).meter.budget(self.now())
@@ -41,6 +43,30 @@ impl Client {
         self.0.lanes.of(Some(resource)).meter.learn(Budget { reset_at, ..told });
     }
 
+    fn who(&self) -> Who {
+        self.0.who.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// Looks who asks now. When it is somebody else than before, what was counted and kept is forgotten. Whether that was so.
+    pub(super) fn notice(&self) -> bool {
+        let Auth::Renewed(credentials) = &self.0.settings.auth else { return false };
+        let generation = credentials.generation();
+        let mut known = self.0.who.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 == generation {
+            return false;
+        }
+        let who = credentials.who();
+        let before = std::mem::replace(&mut *known, (generation, who)).1;
+        if before == who {
+            return false;
+        }
+        self.0.lanes.forget();
+        self.0.traffic.forget();
+        self.0.told_hourly.store(0, Ordering::Relaxed);
+        self.0.kept.whose(who);
+        true
+    }
+
     /// What is left of the limits, to be known by who asks after this client ([`Client::resume`]).
     #[must_use]
     pub fn left(&self) -> Left {
@@ -48,6 +74,7 @@ impl Client {
         let counts = self.0.settings.dialect.hourly.is_some();
         Left {
             at: now,
+            who: self.who().to_text(),
             main: self.0.lanes.of(None).meter.budget(now).filter(|b| b.reset_at.is_some()),
             others: self.0.lanes.left(now),
             hourly: Some(self.0.told_hourly.load(Ordering::Relaxed)).filter(|told| *told > 0),
@@ -57,6 +84,9 @@ impl Client {
 
     /// Goes on with what was left when somebody asked for this source before: an earlier process, or a client with other settings.
     pub fn resume(&self, left: &Left) {
+        if left.who != self.who().to_text() {
+            return;
+        }
         let now = self.now();
         if let Some(main) = left.main.and_then(|main| left.holds(main, now)) {
             self.0.lanes.of(None).meter.resume(main);

@@ -164,6 +164,13 @@ impl Counter {
         }
     }
 
+    /// What the last hour had counts no more: somebody else asks.
+    pub(super) fn forget(&self) {
+        let mut books = self.books();
+        books.minutes.clear();
+        books.before.clear();
+    }
+
     pub(super) fn traffic(&self, now: Timestamp) -> Traffic {
         let books = self.books();
         Traffic {

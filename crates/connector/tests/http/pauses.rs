@@ -98,7 +98,9 @@ async fn who_is_limited_again_and_again_without_a_word_asks_ever_more_seldom() {
     .unwrap();
     for seconds in [60, 120, 240, 480, 900, 900] {
         let now = domain::Clock::now(&*clock);
-        let Err(Error::RateLimited { until: Some(until) }) = get(&client).await else { panic!("not limited") };
+        let Err(Error::RateLimited { until: Some(until) }) = get(&client).await else {
+            panic!("not limited")
+        };
         let pause = until.duration_since(now).as_secs();
         assert!(pause >= seconds && pause <= seconds + seconds / 4, "{pause} after {seconds}");
         clock.set(until);

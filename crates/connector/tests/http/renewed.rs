@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use config::{Secret, SecretFrom};
 use connector::Error;
 use connector::graphql::{Dialect, GraphQl};
-use connector::http::{Auth, Budget, Client, ClientSettings, Post, auth_of};
+use connector::http::{Auth, Budget, Client, ClientSettings, Left, Post, auth_of};
 use domain::{Clock, ManualClock};
 use futures::StreamExt as _;
 use jiff::SignedDuration;
@@ -71,6 +71,77 @@ async fn a_token_that_is_refused_is_read_again_at_once() {
     std::fs::write(&path, "new").unwrap();
     get().await.unwrap();
     assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn with_another_token_limits_and_kept_answers_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "first").unwrap();
+    let server = Server::start(|seen, _| {
+        let left = if seen.header("authorization") == Some("Bearer first") { "0" } else { "41" };
+        let reset = (now().as_second() + 3000).to_string();
+        let answer = status(200).header("etag", "one").header("x-limit", "50");
+        answer.header("x-remaining", left).header("x-reset", &reset)
+    })
+    .await;
+    let clock = clock();
+    let client = from_file(&server, &path, &clock);
+    let get = || client.get(ENDPOINT, server.url("/api/x"));
+    get().await.unwrap();
+    let spent = Err(Error::RateLimited { until: Some(now() + SignedDuration::from_secs(3000)) });
+    assert_eq!(get().await.map(drop), spent);
+    // The same, written anew.
+    std::fs::write(&path, "first\n").unwrap();
+    clock.advance(SignedDuration::from_secs(31));
+    assert!(!client.has_new_credential().await);
+    assert_eq!(get().await.map(drop), spent);
+
+    std::fs::write(&path, "second").unwrap();
+    clock.advance(SignedDuration::from_secs(31));
+    assert!(client.has_new_credential().await, "without asking the platform");
+    assert_eq!(client.budget(), None);
+    get().await.unwrap();
+    let seen = server.seen();
+    assert_eq!((seen.len(), seen[1].header("authorization")), (2, Some("Bearer second")));
+    assert_eq!(seen[1].header("if-none-match"), None, "what the first one saw is nothing to the second");
+    assert!(!client.has_new_credential().await, "it is known by now");
+}
+
+#[tokio::test]
+async fn what_is_left_is_known_to_who_asks_after_and_to_nobody_else() {
+    let reset = (now().as_second() + 3000).to_string();
+    let spent = move |_: &crate::kit::Seen, _| {
+        status(200).header("x-limit", "50").header("x-remaining", "0").header("x-reset", &reset)
+    };
+    let server = Server::start(spent).await;
+    let made = |token: &str, hourly| {
+        let mut settings = settings(server.url("/api"));
+        settings.auth = Auth::Bearer(token.into());
+        settings.dialect.hourly = hourly;
+        if hourly.is_some() {
+            settings.dialect.budget = None;
+        }
+        Client::with_limits(settings, clock(), limits()).unwrap()
+    };
+    let get = async |client: &Client| client.get(ENDPOINT, server.url("/api/x")).await.map(drop);
+    for hourly in [None, Some(2)] {
+        let before = made("one", hourly);
+        get(&before).await.unwrap();
+        if hourly.is_some() {
+            get(&before).await.unwrap();
+        }
+        let left = Left::parse(&before.left().to_text()).unwrap();
+        assert!(!left.differs_from(&before.left()));
+        let (after, other) = (made("one", hourly), made("two", hourly));
+        after.resume(&left);
+        after.resume(&left);
+        other.resume(&left);
+        assert!(matches!(get(&after).await, Err(Error::RateLimited { .. })), "{hourly:?}");
+        assert_eq!(after.budget().map(|b| b.remaining), Some(0));
+        assert!(!after.left().differs_from(&left), "and to whoever asks after that");
+        get(&other).await.unwrap();
+    }
 }
 
 #[tokio::test]

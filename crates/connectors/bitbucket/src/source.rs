@@ -146,9 +146,12 @@ impl Connector for Bitbucket {
     }
 
     async fn has_new_credential(&self) -> bool {
-        self.asker.has_new_credential().await
-            || self.cloud.client.has_new_credential().await
-            || self.data_center.client.has_new_credential().await
+        let mut another = false;
+        // Each forgets what it counted.
+        for client in [&self.asker, &self.cloud.client, &self.data_center.client] {
+            another |= client.has_new_credential().await;
+        }
+        another
     }
 
     fn answers(&self) -> Vec<Answers> {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use config::{Secret, SecretFrom};
-use connector::http::{Auth, Client, ClientSettings, Credentials, Post, Traffic};
+use connector::http::{Auth, Client, ClientSettings, Credentials, Post, Traffic, Who};
 use connector::wire::{Rows, lenient_string, lenient_time};
 use connector::{Error, Result};
 use domain::{Clock, SourceName, Timestamp};
@@ -162,6 +162,10 @@ impl Credentials for AppKey {
 
     fn generation(&self) -> u64 {
         self.signed().generation
+    }
+
+    fn who(&self) -> Who {
+        Who::of(&["app", &self.app_id])
     }
 
     async fn refused(&self, generation: u64) -> bool {
@@ -400,6 +404,10 @@ impl Credentials for AppTokens {
 
     fn generation(&self) -> u64 {
         self.issued().generation
+    }
+
+    fn who(&self) -> Who {
+        Who::of(&["app", &self.app_id, self.installation.as_deref().unwrap_or_default()])
     }
 
     async fn refused(&self, generation: u64) -> bool {

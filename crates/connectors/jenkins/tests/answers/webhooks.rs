@@ -103,7 +103,9 @@ async fn each_phase_tells_what_it_knows() {
         (0..2).map(|_| receive(&source, &token, &payload("job/a/", completed())).unwrap().id).collect();
     assert!(ids[0].is_some() && ids[0] == ids[1], "the same post twice");
     // The job was deleted and made anew: its builds are counted anew, the queue is not.
-    for (queue, began) in [(json!(2), json!(super::THEN)), (Value::Null, json!(super::THEN + 1)), (Value::Null, Value::Null)] {
+    for (queue, began) in
+        [(json!(2), json!(super::THEN)), (Value::Null, json!(super::THEN + 1)), (Value::Null, Value::Null)]
+    {
         let mut build = completed();
         (build["queue_id"], build["timestamp"]) = (queue, began);
         let other = receive(&source, &token, &payload("job/a/", build)).unwrap().id;
