@@ -2,6 +2,7 @@
 
 mod files;
 mod report;
+mod service;
 mod sources;
 mod stores;
 
@@ -12,6 +13,7 @@ use config::{Inputs, Role, Settings};
 use domain::SystemClock;
 
 use self::report::Report;
+use self::service::Hidden;
 use crate::ConfigArgs;
 
 /// Looks at everything. The exit code is 0 when nothing is broken, 1 when something is, 2 when the configuration has mistakes.
@@ -22,7 +24,7 @@ pub(crate) async fn run(args: ConfigArgs) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(problems) => {
             for problem in &problems {
-                report.bad("configuration", problem.to_string(), "correct it; nothing starts before");
+                report.bad("configuration", problem.to_string(), service::advice(problem, &inputs));
             }
             report.print();
             return Ok(ExitCode::from(2));
@@ -36,15 +38,16 @@ pub(crate) async fn run(args: ConfigArgs) -> anyhow::Result<ExitCode> {
         report.doubt("configuration", warning.to_string(), "see the key that it names");
     }
     let settings = &loaded.settings;
+    let hidden = Hidden::of(&loaded, &inputs, &mut report);
     if let Some(file) = &loaded.file {
         files::configuration(file, settings, &mut report);
     }
     files::secrets(settings, &mut report);
     exposure(settings, &mut report);
-    stores::look(settings, &mut report).await;
+    stores::look(settings, hidden, &mut report).await;
     files::socket(settings, &mut report).await;
     web(settings, &mut report).await;
-    sources::look(settings, &Arc::new(SystemClock), &mut report).await;
+    sources::look(settings, hidden, &Arc::new(SystemClock), &mut report).await;
     report.print();
     Ok(if report.is_broken() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

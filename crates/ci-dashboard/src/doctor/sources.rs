@@ -9,6 +9,7 @@ use domain::{Clock, Timestamp};
 use tokio::time::{Instant, timeout};
 
 use super::report::Report;
+use super::service::Hidden;
 
 /// How long a source may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,8 +19,15 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 const MAX_SKEW: Duration = Duration::from_secs(60);
 
 /// Looks at all of them at once, and tells in the order of the configuration.
-pub(super) async fn look(settings: &Settings, clock: &Arc<impl Clock + 'static>, report: &mut Report) {
-    if settings.sources.is_empty() {
+pub(super) async fn look(
+    settings: &Settings,
+    hidden: Hidden,
+    clock: &Arc<impl Clock + 'static>,
+    report: &mut Report,
+) {
+    if settings.sources.is_empty() && hidden.secrets {
+        report.note("sources", "there is none that this shell knows".to_owned());
+    } else if settings.sources.is_empty() {
         report.doubt(
             "sources",
             "there is none".to_owned(),
@@ -28,7 +36,7 @@ pub(super) async fn look(settings: &Settings, clock: &Arc<impl Clock + 'static>,
     }
     let looks = settings.sources.iter().map(|source| async move {
         let mut found = Report::default();
-        look_at(source, Arc::clone(clock) as Arc<dyn Clock>, &mut found).await;
+        look_at(source, hidden, Arc::clone(clock) as Arc<dyn Clock>, &mut found).await;
         found
     });
     for found in futures::future::join_all(looks).await {
@@ -36,10 +44,14 @@ pub(super) async fn look(settings: &Settings, clock: &Arc<impl Clock + 'static>,
     }
 }
 
-async fn look_at(source: &SourceSettings, clock: Arc<dyn Clock>, report: &mut Report) {
+async fn look_at(source: &SourceSettings, hidden: Hidden, clock: Arc<dyn Clock>, report: &mut Report) {
     let what = format!("source {}", source.name);
     if let Some(why) = &source.disabled {
-        report.bad(what, why.clone(), "set what is missing, or take the source out");
+        if hidden.secrets {
+            report.note(what, format!("not looked at from here: {why}"));
+        } else {
+            report.bad(what, why.clone(), "set what is missing, or take the source out");
+        }
         return;
     }
     let Some(platform) = aggregator::platform(source.platform) else {

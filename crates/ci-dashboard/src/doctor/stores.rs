@@ -8,12 +8,17 @@ use config::{CacheKind, DatabaseUrl, Settings};
 
 use super::files::folder_state;
 use super::report::Report;
+use super::service::Hidden;
 
 const WHAT: &str = "database";
 const REDIS: &str = "redis";
 
-pub(super) async fn look(settings: &Settings, report: &mut Report) {
-    database(settings, report).await;
+pub(super) async fn look(settings: &Settings, hidden: Hidden, report: &mut Report) {
+    if hidden.state {
+        report.note(WHAT, "not looked at: it is where the service keeps its state".to_owned());
+    } else {
+        database(settings, report).await;
+    }
     if settings.cache.kind == CacheKind::Redis {
         match aggregator::mirror::probe(&settings.cache).await {
             Ok(found) => report.good(REDIS, format!("{found} answers")),

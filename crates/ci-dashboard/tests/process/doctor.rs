@@ -44,6 +44,59 @@ fn it_says_what_is_well_what_is_not_and_what_to_do() {
 }
 
 #[test]
+fn what_only_the_service_has_is_no_fault_of_the_configuration() {
+    let (place, forge) = (Place::new(), Forge::start(2));
+    let socket = format!("aggregator: {{ listen: \"unix:{}\" }}\n", place.path("a.sock").display());
+    let source = |key: &str| {
+        let url = forge.sim.gitlab_url();
+        format!("{socket}gitlab: [ {{ name: gl, url: \"{url}\", {key} }} ]\n")
+    };
+    let token = source("token_file: \"${CREDENTIALS_DIRECTORY}/secret_gitlab\"");
+    let shell = doctor(&place, &token);
+    assert_eq!(shell.code, Some(0), "{shell:?}");
+    let advised = format!("ci-dashboard doctor --config {}", place.path("config.yaml").display());
+    for part in [
+        "systemd-run",
+        "-p LoadCredential=secret:/etc/ci-dashboard/secrets",
+        &advised,
+        "note  source gl",
+        "note  database",
+        "where the service keeps its state",
+    ] {
+        assert!(shell.out.contains(part), "no {part:?}: {}", shell.out);
+    }
+    assert!(!shell.out.contains("FAIL") && !shell.out.contains("set what is missing"), "{}", shell.out);
+
+    // A database that the configuration names is looked at all the same.
+    let named = format!("database: {{ url: \"sqlite:{}\" }}\n{token}", place.path("h.db").display());
+    assert!(doctor(&place, &named).out.contains("h.db will be made"));
+
+    // As a service of systemd's it has the token, or lacks it in earnest.
+    std::fs::write(place.path("secret_gitlab"), forge.sim.token()).unwrap();
+    let folder = place.path("").display().to_string();
+    let config = place.config(&token).display().to_string();
+    let service = |env: &[(&str, &str)]| {
+        let mut running = place.start_with_env("ci-dashboard", &["doctor", "--config", &config], env);
+        (running.wait().code(), running.stdout())
+    };
+    let (code, said) = service(&[("CREDENTIALS_DIRECTORY", &folder), ("STATE_DIRECTORY", &folder)]);
+    assert!(
+        code == Some(0) && said.contains("answers in") && said.contains("ci-dashboard.db will be made"),
+        "{said}"
+    );
+    assert!(!said.contains("systemd-run"), "{said}");
+    let (code, said) = service(&[("STATE_DIRECTORY", &folder)]);
+    assert!(code == Some(1) && said.contains("FAIL  source gl") && !said.contains("systemd-run"), "{said}");
+
+    // Where nothing starts without it.
+    let wrong = doctor(
+        &place,
+        &format!("{socket}cache: {{ type: redis, redis_url_file: \"${{CREDENTIALS_DIRECTORY}}/r\" }}\n"),
+    );
+    assert!(wrong.code == Some(2) && wrong.out.contains("as root: systemd-run"), "{wrong:?}");
+}
+
+#[test]
 fn it_says_whether_history_can_be_kept() {
     let (place, forge) = (Place::new(), Forge::start(2));
     let look = |url: &str| {
