@@ -138,6 +138,13 @@ impl Place {
         self.spawn(name, command)
     }
 
+    /// Starts a program of somebody else's.
+    pub(crate) fn start_other(&self, program: &str, args: &[&str]) -> Running {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        self.spawn(program, command)
+    }
+
     /// Starts a binary with a listening socket, as systemd passes one: as its file descriptor 3, with the variables that
     /// say so. A shell does the last step, since only there the process id is known.
     pub(crate) fn start_with_socket(&self, name: &str, args: &[&str], socket: BorrowedFd<'_>) -> Running {
