@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Steady load until FILE is there; exits with 1 if a single request failed. usage: load.py PORT FILE
 
-Four clients ask one request a connection, one keeps its connection, one follows the live events with Last-Event-ID.
+Four clients ask one request a connection, one keeps its connection, one follows the live events with Last-Event-ID. That one
+asks for the project again whenever an event says that it changed, and at no other time: FILE.seen has the build that it knows.
 """
 import http.client
+import json
 import os
 import sys
 import threading
@@ -69,10 +71,27 @@ def kept():
         time.sleep(0.002)
 
 
+def look():
+    """Writes down the newest build."""
+    connection = connect()
+    connection.request("GET", "/api/v1/projects")
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    if answer.status != 200:
+        report(f"after an event: {answer.status}")
+        return
+    # The id of a feed's build is its label and its time.
+    builds = [run["id"].split(" ")[0] for row in json.loads(body)["items"] for run in row["pipelines"]]
+    with open(STOP + ".new", "w") as seen:
+        seen.write(builds[0] if builds else "none")
+    os.replace(STOP + ".new", STOP + ".seen")
+
+
 def follow():
-    """Every stream has to begin with the link and a version, and to end with a word."""
+    """Every stream has to begin with the link and a version, to end with a word, and to tell what happened between two."""
     global streams
-    last = None
+    last, knows = None, False
     while not stopped():
         try:
             connection = connect()
@@ -88,6 +107,11 @@ def follow():
                     last = value
                 if name == "event":
                     words.append(value)
+                if name == "data" and words[-1] == "board":
+                    told = json.loads(value)
+                    if not knows or told["resync"] or told["changes"]:
+                        look()
+                        knows = True
                 if stopped():
                     return
             streams += 1
