@@ -49,6 +49,7 @@ pub(crate) fn migrations() -> Migrator {
         migration(1, "history", include_str!("../../../migrations/postgres/0001_history.sql")),
         migration(2, "kept", include_str!("../../../migrations/postgres/0002_kept.sql")),
         migration(3, "unfinished", include_str!("../../../migrations/postgres/0003_unfinished.sql")),
+        migration(4, "first_known", include_str!("../../../migrations/postgres/0004_first_known.sql")),
     ])
 }
 
@@ -65,7 +66,7 @@ pub async fn open(url: &str, options: Options) -> Result<Keeper<Postgres>> {
         .max_connections(options.pool_size.max(2))
         .acquire_timeout(options.connect_timeout)
         .connect_lazy_with(connect);
-    Ok(Keeper::new(Postgres { at, pool }))
+    Keeper::opened(Postgres { at, pool }).await
 }
 
 /// Whether it can be reached and is new enough; what it is and where, for people. Alters nothing.

@@ -27,7 +27,7 @@ pub(crate) use project_columns;
 macro_rules! narrowed {
     () => {
         "r.project_id = ANY($1) AND r.day BETWEEN $2 AND $3 AND ($4 = 0 OR r.branch_id = $4) AND ($5 = 0 OR r.lane_id = $5) \
-         AND ($6 = 0 OR ($6 >> r.status) & 1 = 1) AND (NOT $7 OR r.flags & 4 = 0) AND (NOT $8 OR r.attempt = 1) \
+         AND ($6 = 0 OR ($6 >> r.status) & 1 = 1) AND (NOT $7 OR r.flags & 4 = 0) AND (NOT $8 OR r.flags & 16 = 0) \
          AND ($9 IS NULL OR (extract(isodow FROM coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) AT TIME ZONE 'UTC') * 24 - 24 \
               + extract(hour FROM coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) AT TIME ZONE 'UTC'))::int = $9) \
          AND ($10 = 0 OR EXISTS (SELECT 1 FROM unnest(r.job_kinds) WITH ORDINALITY AS j (kind_id, place) \
@@ -223,6 +223,22 @@ impl Store for Postgres {
                 Ok((row.try_get(0)?, kind))
             };
             read().map_err(garbage)
+        })
+        .await
+    }
+
+    async fn is_uncounted(&self) -> Result<bool> {
+        const UNCOUNTED: &str =
+            "SELECT EXISTS (SELECT 1 FROM pipelines) AND NOT EXISTS (SELECT 1 FROM daily_statistics)";
+        let told = self.all(sqlx::query(UNCOUNTED), |row| row.try_get::<bool, _>(0).map_err(garbage)).await?;
+        Ok(told.first().copied().unwrap_or_default())
+    }
+
+    async fn days(&self, project: i32) -> Result<Vec<(i32, i64)>> {
+        let statement = "SELECT day, count(*) FROM pipelines WHERE project_id = $1 GROUP BY day ORDER BY day";
+        self.all(sqlx::query(statement).bind(project), |row| {
+            let (day, attempts): (Date, i64) = two(row)?;
+            Ok((day.0, attempts))
         })
         .await
     }

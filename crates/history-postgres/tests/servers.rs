@@ -9,7 +9,7 @@ use domain::Status;
 use history::{Error, ErrorKind, History, RunFilter};
 use history_postgres::{Options, open};
 use history_suite::server::Server;
-use history_suite::{Story, key, run};
+use history_suite::{Story, key, order, run};
 use sqlx::{Connection, Executor, PgConnection};
 
 fn quick() -> Options {
@@ -89,6 +89,22 @@ async fn whoever_writes_is_waited_for_and_then_named() {
     assert_eq!(error.kind, ErrorKind::Slow, "{error}");
     lock.rollback().await.unwrap();
     Story::new().run("1", run(1, Status::Success, 0, 0)).told(&history).await;
+}
+
+/// What was counted by other rules is counted anew, and comes to the same as what was counted run by run.
+#[tokio::test]
+async fn statistics_that_a_migration_dropped_are_counted_anew() {
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    let counted = async || {
+        let history = open(&url, quick()).await.unwrap();
+        order::everything(&history, order::SMALL, "forge").await
+    };
+    order::filled(&open(&url, quick()).await.unwrap()).await;
+    let before = counted().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    connection.execute("TRUNCATE daily_statistics").await.unwrap();
+    assert_eq!(counted().await, before);
 }
 
 #[tokio::test]

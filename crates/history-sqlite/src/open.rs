@@ -46,6 +46,7 @@ pub(crate) fn migrations() -> Migrator {
         migration(1, "history", include_str!("../../../migrations/sqlite/0001_history.sql")),
         migration(2, "kept", include_str!("../../../migrations/sqlite/0002_kept.sql")),
         migration(3, "unfinished", include_str!("../../../migrations/sqlite/0003_unfinished.sql")),
+        migration(4, "first_known", include_str!("../../../migrations/sqlite/0004_first_known.sql")),
     ])
 }
 
@@ -87,7 +88,7 @@ pub async fn open(path: impl Into<PathBuf>, options: Options) -> Result<Keeper<S
     let sqlite = Sqlite { path: Arc::clone(&path), readers: pool(options.readers.max(1), true), writer };
     // A file may be damaged where nobody has looked yet.
     sqlite.sources().await?;
-    Ok(Keeper::new(sqlite))
+    Keeper::opened(sqlite).await
 }
 
 /// Makes folder and file, for their owner alone.

@@ -23,7 +23,7 @@ pub(crate) const PROJECT: &str = "SELECT p.id, p.source_id, p.native_id, p.name,
 macro_rules! narrowed {
     () => {
         "(?4 = 0 OR r.branch_id = ?4) AND (?5 = 0 OR r.lane_id = ?5) AND (?6 = 0 OR (?6 >> r.status) & 1) \
-         AND (NOT ?7 OR r.flags & 4 = 0) AND (NOT ?8 OR r.attempt = 1) \
+         AND (NOT ?7 OR r.flags & 4 = 0) AND (NOT ?8 OR r.flags & 16 = 0) \
          AND (?9 IS NULL OR (coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) / 3600000 + 72) % 168 = ?9) \
          AND (?10 = 0 OR EXISTS (SELECT 1 FROM jobs j JOIN job_kinds k ON k.id = j.kind_id WHERE j.pipeline_id = r.id \
               AND k.name_id = ?10 AND k.status = 4 AND (?11 IS NULL OR j.reason_id IN (SELECT value FROM json_each(?11))))) \
@@ -238,6 +238,18 @@ impl Store for Sqlite {
             read().map_err(garbage)
         })
         .await
+    }
+
+    async fn is_uncounted(&self) -> Result<bool> {
+        const UNCOUNTED: &str =
+            "SELECT EXISTS (SELECT 1 FROM pipelines) AND NOT EXISTS (SELECT 1 FROM daily_statistics)";
+        let told = self.all(sqlx::query(UNCOUNTED), |row| row.try_get::<bool, _>(0).map_err(garbage)).await?;
+        Ok(told.first().copied().unwrap_or_default())
+    }
+
+    async fn days(&self, project: i32) -> Result<Vec<(i32, i64)>> {
+        let statement = "SELECT day, count(*) FROM pipelines WHERE project_id = ?1 GROUP BY day ORDER BY day";
+        self.all(sqlx::query(statement).bind(project), two).await
     }
 
     async fn rolls(

@@ -73,7 +73,18 @@ impl Cache {
 }
 
 impl<S: Store> Keeper<S> {
-    /// Keeps history in a database that is ready (connected, migrated).
+    /// Keeps history in a database that is ready (connected, migrated), and counts its runs anew where a migration has
+    /// changed what is counted: some ten thousand runs a second.
+    ///
+    /// # Errors
+    /// As every question to the database.
+    pub async fn opened(store: S) -> Result<Self> {
+        let keeper = Self::new(store);
+        keeper.recount().await?;
+        Ok(keeper)
+    }
+
+    /// Keeps history in a database that is ready (connected, migrated, counted).
     #[must_use]
     pub fn new(store: S) -> Self {
         Self {

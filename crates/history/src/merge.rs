@@ -35,6 +35,12 @@ pub struct Attempt {
 /// All attempts of a run, by their number.
 pub type Attempts = BTreeMap<i16, Attempt>;
 
+/// Whether it is the first attempt that is known of its run. Platforms list a run by its newest attempt, so that of one that
+/// was tried again before anybody saw it the earlier attempts are never told: counted by number it would be in no figure.
+pub(crate) fn is_first(number: i16, of: &Attempts) -> bool {
+    of.first_key_value().is_none_or(|(first, _)| *first >= number)
+}
+
 /// A report.
 #[derive(Debug, Clone)]
 pub struct Report {

@@ -10,7 +10,7 @@ use domain::{
 };
 
 use crate::calendar::DAY_MS;
-use crate::merge::Attempt;
+use crate::merge::{Attempt, Attempts, is_first};
 use crate::store::{JobKind, JobRow, PersonRow, ProjectRow, RunRow, SnapshotRow, flags};
 use crate::text::{
     commit_key, fill_template, id_of, run_key, sha_of_bytes, sha_to_bytes, template_of, text_of,
@@ -233,7 +233,7 @@ impl Numbers {
     }
 
     /// An attempt as a row. Everything in it has a number already.
-    pub(crate) fn row(&self, project: i32, number: i16, attempt: &Attempt, superseded: bool) -> RunRow {
+    pub(crate) fn row(&self, project: i32, number: i16, attempt: &Attempt, of: &Attempts) -> RunRow {
         let p = &attempt.pipeline;
         let run = run_key(&p.id);
         let bit = |on: bool, bit: i16| if on { bit } else { 0 };
@@ -271,8 +271,9 @@ impl Numbers {
             day: attempt.day.0,
             flags: bit(attempt.counted, flags::COUNTED)
                 | bit(p.completeness == Completeness::Full, flags::FULL)
-                | bit(superseded, flags::SUPERSEDED)
-                | bit(attempt.jobs.is_some(), flags::JOBS),
+                | bit(of.last_key_value().is_some_and(|(n, _)| *n > number), flags::SUPERSEDED)
+                | bit(attempt.jobs.is_some(), flags::JOBS)
+                | bit(!is_first(number, of), flags::FURTHER),
             status: status_number(p.status),
             native: self.word(&p.native_status),
             event: self.maybe(p.event.as_deref()),

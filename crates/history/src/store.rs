@@ -129,6 +129,8 @@ pub mod flags {
     pub const SUPERSEDED: i16 = 4;
     /// It has jobs.
     pub const JOBS: i16 = 8;
+    /// An earlier attempt is there. Without it this is the first that is known, and counts as the first.
+    pub const FURTHER: i16 = 16;
 }
 
 /// A job. Its times are tenths of a second: the first that is known from the beginning of its run's day, each further one
@@ -272,7 +274,7 @@ pub struct RunQuery {
     pub runs: Vec<i64>,
     /// Only newest attempts.
     pub newest: bool,
-    /// Only first attempts.
+    /// Only the first attempt that is known of each run.
     pub first: bool,
     /// Hour of the week, Monday 0:00 UTC being 0.
     pub hour: Option<i32>,
@@ -328,6 +330,12 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Kinds of jobs by number.
     async fn job_kinds(&self, ids: &[i32]) -> Result<Vec<(i32, JobKind)>>;
+
+    /// Whether there are runs and no statistics at all: a migration that changed what is counted leaves none.
+    async fn is_uncounted(&self) -> Result<bool>;
+
+    /// The days under which a project's runs stand, oldest first, and how many attempts on each.
+    async fn days(&self, project: i32) -> Result<Vec<(i32, i64)>>;
 
     /// Statistics of some scopes, blocks `from` to `to`: scope, block, bytes; by scope and block.
     async fn rolls(

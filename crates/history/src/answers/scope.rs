@@ -8,7 +8,7 @@ use crate::calendar::{Blocks, LEVELS};
 use crate::ingest::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
 use crate::roll::{Group, Kind, Roll};
-use crate::store::{ProjectRow, RunQuery, SourceRow, Store};
+use crate::store::{ProjectRow, RunQuery, SourceRow, Store, flags};
 use crate::{Result, Window};
 
 /// What is asked about. Empty lists and `None` let in everything.
@@ -213,7 +213,7 @@ async fn counted<S: Store>(
     let names = keeper.names(&rows, &[]).await?;
     let numbers = keeper.numbers_of(&names).await?;
     for row in &rows {
-        let [runs, jobs] = shares(row.attempt, &names.attempt(row)?, &numbers);
+        let [runs, jobs] = shares(row.flags & flags::FURTHER == 0, &names.attempt(row)?, &numbers);
         for ((_, key), group) in if kind == Kind::Jobs { jobs } else { runs } {
             take(row.project, row.day, key, group);
         }

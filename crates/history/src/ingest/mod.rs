@@ -2,6 +2,7 @@
 
 mod flakes;
 mod projects;
+mod recount;
 mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,6 +24,7 @@ const NEAR_DAYS: i32 = 31;
 const ANY_DAY: (i32, i32) = (-1_000_000, 1_000_000);
 
 /// A run in a batch: what was known, and what will be.
+#[derive(Default)]
 struct Run {
     before: Attempts,
     after: Attempts,
@@ -99,9 +101,8 @@ impl<S: Store> Keeper<S> {
 
         let (mut new, mut changed) = (Vec::new(), Vec::new());
         for ((project, _), run) in &runs {
-            let last = run.after.last_key_value().map(|(n, _)| *n);
             for (number, attempt) in &run.after {
-                let row = numbers.row(*project, *number, attempt, Some(*number) != last);
+                let row = numbers.row(*project, *number, attempt, &run.after);
                 match run.rows.get(number) {
                     None => new.push(row),
                     Some(old) => {
@@ -170,8 +171,7 @@ impl<S: Store> Keeper<S> {
         let mut runs: Runs = keys
             .iter()
             .map(|k| {
-                let run = Run { before: Attempts::new(), after: Attempts::new(), rows: BTreeMap::new() };
-                ((k.project, k.run), run)
+                ((k.project, k.run), Run::default())
             })
             .collect();
         for row in rows {

@@ -6,7 +6,7 @@ use domain::Status;
 
 use super::Runs;
 use crate::calendar::LEVELS;
-use crate::merge::{Attempt, Attempts};
+use crate::merge::{Attempt, Attempts, is_first};
 use crate::reading::Numbers;
 use crate::roll::{Group, GroupKey, Kind, Roll, RollKey, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::Writing;
@@ -22,12 +22,13 @@ pub(crate) const COMMON_BRANCHES: [&str; 9] =
 /// A run's place on a timeline (branch and lane), its key, and what stands there from now on.
 type Move = ((i32, i32), i64, Option<Verdict>);
 
-/// What an attempt adds to the statistics of its run's day, under its branch: runs, then jobs.
-pub(crate) fn shares(number: i16, attempt: &Attempt, numbers: &Numbers) -> [Vec<(GroupKey, Group)>; 2] {
+/// What an attempt adds to the statistics of its run's day, under its branch: runs, then jobs. `first`: no earlier one of
+/// its run is known.
+pub(crate) fn shares(first: bool, attempt: &Attempt, numbers: &Numbers) -> [Vec<(GroupKey, Group)>; 2] {
     let p = &attempt.pipeline;
     let branch = p.branch.as_deref().map_or(0, |b| numbers.word(b));
     let mut group = Group::default();
-    if number == 1 {
+    if first {
         count(&mut group, p.status);
         if p.status.is_verdict() {
             group.durations = sketch(p.duration);
@@ -60,7 +61,7 @@ pub(crate) fn shares(number: i16, attempt: &Attempt, numbers: &Numbers) -> [Vec<
     let mut jobs: Vec<(GroupKey, Group)> = Vec::new();
     for job in attempt.jobs.iter().flat_map(BTreeMap::values) {
         let mut group = Group::default();
-        if number == 1 {
+        if first {
             count(&mut group, job.status);
             if job.status.is_verdict() {
                 group.durations = sketch(job.duration);
@@ -118,14 +119,14 @@ pub(super) async fn put_statistics<T: Writing>(
     let mut moves: BTreeMap<RollKey, Vec<Move>> = BTreeMap::new();
     for ((project, run_number), run) in runs {
         let source = sources.get(project).copied().unwrap_or_default();
-        for (attempts, sign) in [(&run.before, -1), (&run.after, 1)] {
+        for (attempts, others, sign) in [(&run.before, &run.after, -1), (&run.after, &run.before, 1)] {
             for (number, attempt) in attempts {
-                let other = if sign < 0 { run.after.get(number) } else { run.before.get(number) };
-                if other == Some(attempt) {
+                let first = is_first(*number, attempts);
+                if others.get(number) == Some(attempt) && first == is_first(*number, others) {
                     continue;
                 }
                 for (kind, groups) in
-                    [Kind::Runs, Kind::Jobs].into_iter().zip(shares(*number, attempt, numbers))
+                    [Kind::Runs, Kind::Jobs].into_iter().zip(shares(first, attempt, numbers))
                 {
                     for (key, group) in groups {
                         for (level, days) in LEVELS.into_iter().enumerate() {

@@ -73,6 +73,68 @@ pub async fn by_day(place: &dyn Place) {
     assert_eq!(runs(Ask::all(days(3, 2))).await, 0, "a window that ends before it begins");
 }
 
+/// A run that was tried again before anybody saw it counts by its earliest attempt that is known.
+pub async fn seen_late(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    let job = |id: u64, status: Status| Job {
+        duration: Some(Duration::from_secs(30)),
+        ..Job::new(JobId::from(id), "test", status, status.as_str())
+    };
+    let attempt = |id: u64, number: u32, status: Status| {
+        let pipeline = Pipeline {
+            attempt: Some(number),
+            updated_at: Some(at(0, i64::from(number) * 100)),
+            ..run(id, status, 0, 0)
+        };
+        RunNews {
+            jobs: Some(vec![job(id * 10 + u64::from(number), status)]),
+            ..RunNews::of(key("1"), pipeline)
+        }
+    };
+    let told = async || {
+        let by = async |ask: Ask| {
+            let f = history.figures(&ask).await.unwrap();
+            assert_eq!(f.queued.count, f.runs);
+            (f.runs, f.success, f.failed, f.further, f.duration.count)
+        };
+        let all = by(ask()).await;
+        for ask in [Ask { project: Some(key("1")), ..ask() }, Ask { branch: Some("main".into()), ..ask() }] {
+            assert_eq!(by(ask).await, all);
+        }
+        assert_eq!(history.heat(&ask()).await.unwrap().hours[0][0], (all.0, all.2));
+        let jobs = Ranking { of: Of::Jobs, by: By::Busiest, min_runs: 1, limit: 9 };
+        let jobs = history.ranking(&ask(), &jobs).await.unwrap();
+        assert_eq!(jobs.iter().map(|r| r.figures.runs).sum::<u64>(), all.0);
+        assert_eq!(
+            history.behind(&ask(), &Behind::default(), 0, 9).await.unwrap().len() as u64,
+            all.0,
+            "as many as the figure says"
+        );
+        all
+    };
+    Story::new()
+        .news(attempt(1, 2, Status::Success))
+        .news(attempt(2, 3, Status::Failed))
+        .news(attempt(2, 4, Status::Success))
+        .told(&*history)
+        .await;
+    assert_eq!(told().await, (2, 1, 1, 1, 2), "of each the first that is known");
+    Story::new().news(attempt(1, 1, Status::Failed)).told(&*history).await;
+    assert_eq!(told().await, (2, 0, 2, 2, 2), "an earlier one takes its place");
+    Story::new().news(attempt(1, 3, Status::Failed)).told(&*history).await;
+    assert_eq!(told().await, (2, 0, 2, 3, 2), "a later one does not");
+    let other = |number: u32, status: Status| {
+        let news = attempt(3, number, status);
+        RunNews { pipeline: on("of its own", news.pipeline), ..news }
+    };
+    Story::new().news(other(2, Status::Success)).told(&*history).await;
+    let of_branch = Ask { branch: Some("of its own".into()), ..ask() };
+    assert_eq!(history.figures(&of_branch).await.unwrap().success, 1, "counted from the runs as well");
+    Story::new().news(other(1, Status::Failed)).told(&*history).await;
+    let figures = history.figures(&of_branch).await.unwrap();
+    assert_eq!((figures.runs, figures.failed, figures.further), (1, 1, 1));
+}
+
 /// Percentiles and their trend.
 pub async fn durations(place: &dyn Place) {
     let history = place.open().await.unwrap();

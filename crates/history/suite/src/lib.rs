@@ -66,6 +66,7 @@ macro_rules! contract {
             statistics_are_what_is_computed_anew: order::statistics,
             two_writers_at_once_lose_nothing: order::two_writers,
             counts_by_day: answers::by_day,
+            counts_what_was_seen_late: answers::seen_late,
             knows_how_long_it_takes: answers::durations,
             ranks: answers::ranking,
             knows_since_when_it_is_broken: answers::broken,

@@ -11,7 +11,8 @@ use history::{Batch, Day, History, RunFilter, Window};
 use crate::world::{self, Size};
 use crate::{Place, Story, at, key, run};
 
-const SMALL: Size = Size { projects: 3, days: 40, runs: 120, jobs: 3 };
+/// A world that is asked about in no time.
+pub const SMALL: Size = Size { projects: 3, days: 40, runs: 120, jobs: 3 };
 
 /// A window over all of a world.
 #[must_use]
@@ -21,7 +22,8 @@ pub fn window(size: Size) -> Window {
 }
 
 /// Every question that there is, and its answer, as text.
-async fn everything(history: &dyn History, size: Size, source: &str) -> String {
+#[must_use = "to be compared"]
+pub async fn everything(history: &dyn History, size: Size, source: &str) -> String {
     let source = domain::SourceName::new(source).unwrap();
     let key = |id: &str| domain::ProjectKey::new(source.clone(), domain::NativeId::new(id));
     let mut out = String::new();
@@ -74,6 +76,14 @@ async fn described(history: &dyn History, size: Size) {
     let mut batch = Batch::at(at(0, 0));
     batch.projects = world::projects(size);
     history.ingest(batch).await.unwrap();
+}
+
+/// Writes a small world down, in any order.
+pub async fn filled(history: &dyn History) {
+    described(history, SMALL).await;
+    for batch in world::shuffled(SMALL, 7) {
+        history.ingest(batch).await.unwrap();
+    }
 }
 
 /// Late, doubled, in any order, in batches of any size: the same runs, the same answers.
