@@ -23,17 +23,43 @@ macro_rules! project_columns {
 }
 pub(crate) use project_columns;
 
+/// Jobs of the name that is asked for; open at its end.
+macro_rules! job {
+    () => {
+        "EXISTS (SELECT 1 FROM unnest(r.job_kinds) WITH ORDINALITY AS j (kind_id, place) \
+         JOIN job_kinds k ON k.id = j.kind_id WHERE k.name_id = $11"
+    };
+}
+
+/// A failed job tells a reason.
+macro_rules! told {
+    () => {
+        "(r.job_reasons IS NOT NULL AND EXISTS (SELECT 1 FROM unnest(r.job_kinds) WITH ORDINALITY AS j (kind_id, place) \
+         JOIN job_kinds k ON k.id = j.kind_id WHERE k.status = 4 AND r.job_reasons[j.place] <> 0))"
+    };
+}
+
+/// What the run says of its failure counts, and is what is asked for.
+macro_rules! own {
+    () => {
+        concat!("(r.status = 4 AND r.failure_id = ANY($13) AND NOT ", told!(), ")")
+    };
+}
+
 /// What narrows runs.
 macro_rules! narrowed {
     () => {
+        concat!(
         "r.project_id = ANY($1) AND r.day BETWEEN $2 AND $3 AND ($4 = 0 OR r.branch_id = $4) AND ($5 = 0 OR r.lane_id = $5) \
          AND ($6 = 0 OR ($6 >> r.status) & 1 = 1) AND (NOT $7 OR r.flags & 4 = 0) AND (NOT $8 OR r.flags & 16 = 0) \
          AND ($9 IS NULL OR (extract(isodow FROM coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) AT TIME ZONE 'UTC') * 24 - 24 \
               + extract(hour FROM coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) AT TIME ZONE 'UTC'))::int = $9) \
-         AND ($10 = 0 OR EXISTS (SELECT 1 FROM unnest(r.job_kinds) WITH ORDINALITY AS j (kind_id, place) \
-              JOIN job_kinds k ON k.id = j.kind_id WHERE k.name_id = $10 AND k.status = 4 \
-              AND ($11 IS NULL OR r.job_reasons[j.place] = ANY($11)))) \
-         AND ($10 <> 0 OR $11 IS NULL OR r.failure_id = ANY($11))"
+         AND CASE $10 WHEN 0 THEN true WHEN 1 THEN ", job!(), ") \
+              WHEN 2 THEN ", job!(), " AND k.status = 4) \
+              WHEN 3 THEN ", job!(), " AND k.status = 4 AND r.job_reasons[j.place] = ANY($12)) OR ", own!(), " \
+              ELSE (", job!(), " AND k.status = 4 AND coalesce(r.job_reasons[j.place], 0) = 0) \
+                   AND (r.status <> 4 OR r.failure_id IS NULL OR ", told!(), ")) OR ", own!(), " END"
+        )
     };
 }
 
@@ -51,7 +77,7 @@ const RUNS: &str = concat!(
     narrowed!(),
     " ORDER BY ",
     newest_first!(),
-    " LIMIT $12 OFFSET $13"
+    " LIMIT $14 OFFSET $15"
 );
 const RUNS_WITH_JOBS: &str = concat!(
     "SELECT ",
@@ -61,7 +87,7 @@ const RUNS_WITH_JOBS: &str = concat!(
     narrowed!(),
     " ORDER BY ",
     newest_first!(),
-    " LIMIT $12 OFFSET $13"
+    " LIMIT $14 OFFSET $15"
 );
 /// Of one project: the index gives the days in order, and reading ends with the page.
 const RUNS_OF_ONE: &str = concat!(
@@ -71,7 +97,7 @@ const RUNS_OF_ONE: &str = concat!(
     narrowed!(),
     " ORDER BY ",
     newest_first!(),
-    " LIMIT $12 OFFSET $13"
+    " LIMIT $14 OFFSET $15"
 );
 const COUNT: &str = concat!("SELECT count(*) FROM pipelines r WHERE ", narrowed!());
 const NEWEST: &str = concat!(
@@ -104,6 +130,7 @@ const ATTEMPTS_OF_ONE: &str = concat!(
 type Query = sqlx::query::Query<'static, Db, PgArguments>;
 
 fn narrow(statement: &'static str, query: &RunQuery) -> Query {
+    let (which, job, reasons, own) = query.cause.parameters();
     sqlx::query(statement)
         .bind(query.projects.clone())
         .bind(Date(query.from))
@@ -114,8 +141,10 @@ fn narrow(statement: &'static str, query: &RunQuery) -> Query {
         .bind(query.newest)
         .bind(query.first)
         .bind(query.hour)
-        .bind(query.job)
-        .bind((!query.reasons.is_empty()).then(|| query.reasons.clone()))
+        .bind(which)
+        .bind(job)
+        .bind(reasons.to_vec())
+        .bind(own.to_vec())
 }
 
 impl Postgres {

@@ -19,15 +19,45 @@ pub(crate) const PROJECT: &str = "SELECT p.id, p.source_id, p.native_id, p.name,
      p.default_branch, p.archived, p.ci_disabled, p.last_activity_at, p.described, p.gone_at, p.known_from, p.known_to \
      FROM projects p";
 
+/// Jobs of the name that is asked for; open at its end.
+macro_rules! job {
+    () => {
+        "EXISTS (SELECT 1 FROM jobs j JOIN job_kinds k ON k.id = j.kind_id WHERE j.pipeline_id = r.id AND k.name_id = ?11"
+    };
+}
+
+/// A failed job tells a reason.
+macro_rules! told {
+    () => {
+        "EXISTS (SELECT 1 FROM jobs j JOIN job_kinds k ON k.id = j.kind_id WHERE j.pipeline_id = r.id AND k.status = 4 \
+         AND j.reason_id <> 0)"
+    };
+}
+
+/// What the run says of its failure counts, and is what is asked for.
+macro_rules! own {
+    () => {
+        concat!(
+            "(r.status = 4 AND r.failure_id IN (SELECT value FROM json_each(?13)) AND NOT ",
+            told!(),
+            ")"
+        )
+    };
+}
+
 /// What narrows runs, of `?2` on.
 macro_rules! narrowed {
     () => {
+        concat!(
         "(?4 = 0 OR r.branch_id = ?4) AND (?5 = 0 OR r.lane_id = ?5) AND (?6 = 0 OR (?6 >> r.status) & 1) \
          AND (NOT ?7 OR r.flags & 4 = 0) AND (NOT ?8 OR r.flags & 16 = 0) \
          AND (?9 IS NULL OR (coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) / 3600000 + 72) % 168 = ?9) \
-         AND (?10 = 0 OR EXISTS (SELECT 1 FROM jobs j JOIN job_kinds k ON k.id = j.kind_id WHERE j.pipeline_id = r.id \
-              AND k.name_id = ?10 AND k.status = 4 AND (?11 IS NULL OR j.reason_id IN (SELECT value FROM json_each(?11))))) \
-         AND (?10 <> 0 OR ?11 IS NULL OR r.failure_id IN (SELECT value FROM json_each(?11)))"
+         AND CASE ?10 WHEN 0 THEN 1 WHEN 1 THEN ", job!(), ") \
+              WHEN 2 THEN ", job!(), " AND k.status = 4) \
+              WHEN 3 THEN ", job!(), " AND k.status = 4 AND j.reason_id IN (SELECT value FROM json_each(?12))) OR ", own!(), " \
+              ELSE (", job!(), " AND k.status = 4 AND j.reason_id = 0) AND (r.status <> 4 OR r.failure_id = 0 OR ", told!(), ")) \
+                   OR ", own!(), " END"
+        )
     };
 }
 
@@ -45,7 +75,7 @@ const RUNS_OF_ONE: &str = concat!(
     narrowed!(),
     " ORDER BY ",
     newest_first!(),
-    " LIMIT ?12 OFFSET ?13"
+    " LIMIT ?14 OFFSET ?15"
 );
 const RUNS_OF_MANY: &str = concat!(
     "SELECT ",
@@ -55,7 +85,7 @@ const RUNS_OF_MANY: &str = concat!(
     narrowed!(),
     " ORDER BY ",
     newest_first!(),
-    " LIMIT ?12 OFFSET ?13"
+    " LIMIT ?14 OFFSET ?15"
 );
 const COUNT: &str = concat!(
     "SELECT count(*) FROM json_each(?1) p CROSS JOIN pipelines r ON r.project_id = p.value \
@@ -93,6 +123,7 @@ const ATTEMPTS_OF_ONE: &str = concat!(
 type Query = sqlx::query::Query<'static, Db, sqlx::sqlite::SqliteArguments>;
 
 fn narrow(q: Query, query: &RunQuery) -> Query {
+    let (which, job, reasons, own) = query.cause.parameters();
     q.bind(query.from)
         .bind(query.to)
         .bind(query.branch)
@@ -101,8 +132,10 @@ fn narrow(q: Query, query: &RunQuery) -> Query {
         .bind(query.newest)
         .bind(query.first)
         .bind(query.hour)
-        .bind(query.job)
-        .bind((!query.reasons.is_empty()).then(|| Json::numbers(query.reasons.iter().copied())))
+        .bind(which)
+        .bind(job)
+        .bind(Json::numbers(reasons.iter().copied()))
+        .bind(Json::numbers(own.iter().copied()))
 }
 
 /// Puts jobs to the runs that have some.

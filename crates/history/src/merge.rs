@@ -12,7 +12,7 @@ use std::time::Duration;
 use domain::{Completeness, Job, Pipeline, Timestamp};
 
 use crate::Day;
-use crate::text::key_of;
+use crate::text::{job_and_reason, key_of};
 
 /// Durations are kept up to this: 24 days, more than any platform lets a run work.
 pub const MAX_DURATION: Duration = Duration::from_millis(i32::MAX as u64);
@@ -30,6 +30,18 @@ pub struct Attempt {
     pub committed_at: Option<Timestamp>,
     /// Its jobs by key; `None`: none were ever told.
     pub jobs: Option<BTreeMap<i64, Job>>,
+}
+
+impl Attempt {
+    /// Its jobs, as far as they are known.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.iter().flat_map(BTreeMap::values)
+    }
+
+    /// What the run tells of its failure, as a job and its reason, where it is of that form.
+    pub(crate) fn of_job(&self) -> Option<(&str, Option<&str>)> {
+        job_and_reason(self.pipeline.failure.as_deref()?, self.jobs().map(|j| j.name.as_str()))
+    }
 }
 
 /// All attempts of a run, by their number.

@@ -193,6 +193,10 @@ pub(crate) fn texts_of(attempt: &Attempt, words: &mut Vec<String>, people: &mut 
     words.push(p.workflow.lane.clone());
     words.extend([&p.event, &p.branch, &p.workflow.name, &p.failure].into_iter().flatten().cloned());
     words.extend(p.failure.as_deref().map(crate::normalise_reason));
+    if let Some((job, reason)) = attempt.of_job() {
+        words.push(job.to_owned());
+        words.extend(reason.map(crate::normalise_reason));
+    }
     words.extend(p.url.as_ref().map(|u| template_of(u.as_str(), p.id.as_str(), p.number, None)));
     people.extend(p.author.as_ref().map(person_row));
     for job in attempt.jobs.iter().flat_map(BTreeMap::values) {

@@ -255,6 +255,50 @@ pub struct SnapshotRow {
     pub url: i32,
 }
 
+/// Narrows runs by their jobs, and by why they failed. Jobs are numbers of names, reasons numbers of texts as they were told.
+///
+/// What a run says of its failure (`own`) counts where it failed and none of its failed jobs tells a reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// It does not.
+    #[default]
+    Any,
+    /// With a job of this name.
+    Ran(i32),
+    /// With a failed job of this name.
+    Failed(i32),
+    /// With a failed job of this name that tells one of these reasons; or of which `own` was said. Job 0: the latter alone.
+    Reason {
+        /// The job.
+        job: i32,
+        /// Of the job.
+        reasons: Vec<i32>,
+        /// Of the run.
+        own: Vec<i32>,
+    },
+    /// With a failed job of this name that tells no reason, of a run that tells none either; or of which `own` was said.
+    Untold {
+        /// The job.
+        job: i32,
+        /// Of the run.
+        own: Vec<i32>,
+    },
+}
+
+impl Cause {
+    /// As four parameters of a statement: which it is (0 to 4, as they stand above), job, reasons, own reasons.
+    #[must_use]
+    pub fn parameters(&self) -> (i32, i32, &[i32], &[i32]) {
+        match self {
+            Self::Any => (0, 0, &[], &[]),
+            Self::Ran(job) => (1, *job, &[], &[]),
+            Self::Failed(job) => (2, *job, &[], &[]),
+            Self::Reason { job, reasons, own } => (3, *job, reasons, own),
+            Self::Untold { job, own } => (4, *job, &[], own),
+        }
+    }
+}
+
 /// Narrows a list of runs. Zeros and empty lists do not.
 #[derive(Debug, Clone, Default)]
 pub struct RunQuery {
@@ -278,10 +322,8 @@ pub struct RunQuery {
     pub first: bool,
     /// Hour of the week, Monday 0:00 UTC being 0.
     pub hour: Option<i32>,
-    /// Number of a job's name: runs with a failed job of this name.
-    pub job: i32,
-    /// Numbers of the texts of a reason: runs that failed for one of these, or have a job that did.
-    pub reasons: Vec<i32>,
+    /// By its jobs, and why it failed.
+    pub cause: Cause,
     /// Leaves out the first so many.
     pub skip: i64,
     /// At most so many.

@@ -156,6 +156,28 @@ pub fn normalise_reason(text: &str) -> String {
     out.chars().take(MAX_REASON).collect()
 }
 
+/// What connectors say of a job that failed and does not tell why.
+const NO_REASON: &str = "failed";
+
+/// `unit-tests: script failure` as the job and its reason, which is `None` when it says no more than that the job failed.
+/// Names of jobs may hold colons: those of `jobs` are tried first. A quoted name is no job's.
+pub(crate) fn job_and_reason<'a>(
+    failure: &'a str,
+    jobs: impl Iterator<Item = &'a str>,
+) -> Option<(&'a str, Option<&'a str>)> {
+    let line = failure.lines().map(str::trim).find(|l| !l.is_empty())?;
+    let after = |job: &str| line.strip_prefix(job)?.strip_prefix(": ");
+    let known = jobs.filter(|job| after(job).is_some()).max_by_key(|job| job.len());
+    let job = known.or_else(|| line.split_once(": ").map(|(job, _)| job))?;
+    let reason = after(job).map(str::trim).filter(|r| !r.is_empty())?;
+    (!job.is_empty() && !job.contains(['"', '\'', '`'])).then_some((job, Some(reason).filter(|r| *r != NO_REASON)))
+}
+
+/// The reverse of [`job_and_reason`].
+pub(crate) fn of_job_and_reason(job: &str, reason: Option<&str>) -> String {
+    format!("{job}: {}", reason.unwrap_or(NO_REASON))
+}
+
 /// The longest normalised reason, in characters.
 const MAX_REASON: usize = 200;
 
@@ -217,6 +239,19 @@ mod tests {
         );
         assert_eq!(normalise_reason("can't find user's key 17"), "can't find user's key <n>");
         assert_eq!(normalise_reason("\n  unit-tests: script failure\nmore"), "unit-tests: script failure");
+    }
+
+    #[test]
+    fn a_run_tells_of_its_job_and_why() {
+        let of = |text: &'static str, jobs: &[&'static str]| job_and_reason(text, jobs.iter().copied());
+        assert_eq!(of("e2e: exit code 1\nmore", &[]), Some(("e2e", Some("exit code 1"))));
+        assert_eq!(of("a: b: exit code 1", &[]), Some(("a", Some("b: exit code 1"))));
+        assert_eq!(of("a: b: exit code 1", &["b", "a", "a: b"]), Some(("a: b", Some("exit code 1"))));
+        assert_eq!(of("e2e: failed", &[]), Some(("e2e", None)), "which is no reason");
+        for none in ["lint and e2e failed", "cannot open \"a: b\"", "", ": x", "x: ", "timed out"] {
+            assert_eq!(of(none, &[]), None, "{none}");
+        }
+        assert_eq!(of_job_and_reason("e2e", None), "e2e: failed");
     }
 
     #[test]

@@ -6,15 +6,16 @@ use domain::ProjectKey;
 
 use super::Ask;
 use super::scope::Scope;
-use crate::Result;
 use crate::keeper::Keeper;
 use crate::roll::Kind;
 use crate::store::Store;
+use crate::text::of_job_and_reason;
+use crate::{Result, normalise_reason};
 
 /// Failures of one kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FailureGroup {
-    /// Of jobs of this name; `None`: of runs whose jobs were not read.
+    /// Of jobs of this name; `None`: of runs that name no job.
     pub job: Option<String>,
     /// Why, with numbers, hashes, paths, times and quoted values left out. `None`: no reason was told.
     pub reason: Option<String>,
@@ -36,30 +37,45 @@ pub(crate) async fn failure_groups<S: Store>(
 ) -> Result<Vec<FailureGroup>> {
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
     // Job and reason; job 0 is the run as a whole.
-    let mut groups: HashMap<(i32, i32), HashMap<i32, i64>> = HashMap::new();
+    let mut found: HashMap<(i32, i32), HashMap<i32, i64>> = HashMap::new();
+    let mut jobs = HashSet::new();
     let projects = scope.project_ids();
-    let mut with_jobs = HashSet::new();
     scope
         .each(keeper, Kind::Jobs, scope.window, &projects, |project, job, group| {
+            if group.runs() > 0 || group.further > 0 {
+                jobs.insert(job);
+            }
             for (reason, n) in group.reasons {
-                with_jobs.insert(project);
-                *groups.entry((job, reason)).or_default().entry(project).or_default() += n;
+                *found.entry((job, reason)).or_default().entry(project).or_default() += n;
             }
         })
         .await?;
-    // What a run says of its failure is its jobs' in other words.
-    let without: Vec<i32> = projects.into_iter().filter(|p| !with_jobs.contains(p)).collect();
     scope
-        .each(keeper, Kind::Runs, scope.window, &without, |project, _, group| {
+        .each(keeper, Kind::Runs, scope.window, &projects, |project, _, group| {
             for (reason, n) in group.reasons {
-                *groups.entry((0, reason)).or_default().entry(project).or_default() += n;
+                *found.entry((0, reason)).or_default().entry(project).or_default() += n;
             }
         })
         .await?;
 
-    groups.retain(|_, of| of.values().sum::<i64>() > 0);
-    let words: BTreeSet<i32> = groups.keys().flat_map(|(job, reason)| [*job, *reason]).collect();
+    let words: BTreeSet<i32> = found.keys().flat_map(|(job, reason)| [*job, *reason]).collect();
     let names = keeper.resolve(words, BTreeSet::new(), BTreeSet::new()).await?;
+    let mut groups: HashMap<(Option<String>, Option<String>), HashMap<i32, i64>> = HashMap::new();
+    for ((job, reason), of) in found {
+        let (name, reason) = (names.word(job)?, names.word(reason)?);
+        let key = match name {
+            // Before the colon of what a run said stands something that is a job nowhere.
+            Some(name) if !jobs.contains(&job) => {
+                (None, Some(normalise_reason(&of_job_and_reason(name, reason))))
+            }
+            name => (name.map(str::to_owned), reason.map(str::to_owned)),
+        };
+        let group = groups.entry(key).or_default();
+        for (project, n) in of {
+            *group.entry(project).or_default() += n;
+        }
+    }
+    groups.retain(|_, of| of.values().sum::<i64>() > 0);
     let mut told = Vec::with_capacity(groups.len());
     for ((job, reason), of) in groups {
         let failures = of.values().sum::<i64>().max(0).cast_unsigned();
@@ -71,8 +87,8 @@ pub(crate) async fn failure_groups<S: Store>(
         let projects = most.len() as u64;
         most.truncate(NAMED);
         told.push(FailureGroup {
-            job: names.word(job)?.map(str::to_owned),
-            reason: names.word(reason)?.map(str::to_owned),
+            job,
+            reason,
             failures,
             projects,
             most,

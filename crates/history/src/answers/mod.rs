@@ -8,14 +8,14 @@
 //! | broken since | start of the first red run after the newest green one of its branch and lane |
 //! | flaky | red and green on one commit of one lane, or of one job of it; nearly only red is broken instead; cleared after [`QUIET_DAYS`] days and [`QUIET_RUNS`] runs |
 //! | waste | work of the red attempts on those commits |
-//! | failure group | the same job and the same reason, numbers, hashes, paths, times and quoted values left out |
+//! | failure group | the same job and the same reason, numbers, hashes, paths, times and quoted values left out; what a run says of its failure counts where none of its jobs tells a reason |
 //! | deployment | a run of a workflow that the given patterns name |
 //! | change failure rate | deployments that were red, or that a revert, rollback or hotfix followed within 24 h, ÷ deployments |
 //! | time to restore | end of a failed deployment → end of the next green one; median |
 //! | time to green | start of the first red run → end of the next green one on the default branch; median |
 //! | lead time | commit → green on the default branch, where the commit's time is known; median |
 //!
-//! Days are UTC days, and a run belongs to the day on which it was created.
+//! A run's first attempt is the earliest that is known. Days are UTC days, and a run belongs to the day on which it was created.
 
 mod behind;
 mod broken;

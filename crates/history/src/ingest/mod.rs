@@ -195,9 +195,13 @@ fn runs_of(runs: &Runs) -> Vec<&Attempt> {
 fn reasons(runs: &Runs, numbers: &Numbers) -> Vec<(i32, i32)> {
     let mut pairs = BTreeSet::new();
     for attempt in runs.values().flat_map(|r| r.after.values()) {
-        let jobs = attempt.jobs.iter().flat_map(BTreeMap::values).filter_map(|j| j.failure_reason.as_deref());
+        let jobs = attempt.jobs().filter_map(|j| j.failure_reason.as_deref());
         for reason in attempt.pipeline.failure.as_deref().into_iter().chain(jobs) {
             pairs.insert((numbers.word(reason), numbers.reason(Some(reason))));
+        }
+        // What a run tells of a job is found by the job's reason as well.
+        if let (Some(failure), Some((_, Some(reason)))) = (&attempt.pipeline.failure, attempt.of_job()) {
+            pairs.insert((numbers.word(failure), numbers.reason(Some(reason))));
         }
     }
     pairs.into_iter().collect()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use domain::Status;
+use domain::{Job, Status};
 
 use super::Runs;
 use crate::calendar::LEVELS;
@@ -53,15 +53,17 @@ pub(crate) fn shares(first: bool, attempt: &Attempt, numbers: &Numbers) -> [Vec<
     } else {
         group.further = 1;
     }
-    if p.status == Status::Failed && p.failure.is_some() {
-        group.reasons.insert(numbers.reason(p.failure.as_deref()), 1);
-    }
-    let runs = vec![((branch, numbers.word(&p.workflow.lane)), group)];
+    let mut runs = vec![((branch, numbers.word(&p.workflow.lane)), group)];
 
     let mut jobs: Vec<(GroupKey, Group)> = Vec::new();
-    for job in attempt.jobs.iter().flat_map(BTreeMap::values) {
+    let mut in_order: Vec<&Job> = attempt.jobs().collect();
+    in_order.sort_by_key(|job| (job.created_at, job.started_at));
+    let mut names = BTreeSet::new();
+    for job in in_order {
+        let name = numbers.word(&job.name);
         let mut group = Group::default();
-        if first {
+        // Of jobs of one name the others are tries of the first: a run has the job once.
+        if first && names.insert(name) {
             count(&mut group, job.status);
             if job.status.is_verdict() {
                 group.durations = sketch(job.duration);
@@ -69,12 +71,35 @@ pub(crate) fn shares(first: bool, attempt: &Attempt, numbers: &Numbers) -> [Vec<
         } else {
             group.further = 1;
         }
-        if job.status == Status::Failed {
-            group.reasons.insert(numbers.reason(job.failure_reason.as_deref()), 1);
+        jobs.push(((branch, name), group));
+    }
+    for (job, reason) in causes(attempt, numbers) {
+        let failed = Group { reasons: BTreeMap::from([(reason, 1)]), ..Group::default() };
+        match job {
+            0 => runs.push(((branch, numbers.word(&p.workflow.lane)), failed)),
+            job => jobs.push(((branch, job), failed)),
         }
-        jobs.push(((branch, numbers.word(&job.name)), group));
     }
     [runs, jobs]
+}
+
+/// Why an attempt failed: numbers of jobs' names (0: the run as a whole) and of their reasons (0: none was told), each once.
+/// What a run says of its failure is its jobs' in other words, and counts where none of them says it.
+/// `store::Cause` finds the attempts again.
+fn causes(attempt: &Attempt, numbers: &Numbers) -> BTreeSet<(i32, i32)> {
+    let p = &attempt.pipeline;
+    let failed = || attempt.jobs().filter(|job| job.status == Status::Failed);
+    let tells = |job: &Job| job.failure_reason.as_ref().is_some_and(|r| !r.is_empty());
+    let own = p.failure.as_deref().filter(|f| !f.is_empty() && p.status == Status::Failed);
+    match own.filter(|_| !failed().any(tells)) {
+        Some(failure) => BTreeSet::from([match attempt.of_job() {
+            Some((job, reason)) => (numbers.word(job), numbers.reason(reason)),
+            None => (0, numbers.reason(Some(failure))),
+        }]),
+        None => failed()
+            .map(|job| (numbers.word(&job.name), numbers.reason(job.failure_reason.as_deref())))
+            .collect(),
+    }
 }
 
 fn count(group: &mut Group, status: Status) {
