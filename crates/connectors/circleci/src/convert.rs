@@ -258,7 +258,8 @@ pub(crate) fn head(name: &str, default: bool, newest: &Pipeline) -> Branch {
         sha: newest.sha.clone(),
         author: newest.author.clone(),
         message: newest.message.clone(),
-        committed_at: newest.created_at,
+        // When the run was made says nothing of its commit.
+        committed_at: None,
         ..Branch::named(name)
     }
 }

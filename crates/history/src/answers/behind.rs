@@ -72,8 +72,10 @@ async fn cause<S: Store>(keeper: &Keeper<S>, behind: &Behind) -> Result<Option<C
             let ids: BTreeSet<i32> = reasons.iter().copied().collect();
             let names = keeper.resolve(ids, BTreeSet::new(), BTreeSet::new()).await?;
             let of_job = |id: &i32| -> Result<bool> {
-                let said = names.word(*id)?.and_then(|text| job_and_reason(text, std::iter::once(job.as_str())));
-                Ok(said.is_some_and(|(of, why)| of == job && why.is_some_and(|w| normalise_reason(w) == normal)))
+                let said =
+                    names.word(*id)?.and_then(|text| job_and_reason(text, std::iter::once(job.as_str())));
+                Ok(said
+                    .is_some_and(|(of, why)| of == job && why.is_some_and(|w| normalise_reason(w) == normal)))
             };
             let mut own = Vec::new();
             for id in &reasons {

@@ -1,6 +1,7 @@
 //! Deployments and how soon trouble is over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use domain::{Patterns, ProjectKey, RunId};
@@ -9,7 +10,7 @@ use super::Ask;
 use super::broken::branches;
 use super::ranking::lane_names;
 use super::scope::{Branch, Scope};
-use crate::keeper::Keeper;
+use crate::keeper::{FOR_EVER, Keeper};
 use crate::roll::{Kind, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::{RunKey, Store};
 use crate::text::id_of;
@@ -59,61 +60,62 @@ pub struct Delivery {
     pub deployments: u64,
     /// The changes that failed.
     pub failed: Vec<(ProjectKey, RunId)>,
+    /// The newest deployments, newest first: a hundred of them, as of the three lists below.
+    pub deployed: Vec<(ProjectKey, RunId)>,
     /// From a failed deployment to the next green one.
     pub time_to_restore: Median,
+    /// The failed deployments that it is of.
+    pub restored: Vec<(ProjectKey, RunId)>,
     /// From the start of the first red run to the end of the next green one, on default branches (or the branch asked for).
     pub time_to_green: Median,
-    /// From commit to green on default branches (or the branch asked for).
+    /// The first red run of each period that it is of.
+    pub turned_green: Vec<(ProjectKey, RunId)>,
+    /// From commit to the first green run of each workflow on it, on default branches (or the branch asked for).
     pub lead_time: Median,
+    /// Those green runs.
+    pub led: Vec<(ProjectKey, RunId)>,
 }
 
 /// A remedy within this time says that the deployment before it failed.
 const REMEDY_WITHIN_MS: i64 = 24 * 60 * 60 * 1000;
-
-/// A run of a lane that deploys.
-#[derive(Debug)]
-struct Deployments<'a> {
-    project: i32,
-    /// In the order of their beginning.
-    verdicts: &'a [Verdict],
-}
+/// How many runs are named with a figure.
+const NAMED: usize = 100;
 
 const fn end(v: &Verdict) -> i64 {
     v.began_ms + v.took_ms
 }
 
-/// Periods of red, from the beginning of the first red run to the end of the next green one, that end in the window.
-fn to_green(verdicts: &[Verdict], (from, to): (i64, i64), into: &mut Sketch) {
-    let mut since = None;
+/// Periods of red that end in the window: the first red run, and the next green one.
+fn stretches(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, Verdict)> {
+    let (mut found, mut first) = (Vec::new(), None);
     for v in verdicts {
-        match (v.green, since) {
-            (false, None) => since = Some(v.began_ms),
-            (true, Some(began)) => {
-                if (from..to).contains(&end(v)) {
-                    into.add(&Sketch::of(end(v) - began), 1);
+        match (v.green, first) {
+            (false, None) => first = Some(*v),
+            (true, Some(red)) => {
+                if window.contains(&end(v)) {
+                    found.push((red, *v));
                 }
-                since = None;
+                first = None;
             }
             _ => {}
         }
     }
+    found
 }
 
-/// From the end of each first failed deployment to the end of the next green one.
-fn to_restore(verdicts: &[Verdict], (from, to): (i64, i64), into: &mut Sketch) {
-    let mut since = None;
-    for v in verdicts {
-        match (v.green, since) {
-            (false, None) => since = Some(end(v)),
-            (true, Some(failed)) => {
-                if (from..to).contains(&end(v)) {
-                    into.add(&Sketch::of(end(v) - failed), 1);
-                }
-                since = None;
-            }
-            _ => {}
-        }
-    }
+/// The first green run on each commit that began in the window, with the time since the commit. What runs on a commit
+/// again, every night for one, says nothing of how long the commit took.
+fn leads(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, i64)> {
+    let mut commits = HashSet::new();
+    let firsts = verdicts.iter().filter(|v| v.green && (v.commit == 0 || commits.insert(v.commit)));
+    firsts.filter(|v| window.contains(&v.began_ms)).filter_map(|v| Some((*v, v.lead_ms?))).collect()
+}
+
+/// Whether what began before the verdicts that are at hand (from `known_from` on) decides a figure: where the first green
+/// one of all ends in the window, it may have been red before; a commit that is older may have been green before.
+fn needs_older(verdicts: &[Verdict], window: &Range<i64>, known_from: i64) -> bool {
+    let red_before = verdicts.iter().find(|v| v.green).is_some_and(|v| window.contains(&end(v)));
+    red_before || leads(verdicts, window).iter().any(|(v, lead)| end(v) - lead < known_from)
 }
 
 /// Which deployments failed: those that were red, and those that a remedy followed soon.
@@ -125,69 +127,154 @@ fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = (&Verdict, bool)> {
     })
 }
 
+/// Times, and the runs that they are of.
+#[derive(Debug, Default)]
+struct Measured {
+    times: Sketch,
+    runs: Vec<(i32, Verdict)>,
+}
+
+impl Measured {
+    fn note(&mut self, project: i32, run: Verdict, ms: i64) {
+        self.times.add(&Sketch::of(ms), 1);
+        self.runs.push((project, run));
+    }
+}
+
+/// The newest of some runs, newest first.
+fn newest(mut runs: Vec<(i32, Verdict)>) -> Vec<RunKey> {
+    runs.sort_unstable_by_key(|(project, v)| std::cmp::Reverse((v.began_ms, *project, v.run)));
+    runs.truncate(NAMED);
+    runs.iter().map(|(project, v)| key(*project, v)).collect()
+}
+
+fn key(project: i32, v: &Verdict) -> RunKey {
+    let day = Day::of_ms(v.began_ms).0;
+    RunKey { project, run: v.run, from: day - 1, to: day + 1 }
+}
+
+/// Verdicts by project and lane, in the order of their beginning.
+type Lanes = BTreeMap<(i32, i32), Vec<Verdict>>;
+
+/// What is measured.
+struct Wanted {
+    /// The branch of each project whose colour counts.
+    branch_of: HashMap<i32, i32>,
+    /// Lanes that deploy, on whatever branch is asked for.
+    deploys: HashSet<(i32, i32)>,
+    branch: Branch,
+}
+
+impl Wanted {
+    /// The verdicts of some projects in some blocks: of the branches that count, and of what deploys.
+    async fn verdicts<S: Store>(
+        &self,
+        keeper: &Keeper<S>,
+        projects: &[i32],
+        (first, last): (i32, i32),
+    ) -> Result<[Lanes; 2]> {
+        let (mut lanes, mut deployed) = (Lanes::new(), Lanes::new());
+        let rolls = keeper.store.rolls(Kind::Timeline.number(), 0, projects, first, last).await?;
+        for (project, _, bytes) in rolls {
+            let counts = |branch| self.branch_of.get(&project) == Some(&branch);
+            let deploys = |lane| self.deploys.contains(&(project, lane));
+            let found = Timeline::from_bytes_of(&bytes, |(branch, lane)| deploys(lane) || counts(branch))?.0;
+            for ((branch, lane), verdicts) in found {
+                let asked = self.branch == Branch::Any || self.branch.number() == branch;
+                if deploys(lane) && asked {
+                    deployed.entry((project, lane)).or_default().extend(verdicts.iter().copied());
+                }
+                if counts(branch) {
+                    lanes.entry((project, lane)).or_default().extend(verdicts);
+                }
+            }
+        }
+        // Of several branches.
+        deployed.values_mut().for_each(|verdicts| verdicts.sort_unstable());
+        Ok([lanes, deployed])
+    }
+
+    /// The same with as much before the window as decides its figures.
+    async fn all<S: Store>(
+        &self,
+        keeper: &Keeper<S>,
+        scope: &Scope,
+        window: &Range<i64>,
+    ) -> Result<[Lanes; 2]> {
+        // Most of what was red when the window began has not been so for long.
+        let first = scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1;
+        let last = scope.window.to.0.div_euclid(TIMELINE_DAYS);
+        let mut all = self.verdicts(keeper, &scope.project_ids(), (first, last)).await?;
+        let known_from = Day(first * TIMELINE_DAYS).start().as_millisecond();
+        let older = |verdicts: &Vec<Verdict>| needs_older(verdicts, window, known_from);
+        let projects: BTreeSet<i32> = all
+            .iter()
+            .flat_map(|lanes| lanes.iter().filter(|(_, v)| older(v)).map(|((project, _), _)| *project))
+            .collect();
+        if projects.is_empty() {
+            return Ok(all);
+        }
+        let projects: Vec<i32> = projects.into_iter().collect();
+        let before = self.verdicts(keeper, &projects, (FOR_EVER.0, first - 1)).await?;
+        for (lanes, before) in all.iter_mut().zip(before) {
+            for (key, mut verdicts) in before {
+                if let Some(newer) = lanes.get_mut(&key).filter(|newer| older(newer)) {
+                    verdicts.append(newer);
+                    *newer = verdicts;
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
 pub(crate) async fn delivery<S: Store>(
     keeper: &Keeper<S>,
     ask: &Ask,
     rule: &DeploymentRule,
 ) -> Result<Delivery> {
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Delivery::default()) };
-    let projects = scope.project_ids();
-    let branch_of = branches(keeper, &scope).await?;
     let window =
-        (scope.window.from.start().as_millisecond(), Day(scope.window.to.0 + 1).start().as_millisecond());
-    // What was red when the window began began to be so before it.
-    let first = scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1;
-    let last = scope.window.to.0.div_euclid(TIMELINE_DAYS);
-    let lanes = lane_names(keeper, &projects).await?;
-    let names = keeper.resolve(lanes.values().copied().collect(), BTreeSet::new(), BTreeSet::new()).await?;
-    let mut deploys = BTreeSet::new();
+        scope.window.from.start().as_millisecond()..Day(scope.window.to.0 + 1).start().as_millisecond();
+    let mut wanted =
+        Wanted { branch_of: branches(keeper, &scope).await?, deploys: HashSet::new(), branch: scope.branch };
     if !rule.workflows.is_empty() {
+        let lanes = lane_names(keeper, &scope.project_ids()).await?;
+        let names =
+            keeper.resolve(lanes.values().copied().collect(), BTreeSet::new(), BTreeSet::new()).await?;
         for (key, name) in &lanes {
             if names.word(*name)?.is_some_and(|n| rule.workflows.lets_in(n)) {
-                deploys.insert(*key);
+                wanted.deploys.insert(*key);
             }
         }
     }
+    let [lanes, deployed] = wanted.all(keeper, &scope, &window).await?;
 
-    let mut green: BTreeMap<(i32, i32), Vec<Verdict>> = BTreeMap::new();
-    let mut deployed: BTreeMap<(i32, i32), Vec<Verdict>> = BTreeMap::new();
-    for (project, _, bytes) in keeper.store.rolls(Kind::Timeline.number(), 0, &projects, first, last).await? {
-        for ((branch, lane), verdicts) in Timeline::from_bytes_of(&bytes, |(branch, lane)| {
-            deploys.contains(&(project, lane)) || branch_of.get(&project) == Some(&branch)
-        })?
-        .0
-        {
-            let asked = scope.branch == Branch::Any || scope.branch.number() == branch;
-            if deploys.contains(&(project, lane)) && asked {
-                deployed.entry((project, lane)).or_default().extend(verdicts.iter().copied());
-            }
-            if branch_of.get(&project) == Some(&branch) {
-                green.entry((project, lane)).or_default().extend(verdicts);
-            }
+    let (mut restore, mut to_green, mut lead) =
+        (Measured::default(), Measured::default(), Measured::default());
+    for ((project, _), verdicts) in &lanes {
+        for (red, green) in stretches(verdicts, &window) {
+            to_green.note(*project, red, end(&green) - red.began_ms);
         }
-    }
-    let mut restore = Sketch::default();
-    let mut to_green_again = Sketch::default();
-    for verdicts in green.values() {
-        to_green(verdicts, window, &mut to_green_again);
+        for (run, ms) in leads(verdicts, &window) {
+            lead.note(*project, run, ms);
+        }
     }
     let mut delivery = Delivery::default();
     let mut by_day: BTreeMap<i32, u64> = BTreeMap::new();
-    let mut bad: Vec<RunKey> = Vec::new();
-    for ((project, _), verdicts) in &mut deployed {
-        // Of several branches.
-        verdicts.sort_unstable();
-        let of = Deployments { project: *project, verdicts };
-        to_restore(of.verdicts, window, &mut restore);
-        for (v, is_failed) in failed(of.verdicts).filter(|(v, _)| (window.0..window.1).contains(&v.began_ms))
-        {
-            let day = Day::of_ms(v.began_ms).0;
+    let (mut runs, mut bad) = (Vec::new(), Vec::new());
+    for ((project, _), verdicts) in &deployed {
+        for (red, green) in stretches(verdicts, &window) {
+            restore.note(*project, red, end(&green) - end(&red));
+        }
+        for (v, is_failed) in failed(verdicts).filter(|(v, _)| window.contains(&v.began_ms)) {
             delivery.deployments += 1;
+            runs.push((*project, *v));
             if v.green {
-                *by_day.entry(day).or_default() += 1;
+                *by_day.entry(Day::of_ms(v.began_ms).0).or_default() += 1;
             }
             if is_failed {
-                bad.push(RunKey { project: of.project, run: v.run, from: day - 1, to: day + 1 });
+                bad.push(key(*project, v));
             }
         }
     }
@@ -197,37 +284,34 @@ pub(crate) async fn delivery<S: Store>(
         let rate = bad.len() as f64 / delivery.deployments as f64;
         delivery.change_failure_rate = (delivery.deployments > 0).then_some(rate);
     }
-    delivery.time_to_restore = Median::of(&restore);
-    delivery.time_to_green = Median::of(&to_green_again);
+    delivery.time_to_restore = Median::of(&restore.times);
+    delivery.time_to_green = Median::of(&to_green.times);
+    delivery.lead_time = Median::of(&lead.times);
+    let [failed, deployed, restored, turned_green, led] = named(
+        keeper,
+        &scope,
+        [bad, newest(runs), newest(restore.runs), newest(to_green.runs), newest(lead.runs)],
+    )
+    .await?;
+    Ok(Delivery { failed, deployed, restored, turned_green, led, ..delivery })
+}
 
-    let unnamed: Vec<RunKey> = bad.iter().filter(|k| k.run < 0).copied().collect();
-    let texts: BTreeMap<(i32, i64), Option<String>> = keeper
-        .store
-        .find_runs(&unnamed)
-        .await?
-        .into_iter()
-        .map(|row| ((row.project, row.run), row.run_text))
-        .collect();
-    for key in bad {
-        let id = id_of(key.run, texts.get(&(key.project, key.run)).and_then(Option::as_deref));
-        delivery.failed.extend(scope.key(key.project).map(|project| (project, RunId::new(id))));
+/// The ids of runs; those that are no numbers have to be looked up.
+async fn named<S: Store, const N: usize>(
+    keeper: &Keeper<S>,
+    scope: &Scope,
+    lists: [Vec<RunKey>; N],
+) -> Result<[Vec<(ProjectKey, RunId)>; N]> {
+    let unnamed: Vec<RunKey> = lists.iter().flatten().filter(|k| k.run < 0).copied().collect();
+    let mut texts: HashMap<(i32, i64), Option<String>> = HashMap::new();
+    if !unnamed.is_empty() {
+        let found = keeper.store.find_runs(&unnamed).await?;
+        texts.extend(found.into_iter().map(|row| ((row.project, row.run), row.run_text)));
     }
-
-    let mut lead = Sketch::default();
-    let mut of_branch: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for project in &projects {
-        if let Some(branch) = branch_of.get(project) {
-            of_branch.entry(*branch).or_default().push(*project);
-        }
-    }
-    for (branch, projects) in of_branch {
-        let scope = scope.on(Branch::of(keeper, branch).await?);
-        scope
-            .each(keeper, Kind::Runs, scope.window, &projects, |_, _, group| lead.add(&group.lead, 1))
-            .await?;
-    }
-    delivery.lead_time = Median::of(&lead);
-    Ok(delivery)
+    Ok(lists.map(|keys| {
+        let id = |key: &RunKey| id_of(key.run, texts.get(&(key.project, key.run)).and_then(Option::as_deref));
+        keys.iter().filter_map(|key| Some((scope.key(key.project)?, RunId::new(id(key))))).collect()
+    }))
 }
 
 fn frequency(by_day: &BTreeMap<i32, u64>, days: i32) -> Frequency {
@@ -246,25 +330,47 @@ mod tests {
     use super::*;
 
     fn v(began: i64, took: i64, green: bool, remedy: bool) -> Verdict {
-        Verdict { began_ms: began, run: began, took_ms: took, green, remedy }
+        Verdict { began_ms: began, run: began, took_ms: took, green, remedy, commit: 0, lead_ms: None }
     }
 
-    const ALL: (i64, i64) = (i64::MIN, i64::MAX);
+    const ALL: Range<i64> = i64::MIN..i64::MAX;
     const HOUR: i64 = 60 * 60 * 1000;
 
     #[test]
-    fn red_lasts_from_its_first_run_to_the_end_of_the_next_green_one() {
-        let mut sketch = Sketch::default();
+    fn red_lasts_from_its_first_run_to_the_next_green_one() {
         let lane =
             [v(0, 5, true, false), v(10, 5, false, false), v(20, 5, false, false), v(30, 10, true, false)];
-        to_green(&lane, ALL, &mut sketch);
-        assert_eq!((sketch.count(), sketch.total()), (1, Duration::from_millis(30)));
-        let mut sketch = Sketch::default();
-        to_restore(&lane, ALL, &mut sketch);
-        assert_eq!(sketch.total(), Duration::from_millis(25));
-        let mut sketch = Sketch::default();
-        to_green(&lane, (50, 60), &mut sketch);
-        assert_eq!(sketch.count(), 0, "it was over before the window");
+        assert_eq!(stretches(&lane, &ALL), [(lane[1], lane[3])]);
+        assert_eq!(stretches(&lane, &(50..60)), [], "it was over before the window");
+        assert_eq!(stretches(&lane, &(40..60)), [(lane[1], lane[3])], "its end counts");
+    }
+
+    #[test]
+    fn a_commit_leads_to_its_first_green_run_alone() {
+        let of = |began: i64, green: bool, commit: i32| Verdict {
+            commit,
+            lead_ms: Some(began + 1),
+            ..v(began, 1, green, false)
+        };
+        let lane = [of(0, false, 1), of(10, true, 1), of(20, true, 1), of(30, true, 2), of(40, true, 0)];
+        let runs = |window: Range<i64>| leads(&lane, &window).iter().map(|(v, _)| v.run).collect::<Vec<_>>();
+        assert_eq!(runs(ALL), [10, 30, 40]);
+        assert_eq!(runs(15..35), [30], "it was green before the window");
+    }
+
+    #[test]
+    fn what_began_before_is_looked_for_where_it_decides() {
+        let (red, green) = (v(100, 5, false, false), v(200, 5, true, false));
+        assert!(needs_older(&[red, green], &(150..300), 90));
+        assert!(needs_older(&[green], &(150..300), 90), "whatever ran before it");
+        assert!(!needs_older(&[red, green], &(300..400), 90), "it is over");
+        assert!(
+            !needs_older(&[v(95, 1, true, false), red, green], &(150..300), 90),
+            "its beginning is known"
+        );
+        let led = |lead: i64| [v(95, 1, true, false), Verdict { commit: 1, lead_ms: Some(lead), ..green }];
+        assert!(!needs_older(&led(100), &(150..300), 90));
+        assert!(needs_older(&led(120), &(150..300), 90), "an older commit may have been green before");
     }
 
     #[test]

@@ -86,13 +86,7 @@ pub(crate) async fn failure_groups<S: Store>(
         most.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let projects = most.len() as u64;
         most.truncate(NAMED);
-        told.push(FailureGroup {
-            job,
-            reason,
-            failures,
-            projects,
-            most,
-        });
+        told.push(FailureGroup { job, reason, failures, projects, most });
     }
     told.sort_by(|a, b| {
         (b.projects, b.failures)

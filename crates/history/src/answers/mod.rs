@@ -13,7 +13,7 @@
 //! | change failure rate | deployments that were red, or that a revert, rollback or hotfix followed within 24 h, ÷ deployments |
 //! | time to restore | end of a failed deployment → end of the next green one; median |
 //! | time to green | start of the first red run → end of the next green one on the default branch; median |
-//! | lead time | commit → green on the default branch, where the commit's time is known; median |
+//! | lead time | commit → end of the first green run on it of each workflow, on the default branch, where the commit's time is known; median |
 //!
 //! A run's first attempt is the earliest that is known. Days are UTC days, and a run belongs to the day on which it was created.
 

@@ -104,11 +104,6 @@ impl Scope {
         Ok(Some(Self { sources, projects, branch, whole: ask.project.is_none(), window: ask.window }))
     }
 
-    /// The same on another branch.
-    pub(super) fn on(&self, branch: Branch) -> Self {
-        Self { branch, sources: self.sources.clone(), projects: self.projects.clone(), ..*self }
-    }
-
     pub(super) fn project_ids(&self) -> Vec<i32> {
         let mut ids: Vec<i32> = self.projects.keys().copied().collect();
         ids.sort_unstable();

@@ -10,7 +10,7 @@ use crate::merge::{Attempt, Attempts, is_first};
 use crate::reading::Numbers;
 use crate::roll::{Group, GroupKey, Kind, Roll, RollKey, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::Writing;
-use crate::text::is_remedy;
+use crate::text::{commit_key, is_remedy};
 use crate::{Day, Result};
 
 /// Branches of these names have statistics of their own beside those of all branches together, as people ask for them. Any
@@ -40,11 +40,6 @@ pub(crate) fn shares(first: bool, attempt: &Attempt, numbers: &Numbers) -> [Vec<
             }
             _ => Sketch::default(),
         };
-        if let (true, Some(finished), Some(committed)) =
-            (p.status.is_green(), p.finished_at, attempt.committed_at)
-        {
-            group.lead = Sketch::of(finished.as_millisecond() - committed.as_millisecond());
-        }
         if let Some(began) = p.began() {
             let hour = began.as_millisecond().div_euclid(60 * 60 * 1000).rem_euclid(24) as u8;
             let hour_of_week = Day::of(began).weekday() * 24 + hour;
@@ -123,12 +118,19 @@ fn verdict(run: i64, attempts: &Attempts, numbers: &Numbers) -> Option<((i32, i3
         (None, None) => 0,
     };
     let key = (p.branch.as_deref().map_or(0, |b| numbers.word(b)), numbers.word(&p.workflow.lane));
+    let green = p.status.is_green();
     let verdict = Verdict {
         began_ms: began,
         run,
         took_ms: took.max(0),
-        green: p.status.is_green(),
+        green,
         remedy: p.message.as_deref().is_some_and(is_remedy),
+        commit: p.sha.as_deref().filter(|_| green).map_or(0, commit_key),
+        lead_ms: p
+            .finished_at
+            .zip(attempt.committed_at)
+            .filter(|_| green)
+            .map(|(finished, committed)| (finished.as_millisecond() - committed.as_millisecond()).max(0)),
     };
     Some((key, attempt.day.0.div_euclid(TIMELINE_DAYS), verdict))
 }

@@ -79,8 +79,6 @@ pub struct Group {
     pub durations: Sketch,
     /// How long first attempts waited. Of runs alone.
     pub queued: Sketch,
-    /// From commit to green, where the commit's time is known.
-    pub lead: Sketch,
     /// By hour of the week (Monday 0:00 UTC is 0): first attempts, and those that failed.
     pub hours: BTreeMap<u8, (i64, i64)>,
     /// Why they failed: number of the reason's normalised text, and how often. All attempts.
@@ -96,7 +94,6 @@ impl Group {
         self.further += sign * other.further;
         self.durations.add(&other.durations, sign);
         self.queued.add(&other.queued, sign);
-        self.lead.add(&other.lead, sign);
         for (hour, (runs, failed)) in &other.hours {
             let mine = self.hours.entry(*hour).or_default();
             *mine = (mine.0 + sign * runs, mine.1 + sign * failed);
@@ -126,7 +123,6 @@ impl Group {
             && self.further == 0
             && self.durations.is_empty()
             && self.queued.is_empty()
-            && self.lead.is_empty()
             && self.hours.is_empty()
             && self.reasons.is_empty()
     }
@@ -141,7 +137,8 @@ impl Group {
         put_signed(out, self.further);
         self.durations.write(out);
         self.queued.write(out);
-        self.lead.write(out);
+        // Here stood from commit to green, which the timeline has for each commit.
+        Sketch::default().write(out);
         put(out, self.hours.len() as u64);
         for (hour, (runs, failed)) in &self.hours {
             out.push(*hour);
@@ -166,7 +163,7 @@ impl Group {
         group.further = from.get_signed()?;
         group.durations = Sketch::read(from)?;
         group.queued = Sketch::read(from)?;
-        group.lead = Sketch::read(from)?;
+        Sketch::read(from)?;
         for _ in 0..from.count()? {
             let hour = from.byte()?;
             group.hours.insert(hour, (from.get_signed()?, from.get_signed()?));

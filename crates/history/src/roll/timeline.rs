@@ -1,4 +1,4 @@
-//! Verdicts in their order: what "broken since", time to green and deployments are read from.
+//! Verdicts in their order: what "broken since", time to green, lead time and deployments are read from.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,17 @@ pub struct Verdict {
     pub green: bool,
     /// Its message says that it takes something back: a revert, a rollback, a hotfix.
     pub remedy: bool,
+    /// Of a green one: the beginning of its commit's id; 0: not known.
+    pub commit: i32,
+    /// Of a green one: from its commit to its end, milliseconds, where the time of the commit is known.
+    pub lead_ms: Option<i64>,
 }
+
+/// Bits of a verdict. Blobs from before commits were kept have the first two alone.
+const GREEN: u8 = 1;
+const REMEDY: u8 = 2;
+const COMMIT: u8 = 4;
+const LEAD: u8 = 8;
 
 /// Verdicts of a project in a block of days, by branch and lane, each list in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,7 +69,19 @@ impl Timeline {
                 put_signed(&mut part, v.began_ms - at);
                 put_signed(&mut part, v.run.wrapping_sub(run));
                 put_signed(&mut part, v.took_ms);
-                part.push(u8::from(v.green) | u8::from(v.remedy) << 1);
+                let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+                part.push(
+                    bit(v.green, GREEN)
+                        | bit(v.remedy, REMEDY)
+                        | bit(v.commit != 0, COMMIT)
+                        | bit(v.lead_ms.is_some(), LEAD),
+                );
+                if v.commit != 0 {
+                    put_signed(&mut part, v.commit.into());
+                }
+                if let Some(lead) = v.lead_ms {
+                    put_signed(&mut part, lead);
+                }
                 (at, run) = (v.began_ms, v.run);
             }
             put(&mut out, part.len() as u64);
@@ -105,8 +127,10 @@ impl Timeline {
                     began_ms: at,
                     run,
                     took_ms,
-                    green: bits & 1 != 0,
-                    remedy: bits & 2 != 0,
+                    green: bits & GREEN != 0,
+                    remedy: bits & REMEDY != 0,
+                    commit: if bits & COMMIT == 0 { 0 } else { from.small()? },
+                    lead_ms: if bits & LEAD == 0 { None } else { Some(from.get_signed()?) },
                 });
             }
             all.insert(key, list);
@@ -123,10 +147,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_and_back(verdicts in prop::collection::vec((0_i32..3, any::<i32>(), any::<i64>(), 0_i64..1_000_000, any::<bool>(), any::<bool>()), 0..30)) {
+        fn bytes_and_back(verdicts in prop::collection::vec((0_i32..3, any::<i32>(), any::<i64>(), 0_i64..1_000_000, any::<bool>(), any::<bool>(), any::<i32>(), prop::option::of(any::<i64>())), 0..30)) {
             let mut timeline = Timeline::default();
-            for (branch, at, run, took_ms, green, remedy) in verdicts {
-                timeline.put((branch, 1), Verdict { began_ms: at.into(), run, took_ms, green, remedy });
+            for (branch, at, run, took_ms, green, remedy, commit, lead_ms) in verdicts {
+                timeline.put((branch, 1), Verdict { began_ms: at.into(), run, took_ms, green, remedy, commit, lead_ms });
             }
             prop_assert_eq!(Timeline::from_bytes(&timeline.to_bytes()).unwrap(), timeline);
         }
