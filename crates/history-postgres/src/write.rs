@@ -571,7 +571,9 @@ impl Writing for Tx {
         for statement in [
             "SELECT drop_pipelines_before($1)",
             "DELETE FROM flakes WHERE day < $1",
-            "DELETE FROM branch_snapshots WHERE seen_at < $1::timestamp AT TIME ZONE 'UTC'",
+            // Where a quiet branch is was seen long ago, and is true still.
+            "DELETE FROM branch_snapshots b WHERE b.seen_at < $1::timestamp AT TIME ZONE 'UTC' AND EXISTS (SELECT 1 \
+             FROM branch_snapshots n WHERE n.project_id = b.project_id AND n.branch_id = b.branch_id AND n.seen_at > b.seen_at)",
             // Whole blocks only: 1, 8, 64 days, and 16 for kind 3.
             "DELETE FROM daily_statistics WHERE (block + 1) * CASE WHEN kind = 3 THEN 16 ELSE 1 << (3 * level) END \
              <= $1::date - date '1970-01-01'",

@@ -418,6 +418,10 @@ impl Writing for Tx {
 
     async fn drop_before(&mut self, day: i32) -> Result<()> {
         const MS: i64 = 24 * 60 * 60 * 1000;
+        // Where a quiet branch is was seen long ago, and is true still.
+        const HEADS: &str = "DELETE FROM branch_snapshots WHERE seen_at < ?1 AND EXISTS (SELECT 1 FROM branch_snapshots n \
+             WHERE n.project_id = branch_snapshots.project_id AND n.branch_id = branch_snapshots.branch_id \
+             AND n.seen_at > branch_snapshots.seen_at)";
         for statement in [
             "DELETE FROM jobs WHERE pipeline_id IN (SELECT r.id FROM projects p CROSS JOIN pipelines r ON r.project_id = p.id AND r.day < ?1)",
             "DELETE FROM pipelines WHERE id IN (SELECT r.id FROM projects p CROSS JOIN pipelines r ON r.project_id = p.id AND r.day < ?1)",
@@ -427,8 +431,7 @@ impl Writing for Tx {
         ] {
             self.run(sqlx::query(statement).bind(day)).await?;
         }
-        let query = sqlx::query("DELETE FROM branch_snapshots WHERE seen_at < ?1").bind(i64::from(day) * MS);
-        self.run(query).await.map(drop)
+        self.run(sqlx::query(HEADS).bind(i64::from(day) * MS)).await.map(drop)
     }
 
     async fn drop_webhooks(&mut self, before: i64) -> Result<()> {

@@ -504,7 +504,7 @@ pub trait Writing: Send {
     /// Writes or removes a preference.
     async fn set_preference(&mut self, user: &str, name: &str, value: Option<&str>, now: i64) -> Result<()>;
 
-    /// Drops runs, jobs, flakes, heads and statistics before a day.
+    /// Drops runs, jobs, flakes and statistics before a day, and where heads were before it; the newest of each branch stays.
     async fn drop_before(&mut self, day: i32) -> Result<()>;
 
     /// Drops webhooks that came before.

@@ -314,6 +314,32 @@ pub async fn pages(place: &dyn Place) {
     assert_eq!(history.runs(&key("no such"), &RunFilter::default(), 0, 100).await.unwrap().total, 0);
 }
 
+/// Where a branch is was seen long ago where nobody works on it, and is kept when what was before it goes.
+pub async fn quiet_heads(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    let head = |name: &str, sha: &str| Branch {
+        default: name == "main",
+        sha: Some(sha.repeat(40)),
+        ..Branch::named(name)
+    };
+    for (day, name, sha) in
+        [(0, "main", "a"), (1, "main", "b"), (2, "old", "c"), (90, "new", "d"), (95, "new", "e")]
+    {
+        let mut batch = Batch::at(at(day, 0));
+        batch.projects = Story::new().project("1").batch().projects;
+        batch.snapshots.push(Snapshot { project: key("1"), branch: head(name, sha) });
+        history.ingest(batch).await.unwrap();
+    }
+    history.prune(Some(Day(Day::of(at(0, 0)).0 + 80)), at(0, 0)).await.unwrap();
+    for (name, kept) in [("main", &["b"][..]), ("old", &["c"]), ("new", &["e", "d"])] {
+        let heads = history.snapshots(&key("1"), name, 10).await.unwrap();
+        let shas: Vec<_> = heads.into_iter().map(|(branch, _)| branch.sha.unwrap()).collect();
+        assert_eq!(shas, kept.iter().map(|sha| sha.repeat(40)).collect::<Vec<_>>(), "{name}");
+    }
+    let board = history.remembered(&SourceName::new("forge").unwrap(), GITLAB, 1).await.unwrap();
+    assert_eq!(board[0].head, Some(head("main", "b")), "the board has it after a start");
+}
+
 /// What is too old goes, and does not come back.
 pub async fn prune(place: &dyn Place) {
     let history = place.open().await.unwrap();
