@@ -6,7 +6,7 @@ use std::path::Path;
 
 use history::{Error, ErrorKind, History};
 use history_sqlite::{Options, open};
-use history_suite::{Story, order, run};
+use history_suite::{Story, order, run, views};
 
 async fn refused(path: &Path) -> Error {
     let before = std::fs::read(path).unwrap_or_default();
@@ -51,9 +51,13 @@ async fn a_newer_schema_is_told_from_an_altered_one() {
     assert_eq!(refused(&tampered).await.kind, ErrorKind::Altered);
 }
 
-/// What was counted by other rules is counted anew, and comes to the same as what was counted run by run.
+/// A database from before the fourth migration comes to the same as one that was filled after it.
 #[tokio::test]
-async fn statistics_that_a_migration_dropped_are_counted_anew() {
+async fn what_was_kept_by_earlier_rules_is_counted_anew() {
+    const BEFORE: &str = "UPDATE pipelines SET flags = flags & ~16, commit_key = max(commit_key, 1)";
+    const MIGRATION: &str = include_str!("../../../migrations/sqlite/0004_first_known.sql");
+    const ROWS: &str =
+        "SELECT concat_ws(' ', project_id, run_key, attempt, flags, commit_key) FROM pipelines ORDER BY id";
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
     let counted = async || {
@@ -62,10 +66,33 @@ async fn statistics_that_a_migration_dropped_are_counted_anew() {
     };
     order::filled(&open(&path, Options::default()).await.unwrap()).await;
     let before = counted().await;
-    altered(&path, "DELETE FROM daily_statistics").await;
-    // It did so when it was opened; what is there now is left alone.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let rows = async || sqlx::query_scalar::<_, String>(ROWS).fetch_all(&pool).await.unwrap();
+    let rows_before = rows().await;
+    sqlx::query(BEFORE).execute(&pool).await.unwrap();
+    assert_ne!(rows().await, rows_before);
+    sqlx::raw_sql(MIGRATION).execute(&pool).await.unwrap();
+    assert_eq!(rows().await, rows_before);
+    pool.close().await;
+    // It is done by the first who opens it; what is there then is left alone.
     assert_eq!(counted().await, before);
     assert_eq!(counted().await, before);
+}
+
+#[tokio::test]
+async fn people_with_sql_tools_find_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    views::told(&open(&path, Options::default()).await.unwrap()).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).read_only(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let text = async |statement: &'static str| {
+        sqlx::query_scalar::<_, String>(statement).fetch_all(&pool).await.unwrap()
+    };
+    assert_eq!(text(history_suite::pipeline_stats!("last_run")).await, views::stats());
+    let jobs = "SELECT concat_ws('|', project, run, attempt, name, status, failure_reason) FROM job_runs";
+    assert_eq!(text(jobs).await, [views::JOB]);
 }
 
 #[cfg(unix)]

@@ -74,7 +74,7 @@ impl Cache {
 
 impl<S: Store> Keeper<S> {
     /// Keeps history in a database that is ready (connected, migrated), and counts its runs anew where a migration has
-    /// changed what is counted: some ten thousand runs a second.
+    /// changed what is counted, which takes about as long as to write them all.
     ///
     /// # Errors
     /// As every question to the database.

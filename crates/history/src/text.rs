@@ -69,9 +69,13 @@ pub(crate) fn sha_of_bytes(bytes: &[u8]) -> String {
 /// A number by which runs of one commit are found: the beginning of its id. Never 0.
 pub(crate) fn commit_key(sha: &str) -> i32 {
     match sha_to_bytes(sha)[..] {
-        [a, b, c, d, ..] if sha.len() == 40 => i32::from_le_bytes([a, b, c, d]).max(1),
-        _ => (hash(&[sha]) as i32).max(1),
+        [a, b, c, d, ..] if sha.len() == 40 => not_0(i32::from_le_bytes([a, b, c, d])),
+        _ => not_0(hash(&[sha]) as i32),
     }
+}
+
+const fn not_0(key: i32) -> i32 {
+    if key == 0 { 1 } else { key }
 }
 
 const RUN: &str = "{run}";
@@ -170,7 +174,8 @@ pub(crate) fn job_and_reason<'a>(
     let known = jobs.filter(|job| after(job).is_some()).max_by_key(|job| job.len());
     let job = known.or_else(|| line.split_once(": ").map(|(job, _)| job))?;
     let reason = after(job).map(str::trim).filter(|r| !r.is_empty())?;
-    (!job.is_empty() && !job.contains(['"', '\'', '`'])).then_some((job, Some(reason).filter(|r| *r != NO_REASON)))
+    (!job.is_empty() && !job.contains(['"', '\'', '`']))
+        .then_some((job, Some(reason).filter(|r| *r != NO_REASON)))
 }
 
 /// The reverse of [`job_and_reason`].
@@ -252,6 +257,13 @@ mod tests {
             assert_eq!(of(none, &[]), None, "{none}");
         }
         assert_eq!(of_job_and_reason("e2e", None), "e2e: failed");
+    }
+
+    #[test]
+    fn commits_have_numbers_of_their_own() {
+        let keys = ["00000000", "0a0b0c0d", "0a0b0c8d", "0a0b0cff", "ffffffff"]
+            .map(|start| commit_key(&format!("{start}{}", "1".repeat(32))));
+        assert_eq!(keys, [1, 0x0d0c_0b0a, 0x8d0c_0b0a_u32.cast_signed(), 0xff0c_0b0a_u32.cast_signed(), -1]);
     }
 
     #[test]

@@ -168,12 +168,7 @@ impl<S: Store> Keeper<S> {
             keys.into_iter().map(|((project, run), (from, to))| RunKey { project, run, from, to }).collect();
         let rows = tx.attempts(&keys).await?;
         let names = self.names(&rows, &[]).await?;
-        let mut runs: Runs = keys
-            .iter()
-            .map(|k| {
-                ((k.project, k.run), Run::default())
-            })
-            .collect();
+        let mut runs: Runs = keys.iter().map(|k| ((k.project, k.run), Run::default())).collect();
         for row in rows {
             if let Some(run) = runs.get_mut(&(row.project, row.run)) {
                 let attempt = names.attempt(&row)?;

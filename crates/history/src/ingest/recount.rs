@@ -1,4 +1,4 @@
-//! The statistics from nothing, for a database whose runs were counted by other rules.
+//! The statistics, and what is flaky, from nothing: for a database whose runs were counted by other rules.
 
 use std::collections::HashMap;
 
@@ -41,8 +41,7 @@ impl<S: Store> Keeper<S> {
 
     /// Counts the runs of a project whose newest attempt stands under one of these days.
     async fn count_days(&self, tx: &mut S::Tx, project: &ProjectRow, from: i32, to: i32) -> Result<()> {
-        let query =
-            RunQuery { projects: vec![project.id], from, to, limit: i64::MAX, ..RunQuery::default() };
+        let query = RunQuery { projects: vec![project.id], from, to, limit: i64::MAX, ..RunQuery::default() };
         let mut rows: Vec<RunRow> = self.store.runs_with_jobs(&query).await?;
         // Other attempts of a run may stand under other days.
         let several = |r: &RunRow| r.flags & (flags::SUPERSEDED | flags::FURTHER) != 0;
@@ -66,8 +65,10 @@ impl<S: Store> Keeper<S> {
             texts_of(attempt, &mut words, &mut people);
         }
         // Nearly all of these are known; what is remembered is for those who write.
-        let (numbers, _) = self.numbers(tx, words, people, &[], &mut Numbers::default()).await?;
+        let (numbers, kinds) =
+            self.numbers(tx, words, people, &runs_of(&runs), &mut Numbers::default()).await?;
         tx.put_reasons(&reasons(&runs, &numbers)).await?;
-        put_statistics(tx, &runs, &HashMap::from([(project.id, project.source)]), &numbers).await
+        put_statistics(tx, &runs, &HashMap::from([(project.id, project.source)]), &numbers).await?;
+        self.put_flakes(tx, &runs, &numbers, &kinds).await
     }
 }

@@ -12,15 +12,15 @@ fn first_day() -> i32 {
     Day::of(at(0, 0)).0
 }
 
-fn days(from: i32, to: i32) -> Window {
+pub(crate) fn days(from: i32, to: i32) -> Window {
     Window { from: Day(first_day() + from), to: Day(first_day() + to) }
 }
 
-fn ask() -> Ask {
+pub(crate) fn ask() -> Ask {
     Ask::all(days(0, 60))
 }
 
-fn of_lane(lane: &str, name: &str, pipeline: Pipeline) -> Pipeline {
+pub(crate) fn of_lane(lane: &str, name: &str, pipeline: Pipeline) -> Pipeline {
     Pipeline { workflow: Workflow { lane: lane.into(), name: Some(name.into()) }, ..pipeline }
 }
 
@@ -314,6 +314,29 @@ pub async fn flaky(place: &dyn Place) {
     assert!(history.flaky(&Ask::all(days(6, 20))).await.unwrap().is_empty());
 }
 
+/// Commits are told apart, whatever their ids begin with.
+pub async fn flaky_commits(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    let mut story = Story::new().project("1");
+    for (n, sha) in (0..4_u64).zip(["ff", "ab", "0f", "80"]) {
+        let sha = Some(sha.repeat(20));
+        let second = i64::try_from(n * 1_000).unwrap();
+        story = story
+            .run("1", Pipeline { sha: sha.clone(), ..run(n * 10, Status::Failed, 1, second) })
+            .run("1", Pipeline { sha, ..run(n * 10 + 1, Status::Success, 1, second + 60) });
+    }
+    // The first of them long before: what is seen later does not make it forgotten.
+    let old = Some("f7".repeat(20));
+    Story::new()
+        .run("1", Pipeline { sha: old.clone(), ..run(900, Status::Failed, -80, 0) })
+        .run("1", Pipeline { sha: old, ..run(901, Status::Success, -80, 60) })
+        .told(&*history)
+        .await;
+    story.told(&*history).await;
+    let flaky = history.flaky(&Ask::all(days(-90, 60))).await.unwrap();
+    assert_eq!(flaky.iter().map(|f| f.commits).collect::<Vec<_>>(), [5]);
+}
+
 /// One reason in many projects is one group.
 pub async fn failure_groups(place: &dyn Place) {
     let history = place.open().await.unwrap();
@@ -345,6 +368,116 @@ pub async fn failure_groups(place: &dyn Place) {
     assert_eq!(history.behind(&ask(), &behind, 0, 50).await.unwrap().len(), 14);
     let behind = Behind { reason: groups[1].reason.clone(), ..Behind::default() };
     assert_eq!(history.behind(&ask(), &behind, 0, 50).await.unwrap().len(), 1);
+}
+
+/// Each failure once, by what its jobs tell of it, else by what the run says; and a group leads to as many runs as it counts.
+pub async fn failures_once(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    let job = |id: u64, name: &str, status: Status, reason: Option<&str>| Job {
+        failure_reason: reason.map(str::to_owned),
+        ..Job::new(JobId::from(id), name, status, status.as_str())
+    };
+    let red = |id: u64, failure: Option<&str>| Pipeline {
+        failure: failure.map(str::to_owned),
+        ..run(id, Status::Failed, 0, i64::try_from(id).unwrap())
+    };
+    let opened = |project: &str, pipeline: Pipeline, jobs: Vec<Job>| RunNews {
+        jobs: Some(jobs),
+        ..RunNews::of(key(project), pipeline)
+    };
+    let failed = |id: u64, reason: Option<&str>| job(id, "e2e (firefox)", Status::Failed, reason);
+    Story::new()
+        // Of one project somebody looked at a run, of which two tries failed alike; at the others nobody did.
+        .news(opened(
+            "1",
+            red(1, Some("e2e (firefox): exit code 1")),
+            vec![
+                failed(10, Some("exit code 1")),
+                failed(11, Some("exit code 2")),
+                job(12, "lint", Status::Success, None),
+            ],
+        ))
+        .run("1", red(2, Some("e2e (firefox): exit code 3")))
+        .run("2", red(3, Some("lint: exit code 1")))
+        .run("2", red(4, Some("lint: failed")))
+        .news(opened("2", red(5, Some("lint: failed")), vec![job(50, "lint", Status::Failed, None)]))
+        // None of its jobs tells why; the run does.
+        .news(opened("3", red(6, Some("runner lost")), vec![job(60, "lint", Status::Failed, None)]))
+        // Nobody tells.
+        .news(opened("3", red(7, None), vec![job(70, "lint", Status::Failed, None)]))
+        .run("3", red(8, Some("java.io.IOException: disk 7 is full")))
+        // It was saved in the end, and a reason that stands there still is no failure.
+        .run("3", Pipeline { failure: Some("runner lost".into()), ..run(9, Status::Success, 0, 9) })
+        .told(&*history)
+        .await;
+    let asks =
+        [ask(), Ask { branch: Some("main".into()), ..ask() }, Ask { project: Some(key("2")), ..ask() }];
+    for ask in &asks {
+        let groups = history.failure_groups(ask, 20).await.unwrap();
+        let told: Vec<_> =
+            groups.iter().map(|g| (g.job.as_deref(), g.reason.as_deref(), g.failures)).collect();
+        let expected: &[(Option<&str>, Option<&str>, u64)] = match &ask.project {
+            Some(_) => &[(Some("lint"), None, 2), (Some("lint"), Some("exit code <n>"), 1)],
+            None => &[
+                (Some("lint"), None, 3),
+                (Some("e2e (firefox)"), Some("exit code <n>"), 2),
+                (None, Some("java.io.IOException: disk <n> is full"), 1),
+                (None, Some("runner lost"), 1),
+                (Some("lint"), Some("exit code <n>"), 1),
+            ],
+        };
+        let mut sorted = (told.clone(), expected.to_vec());
+        sorted.0.sort_unstable();
+        sorted.1.sort_unstable();
+        assert_eq!(sorted.0, sorted.1, "{ask:?}");
+        for group in &groups {
+            let behind = Behind {
+                job: group.job.clone(),
+                reason: group.reason.clone(),
+                untold: group.job.is_some() && group.reason.is_none(),
+                ..Behind::default()
+            };
+            let runs = history.behind(ask, &behind, 0, 50).await.unwrap();
+            assert_eq!(runs.len() as u64, group.failures, "{group:?}: {runs:?}");
+        }
+    }
+}
+
+/// A job's figures are of the runs that had it, once each, whatever came of it.
+pub async fn jobs_ran(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    let job = |id: u64, name: &str, status: Status| Job {
+        duration: Some(Duration::from_secs(20)),
+        ..Job::new(JobId::from(id), name, status, status.as_str())
+    };
+    let mut story = Story::new().project("1");
+    for n in 0..12_u64 {
+        let status = if n % 3 == 0 { Status::Failed } else { Status::Success };
+        let mut jobs = vec![job(n * 10, "build", Status::Success), job(n * 10 + 1, "test", status)];
+        // Started over within the run.
+        jobs.extend((n == 0).then(|| job(5, "test", Status::Success)));
+        let pipeline = Pipeline { attempt: Some(1), ..run(n, status, 0, i64::try_from(n).unwrap()) };
+        story = story.news(RunNews { jobs: Some(jobs), ..RunNews::of(key("1"), pipeline) });
+    }
+    let again = Pipeline { attempt: Some(2), updated_at: Some(at(1, 0)), ..run(3, Status::Success, 0, 3) };
+    let jobs = Some(vec![job(999, "test", Status::Success)]);
+    story = story.news(RunNews { jobs, ..RunNews::of(key("1"), again) });
+    story.told(&*history).await;
+    let jobs = Ranking { of: Of::Jobs, by: By::Busiest, min_runs: 1, limit: 9 };
+    let ranked = history.ranking(&ask(), &jobs).await.unwrap();
+    assert_eq!(ranked.len(), 2);
+    for place in ranked {
+        let (name, figures) = (place.name.unwrap(), place.figures);
+        assert_eq!(figures.runs, 12, "{name}");
+        assert_eq!((figures.failed, figures.further), if name == "test" { (4, 2) } else { (0, 0) }, "{name}");
+        let ran = Behind { ran: Some(name.clone()), ..Behind::default() };
+        assert_eq!(history.behind(&ask(), &ran, 0, 50).await.unwrap().len(), 12, "{name}");
+        let failed = Behind { job: Some(name.clone()), ..Behind::default() };
+        let red = history.behind(&ask(), &failed, 0, 50).await.unwrap();
+        assert_eq!(red.len() as u64, figures.failed, "{name}");
+    }
+    let none = Behind { ran: Some("no such".into()), ..Behind::default() };
+    assert!(history.behind(&ask(), &none, 0, 50).await.unwrap().is_empty());
 }
 
 /// By hour of the week.

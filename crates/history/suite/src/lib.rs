@@ -21,12 +21,14 @@
 
 pub mod answers;
 pub mod bench;
+pub mod delivery;
 pub mod keeping;
 pub mod log;
 pub mod order;
 #[cfg(unix)]
 pub mod server;
 mod story;
+pub mod views;
 pub mod world;
 
 use std::fmt::Debug;
@@ -36,6 +38,19 @@ use async_trait::async_trait;
 use history::{History, Result};
 
 pub use story::{Story, at, key, run};
+
+/// The view `pipeline_stats`, all columns of it; `$last` is its last run in milliseconds since 1970.
+#[macro_export]
+macro_rules! pipeline_stats {
+    ($last:literal) => {
+        concat!(
+            "SELECT concat_ws('|', source, project, project_name, coalesce(branch, '-'), total, successful, failed, canceled, \
+             round(average_duration, 1), round(least_duration, 1), round(greatest_duration, 1), ",
+            $last,
+            ") FROM pipeline_stats ORDER BY 1"
+        )
+    };
+}
 
 /// A place for one database.
 #[async_trait]
@@ -60,6 +75,7 @@ macro_rules! contract {
             keeps_heads_that_moved: keeping::snapshots,
             pages_and_narrows: keeping::pages,
             drops_what_is_too_old: keeping::prune,
+            keeps_the_heads_of_quiet_branches: keeping::quiet_heads,
             logs_webhooks_once: log::webhooks,
             keeps_notes_and_preferences: log::notes,
             any_order_comes_to_the_same: order::any_order,
@@ -71,9 +87,15 @@ macro_rules! contract {
             ranks: answers::ranking,
             knows_since_when_it_is_broken: answers::broken,
             knows_what_is_flaky: answers::flaky,
+            tells_flaky_commits_apart: answers::flaky_commits,
             groups_failures_across_projects: answers::failure_groups,
+            a_failure_is_counted_once: answers::failures_once,
+            ranked_jobs_lead_to_their_runs: answers::jobs_ran,
             draws_the_week: answers::heat,
             measures_delivery: answers::delivery,
+            a_commit_leads_to_green_once: delivery::lead_time,
+            red_for_long_is_measured_in_full: delivery::long_red,
+            names_the_runs_of_delivery: delivery::named,
             names_the_runs_behind_a_figure: answers::behind,
             estimates_from_green_runs: answers::estimate,
             an_empty_history_has_answers: answers::nothing,

@@ -45,6 +45,7 @@ pub async fn everything(history: &dyn History, size: Size, source: &str) -> Stri
         all.clone(),
         Ask { project: Some(key("1")), ..all.clone() },
         Ask { branch: Some("main".into()), ..all.clone() },
+        Ask { branch: Some(world::OTHER.into()), ..all.clone() },
         Ask {
             window: Window { to: Day(all.window.from.0 + 11), ..all.window },
             platforms: Vec::new(),
