@@ -263,13 +263,43 @@ async fn figures_are_their_runs(
             reason: group.reason.clone(),
             ..Default::default()
         };
-        assert!(!rig.behind(request).await.is_empty(), "{group:?}");
+        let request =
+            v1::ListRunsBehindRequest { no_reason: group.job.is_some() && group.reason.is_none(), ..request };
+        assert_eq!(rig.behind(request).await.len() as u64, group.failures, "{group:?}");
         assert_eq!(group.most[0].project_name, name);
+    }
+    // Jobs are kept now of the run that was looked at.
+    let jobs = until("its jobs are counted", async || {
+        let ranked = v1::RankStatsRequest {
+            scope: Some(scope.clone()),
+            of: "jobs".into(),
+            by: "busiest".into(),
+            min_runs: 1,
+            limit: 100,
+        };
+        let ranked = rig.stats.clone().rank_stats(ranked).await.unwrap().into_inner().ranked;
+        (!ranked.is_empty()).then_some(ranked)
+    })
+    .await;
+    for job in jobs {
+        let request = v1::ListRunsBehindRequest {
+            scope: Some(scope.clone()),
+            ran_job: job.name.clone(),
+            ..Default::default()
+        };
+        assert_eq!(rig.behind(request).await.len() as u64, job.figures.unwrap().runs, "{job:?}");
     }
     let request = v1::GetDeliveryRequest { scope: Some(scope) };
     let delivery = rig.stats.clone().get_delivery(request).await.unwrap().into_inner();
     assert!(delivery.rule.is_empty() && delivery.change_failure_rate.is_none(), "nothing is named to deploy");
     assert!(delivery.time_to_green.unwrap().count > 0, "{delivery:?}");
+    for (figure, runs) in [
+        (delivery.time_to_restore, &delivery.restored),
+        (delivery.time_to_green, &delivery.turned_green),
+        (delivery.lead_time, &delivery.led),
+    ] {
+        assert_eq!(figure.unwrap().count.min(100), runs.len() as u64, "{delivery:?}");
+    }
     rig.life.stop().await;
 }
 

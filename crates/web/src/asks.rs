@@ -170,5 +170,7 @@ pub(crate) fn behind(query: &BehindQuery) -> v1::ListRunsBehindRequest {
         reason: query.reason.clone(),
         page: query.page,
         per_page: query.per_page,
+        ran_job: query.ran_job.clone(),
+        no_reason: query.no_reason,
     }
 }

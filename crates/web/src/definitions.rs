@@ -16,7 +16,8 @@ const fn define(id: &'static str, name: &'static str, text: &'static str) -> Def
 pub(crate) const RUNS: Definition = define(
     "runs",
     "Runs",
-    "First attempts, by the day (UTC) on which they were created. Further attempts of a run are counted apart.",
+    "First attempts, by the day (UTC) on which they were created; of a run whose first was never told, the earliest that is \
+     known. Further attempts of a run are counted apart.",
 );
 pub(crate) const GREEN: Definition = define(
     "green",
@@ -48,7 +49,8 @@ pub(crate) const WASTE: Definition =
 pub(crate) const FAILURES: Definition = define(
     "failures",
     "Failed alike",
-    "The same job and the same reason, with numbers, hashes, paths, times and quoted values left out; in every attempt.",
+    "The same job and the same reason, with numbers, hashes, paths, times and quoted values left out; in every attempt. What \
+     a run says of its failure counts where none of its jobs tells a reason.",
 );
 pub(crate) const HOURS: Definition = define(
     "hours",
@@ -84,14 +86,15 @@ pub(crate) const TO_GREEN: Definition = define(
 pub(crate) const LEAD: Definition = define(
     "lead-time",
     "Lead time",
-    "From commit to green on default branches (or the branch that is asked for), where the time of the commit is known; \
-     median.",
+    "From commit to the end of the first green run on it of each workflow, on default branches (or the branch that is asked \
+     for), where the time of the commit is known; median.",
 );
 /// Of the answer with all of them.
 pub(crate) const DELIVERY: &str = "Deployments are runs of the workflows that filters.deployments names; without it their \
      figures are null. Failed are those that were red, or that a revert, rollback or hotfix followed within 24 h. Time to \
      restore: end of a failed deployment to the end of the next green one. Time to green: start of the first red run to \
-     the end of the next green one. Lead time: commit to green. Medians; on default branches, or the branch that is asked for.";
+     the end of the next green one. Lead time: commit to \
+     the end of its first green run of each workflow. Medians; on default branches, or the branch that is asked for.";
 
 /// All that a page explains.
 pub(crate) const ALL: [Definition; 15] = [

@@ -147,11 +147,12 @@ pub(crate) async fn of_project(app: &App, patience: Patience, key: &ProjectKey) 
     let query = StatsQuery::of_project(key.clone());
     let scope = || Some(asks::scope(&query));
     let of = &app.aggregator;
-    let (stats, flaky, delivery) = tokio::try_join!(
+    let (stats, heat, flaky, delivery) = tokio::try_join!(
         of.get_stats(patience, v1::GetStatsRequest { scope: scope() }),
+        of.get_heat(patience, v1::GetHeatRequest { scope: scope() }),
         of.list_flaky(patience, v1::ListFlakyRequest { scope: scope(), limit: FLAKY_OF_PROJECT }),
         of.get_delivery(patience, v1::GetDeliveryRequest { scope: scope() }),
     )
     .ok()?;
-    Some(OfProjectStats { stats, flaky, delivery })
+    Some(OfProjectStats { stats, heat, flaky, delivery })
 }

@@ -151,13 +151,26 @@ pub(super) fn behind(request: v1::ListRunsBehindRequest) -> Result<Behind, BadQu
             _ => return Err(BadQuery(format!("hour is 0 to 167, not {hour}"))),
         },
     };
+    let failed = request.job.is_some() || request.reason.is_some();
+    if request.ran_job.is_some() && failed {
+        return Err(BadQuery(
+            "ran_job is about all runs of a job, job and reason about failed ones: not both".to_owned(),
+        ));
+    }
+    if request.no_reason && (request.job.is_none() || request.reason.is_some()) {
+        return Err(BadQuery(
+            "no_reason is about a job that failed: with job, and without reason".to_owned(),
+        ));
+    }
     Ok(Behind {
         statuses: run_statuses(&request.statuses)?,
         day: if request.day.is_empty() { None } else { Some(day(&request.day)?) },
         hour_of_week: hour,
         lane: request.lane,
+        ran: request.ran_job,
         job: request.job,
         reason: request.reason,
+        untold: request.no_reason,
     })
 }
 
@@ -231,6 +244,12 @@ mod tests {
         let hour = |hour| behind(v1::ListRunsBehindRequest { hour: Some(hour), ..Default::default() });
         assert_eq!(hour(167).unwrap().hour_of_week, Some(167));
         assert!(hour(168).is_err() && hour(u32::MAX).is_err());
+        let job = Some("e2e".to_owned());
+        let both = v1::ListRunsBehindRequest { ran_job: job.clone(), job: job.clone(), ..Default::default() };
+        assert!(behind(both).unwrap_err().0.contains("ran_job"));
+        let alone = v1::ListRunsBehindRequest { no_reason: true, ..Default::default() };
+        assert!(behind(alone.clone()).unwrap_err().0.contains("no_reason"));
+        assert!(behind(v1::ListRunsBehindRequest { job, ..alone }).unwrap().untold);
         assert!(part(Paging::new(2_000, 100).unwrap()).is_err());
     }
 }

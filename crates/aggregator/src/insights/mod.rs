@@ -34,8 +34,8 @@ pub struct Insights {
 
 /// Whoever looks waits for history no longer than this; the web daemon waits for 5 s in all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
-/// Names at most so many failed changes.
-const MAX_FAILED_CHANGES: usize = 100;
+/// Names at most so many runs of a figure of delivery.
+const MAX_NAMED_RUNS: usize = 100;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -212,11 +212,17 @@ impl StatsService for Insights {
         let ask = self.ask(request.into_inner().scope)?;
         let rule = DeploymentRule { workflows: self.deployments.clone() };
         let found = within(self.history()?.delivery(&ask, &rule)).await?;
-        let failed = found.failed.iter().take(MAX_FAILED_CHANGES).map(|run| self.run_ref(run)).collect();
+        let refs = |runs: &[(ProjectKey, domain::RunId)]| {
+            runs.iter().take(MAX_NAMED_RUNS).map(|run| self.run_ref(run)).collect()
+        };
         Ok(Response::new(v1::GetDeliveryResponse {
             window: Some(wire::window(ask.window)),
             rule: rule.workflows.texts().to_vec(),
-            failed,
+            failed: refs(&found.failed),
+            deployed: refs(&found.deployed),
+            restored: refs(&found.restored),
+            turned_green: refs(&found.turned_green),
+            led: refs(&found.led),
             ..wire::delivery(&found)
         }))
     }

@@ -143,7 +143,7 @@ fn median(m: Median) -> v1::MedianOf {
     v1::MedianOf { count: m.count, median: m.median.map(api::duration) }
 }
 
-/// Without the rule and the names of what failed.
+/// Without the rule and the names of runs.
 pub(super) fn delivery(d: &Delivery) -> v1::GetDeliveryResponse {
     v1::GetDeliveryResponse {
         deployments: d.deployments,

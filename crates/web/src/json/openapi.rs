@@ -581,7 +581,13 @@ fn extra_parameters(extra: Extra) -> Vec<Value> {
     let one_of = |words: &[&str]| json!({ "type": "string", "enum": words, "default": words[0] });
     let count = |default: u32, most: u32| json!({ "type": "integer", "minimum": 1, "maximum": most, "default": default });
     match extra {
-        Extra::Csv => vec![parameter("format", "csv: the items alone, as a table", &one_of(params::FORMATS))],
+        Extra::Csv => {
+            vec![parameter(
+                "format",
+                "csv: the items (or figures) alone, as a table",
+                &one_of(params::FORMATS),
+            )]
+        }
         Extra::Limit => vec![parameter("limit", "at most so many", &count(10, 100))],
         Extra::Rank => vec![
             parameter("of", "what is ranked", &one_of(params::RANKED)),
@@ -607,6 +613,16 @@ fn extra_parameters(extra: Extra) -> Vec<Value> {
             parameter("workflow", "of this workflow, by the platform's id of it", &text),
             parameter("job", "with a failed job of this name", &text),
             parameter("reason", "that failed for this reason", &text),
+            parameter(
+                "ran_job",
+                "with a job of this name, whatever came of it; without job and reason",
+                &text,
+            ),
+            parameter(
+                "no_reason",
+                "1: with job, that failed without a reason",
+                &json!({ "type": "string", "enum": ["1", "0"] }),
+            ),
             parameter("page", "from 1", &json!({ "type": "integer", "minimum": 1, "default": 1 })),
             parameter("per_page", "items of a page", &count(50, 100)),
         ],

@@ -137,7 +137,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route(
             "/stats/summary",
             get(stats::summary),
-            Answer::Stats("StatsSummary", &[]),
+            Answer::Stats("StatsSummary", &[Extra::Csv]),
             "Runs, success rate, durations: of a window, and of the one before it.",
         ),
         route(
@@ -179,7 +179,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route(
             "/stats/delivery",
             get(stats::delivery),
-            Answer::Stats("StatsDelivery", &[]),
+            Answer::Stats("StatsDelivery", &[Extra::Csv]),
             "Deployment frequency, change failure rate, time to restore, time to green, lead time.",
         ),
         route(

@@ -263,6 +263,8 @@ pub struct OfProject {
 pub struct OfProjectStats {
     /// Counts, rates, durations.
     pub stats: v1::GetStatsResponse,
+    /// By hour of the week.
+    pub heat: v1::GetHeatResponse,
     /// What is flaky.
     pub flaky: v1::ListFlakyResponse,
     /// How soon it is green again.

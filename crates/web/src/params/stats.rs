@@ -112,6 +112,8 @@ impl Raw {
             lane: self.name("workflow")?,
             job: self.name("job")?,
             reason: self.name("reason")?,
+            ran_job: self.name("ran_job")?,
+            no_reason: self.switch("no_reason")? == Some(true),
             page: self.number("page", u32::MAX)?.unwrap_or(1),
             per_page: self.number("per_page", MAX_PER_PAGE)?.unwrap_or(DEFAULT_PER_PAGE),
         })

@@ -230,6 +230,8 @@ fn delivery(named: bool) -> v1::GetDeliveryResponse {
         window: window(30),
         time_to_green: median(31, 2_520),
         lead_time: median(812, 1_080),
+        turned_green: vec![run("871"), run("866"), run("854")],
+        led: vec![run("912")],
         ..Default::default()
     };
     if !named {
@@ -245,6 +247,8 @@ fn delivery(named: bool) -> v1::GetDeliveryResponse {
         failed: vec![run("911"), run("902")],
         failed_total: 5,
         time_to_restore: median(4, 1_500),
+        deployed: vec![run("912"), run("911")],
+        restored: vec![run("911"), run("902")],
         ..base
     }
 }
@@ -269,7 +273,7 @@ fn full() -> OfInsights {
 
 /// What a project's page tells of its last days.
 pub(crate) fn of_project() -> OfProjectStats {
-    OfProjectStats { stats: stats(30, 6), flaky: flaky(), delivery: delivery(false) }
+    OfProjectStats { stats: stats(30, 6), heat: heat(), flaky: flaky(), delivery: delivery(false) }
 }
 
 fn runs(n: u64) -> v1::ListRunsBehindResponse {

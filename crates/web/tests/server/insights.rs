@@ -37,6 +37,19 @@ async fn every_answer_names_its_window_its_meaning_and_its_runs() {
     assert_eq!((&delivery["deployments"], &delivery["change_failure_rate"]), (&json!(20), &json!(0.1)));
     assert_eq!(delivery["failed_changes"][0]["pipeline_id"], "9001");
     assert_eq!(delivery["lead_time_median_seconds"], Value::Null);
+    for (count, runs) in [
+        ("deployments", "deployment_runs"),
+        ("time_to_restore_count", "time_to_restore_runs"),
+        ("time_to_green_count", "time_to_green_runs"),
+        ("lead_time_count", "lead_time_runs"),
+    ] {
+        assert_eq!(
+            delivery[runs].as_array().unwrap().len() as u64,
+            delivery[count].as_u64().unwrap(),
+            "{runs}"
+        );
+    }
+    assert_eq!(delivery["time_to_green_runs"][3]["pipeline_id"], "r3");
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +60,8 @@ async fn the_runs_behind_a_figure_are_one_request_away() {
         ("days", 1, r#"day: "2026-11-24""#),
         ("hours", 33, "hour: Some(33)"),
         ("rankings&of=workflows", 0, r#"lane: Some("7")"#),
-        ("rankings&of=jobs", 0, r#"job: Some("e2e (firefox)")"#),
+        ("rankings&of=jobs", 0, r#"job: None, reason: None"#),
+        ("rankings&of=jobs", 0, r#"ran_job: Some("e2e (firefox)")"#),
         ("rankings&of=platforms", 0, r#"platforms: ["gitlab"]"#),
         ("rankings&of=projects", 0, r#"project: Some(ProjectKey { source: "gl", id: "42" })"#),
         ("failures", 0, r#"job: Some("install"), reason: Some("npm ERR! code E<n> <b>")"#),
@@ -125,6 +139,44 @@ async fn what_is_shown_is_a_table_as_well() {
         let table = world.get(&format!("/api/v1/stats/{list}?format=csv")).await;
         assert!(table.text().lines().count() > 1, "{list}");
     }
+    for (path, lines) in [
+        (
+            "summary",
+            &[
+                "figure,value,count",
+                "runs,42,",
+                "success_rate,0.9,40",
+                "duration_p50_seconds,60.0,40",
+                "before_success_rate,0.75,40",
+                "duration_trend,-0.1,40",
+                "incomplete_projects,3,",
+            ][..],
+        ),
+        (
+            "delivery",
+            &[
+                "figure,value,count",
+                "deployments,20,",
+                "successful_deployments,18,20",
+                "deployments_per_day,0.6,18",
+                "change_failure_rate,0.1,20",
+                "time_to_restore_median_seconds,600.0,2",
+                "lead_time_median_seconds,,0",
+            ],
+        ),
+    ] {
+        let table = world.get(&format!("/api/v1/stats/{path}?format=csv")).await;
+        assert_eq!(table.header("content-type"), Some("text/csv; charset=utf-8"));
+        let text = table.text();
+        for line in lines {
+            assert!(text.lines().any(|l| l == *line), "{path}: {line} not in {text}");
+        }
+        assert_eq!(
+            world.get(&format!("/api/v1/stats/{path}")).await.header("content-type"),
+            Some("application/json")
+        );
+        world.get(&format!("/api/v1/stats/{path}?format=xls")).await.problem(400);
+    }
     // Both forms of one address are kept apart.
     assert_eq!(world.get("/api/v1/stats/days").await.header("content-type"), Some("application/json"));
 }
@@ -175,6 +227,9 @@ async fn the_page_says_what_the_figures_come_to() {
         r#"href="/insights/runs?hour=33""#,
         r#"href="/projects/gl/42/pipelines/9001""#,
         r#"href="/api/v1/stats/days?format=csv""#,
+        r#"href="/api/v1/stats/delivery?format=csv""#,
+        r#"<a href="/projects/gl/42/pipelines/d7"><bdi>group/name d7</bdi></a> and 12 more"#,
+        r#"href="/insights/runs?project=gl:42&#38;ran_job=e2e"#,
         "What the words mean",
         r#"href="/insights" data-key="n" aria-current="page""#,
     ] {
@@ -258,6 +313,8 @@ async fn a_projects_page_tells_its_last_days() {
         "on 3 commits, 1 h 30 min lost",
         r#"role="img" aria-labelledby="c-days-t c-days-d""#,
         r#"href="/insights?project=gl:42""#,
+        r#"role="img" aria-labelledby="c-heat-t c-heat-d""#,
+        r#"href="/insights/runs?project=gl:42&#38;hour=33""#,
     ] {
         assert!(text.contains(part), "{part}");
     }

@@ -186,6 +186,11 @@ impl StatsService for Service {
         request: Ask<v1::GetDeliveryRequest>,
     ) -> Result<Answer<v1::GetDeliveryResponse>, Status> {
         self.of_history("get_delivery", request.get_ref()).await?;
+        let run = |id: &str| v1::RunRef {
+            project: Some(key()),
+            run_id: id.into(),
+            project_name: "group/name".into(),
+        };
         let median = |count, seconds| {
             Some(v1::MedianOf { count, median: Some(api::duration(Duration::from_secs(seconds))) })
         };
@@ -197,15 +202,15 @@ impl StatsService for Service {
             mean_per_day: 0.6,
             median_day: 1,
             change_failure_rate: Some(0.1),
-            failed: vec![v1::RunRef {
-                project: Some(key()),
-                run_id: "9001".into(),
-                project_name: "group/name".into(),
-            }],
+            failed: vec![run("9001")],
             failed_total: 2,
             time_to_restore: median(2, 600),
             time_to_green: median(4, 2_520),
             lead_time: None,
+            deployed: (0..20).map(|n| run(&format!("d{n}"))).collect(),
+            restored: vec![run("9001"), run("9000")],
+            turned_green: (0..4).map(|n| run(&format!("r{n}"))).collect(),
+            led: Vec::new(),
         }))
     }
 

@@ -206,7 +206,7 @@ pub(super) const SCHEMAS: &[(&str, &[Field])] = &[
     (
         "StatsFailure",
         &[
-            ("job", Text, NULL, "null: runs whose jobs were not read"),
+            ("job", Text, NULL, "null: of runs that name no job"),
             ("reason", Text, NULL, "with what differs left out; null: none was told"),
             ("failures", Whole, SET, ""),
             ("projects", Whole, SET, "that it concerns"),
@@ -230,14 +230,41 @@ pub(super) const SCHEMAS: &[(&str, &[Field])] = &[
             ("deployments_per_day", Number, NULL, "successful ones, the mean"),
             ("deployments_on_median_day", Whole, NULL, ""),
             ("change_failure_rate", Number, NULL, "0 to 1"),
+            ("deployment_runs", Many("StatsFailedChange"), SET, "the newest, at most a hundred"),
             ("failed_changes", Many("StatsFailedChange"), SET, "at most a hundred"),
             ("failed_changes_total", Whole, SET, ""),
             ("time_to_restore_count", Whole, SET, ""),
             ("time_to_restore_median_seconds", Seconds, NULL, ""),
+            (
+                "time_to_restore_runs",
+                Many("StatsFailedChange"),
+                SET,
+                "the failed deployments; the newest, at most a hundred",
+            ),
             ("time_to_green_count", Whole, SET, ""),
             ("time_to_green_median_seconds", Seconds, NULL, ""),
+            (
+                "time_to_green_runs",
+                Many("StatsFailedChange"),
+                SET,
+                "the first red run of each stretch; the newest, at most a hundred",
+            ),
             ("lead_time_count", Whole, SET, ""),
             ("lead_time_median_seconds", Seconds, NULL, ""),
+            (
+                "lead_time_runs",
+                Many("StatsFailedChange"),
+                SET,
+                "the green runs; the newest, at most a hundred",
+            ),
+        ],
+    ),
+    (
+        "StatsFigure",
+        &[
+            ("figure", Text, SET, "its name in the answer; before_… of the window before"),
+            ("value", Number, NULL, ""),
+            ("count", Whole, NULL, "of so many; null: it is a count itself"),
         ],
     ),
     (

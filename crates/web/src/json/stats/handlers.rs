@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, header};
 use prost::Message as _;
 use serde::Serialize;
 
-use super::csv;
 use super::items::{About, Broken, Day, Delivery, FailureGroup, Flaky, Hour, Ranked, Run, Runs, Summary};
+use super::{csv, figures};
 use crate::aggregator::{Feeds, Patience};
 use crate::app::App;
 use crate::asks;
@@ -66,7 +66,7 @@ fn runs_url(app: &App, behind: &BehindQuery) -> String {
 }
 
 pub(crate) async fn summary(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Answer {
-    let query = raw.stats()?;
+    let (query, csv) = (raw.stats()?, raw.is_csv()?);
     let ask = async |patience: Patience| {
         let a = app.aggregator.get_stats(patience, v1::GetStatsRequest { scope: Some(asks::scope(&query)) });
         let a = a.await?;
@@ -81,10 +81,11 @@ pub(crate) async fn summary(State(app): State<App>, headers: HeaderMap, raw: Raw
             incomplete_projects: a.history.as_ref().map_or(0, |h| h.behind),
             runs_url: runs_url(&app, &BehindQuery::of(&query)),
         };
-        written(serde_json::to_string(&summary), a.encoded_len())
+        let text = if csv { figures::of_summary(&summary) } else { serde_json::to_string(&summary) };
+        written(text, a.encoded_len())
     };
-    let served = app.kept.answer(key("summary", &query.to_url(), false), ask).await?;
-    Ok(answered(&headers, "summary", false, &served))
+    let served = app.kept.answer(key("summary", &query.to_url(), csv), ask).await?;
+    Ok(answered(&headers, "summary", csv, &served))
 }
 
 pub(crate) async fn days(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Answer {
@@ -139,7 +140,7 @@ fn behind_ranked(query: &StatsQuery, of: &str, r: &v1::RankedStats) -> BehindQue
     }
     match of {
         "workflows" => behind.lane.clone_from(&r.lane),
-        "jobs" => behind.job.clone_from(&r.name),
+        "jobs" => behind.ran_job.clone_from(&r.name),
         "sources" => behind.scope.sources = r.name.iter().cloned().collect(),
         "platforms" => behind.scope.platforms = r.name.iter().cloned().collect(),
         _ => {}
@@ -224,16 +225,7 @@ pub(crate) async fn failures(State(app): State<App>, headers: HeaderMap, raw: Ra
         let a = app.aggregator.list_failure_groups(patience, request).await?;
         let group = |g| -> FailureGroup<'_> {
             let g: &v1::FailureGroup = g;
-            let behind = BehindQuery {
-                job: g.job.clone(),
-                reason: g.reason.clone(),
-                statuses: if g.job.is_none() && g.reason.is_none() {
-                    vec!["failed".into()]
-                } else {
-                    Vec::new()
-                },
-                ..BehindQuery::of(&query)
-            };
+            let behind = BehindQuery::of_failures(&query, g);
             FailureGroup {
                 job: g.job.as_deref(),
                 reason: g.reason.as_deref(),
@@ -255,14 +247,16 @@ pub(crate) async fn failures(State(app): State<App>, headers: HeaderMap, raw: Ra
 }
 
 pub(crate) async fn delivery(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Answer {
-    let query = raw.stats()?;
+    let (query, csv) = (raw.stats()?, raw.is_csv()?);
     let ask = async |patience: Patience| {
         let request = v1::GetDeliveryRequest { scope: Some(asks::scope(&query)) };
         let a = app.aggregator.get_delivery(patience, request).await?;
-        written(serde_json::to_string(&Delivery::of(&a, say::DELIVERY)), a.encoded_len())
+        let delivery = Delivery::of(&a, say::DELIVERY);
+        let text = if csv { figures::of_delivery(&delivery) } else { serde_json::to_string(&delivery) };
+        written(text, a.encoded_len())
     };
-    let served = app.kept.answer(key("delivery", &query.to_url(), false), ask).await?;
-    Ok(answered(&headers, "delivery", false, &served))
+    let served = app.kept.answer(key("delivery", &query.to_url(), csv), ask).await?;
+    Ok(answered(&headers, "delivery", csv, &served))
 }
 
 pub(crate) async fn runs(State(app): State<App>, headers: HeaderMap, raw: Raw) -> Answer {

@@ -217,26 +217,45 @@ pub(super) struct Delivery<'a> {
     deployments_per_day: Option<f64>,
     deployments_on_median_day: Option<u64>,
     change_failure_rate: Option<f64>,
-    failed_changes: Vec<FailedChange<'a>>,
+    deployment_runs: Vec<RunOf<'a>>,
+    failed_changes: Vec<RunOf<'a>>,
     failed_changes_total: u64,
     time_to_restore_count: u64,
     time_to_restore_median_seconds: Option<f64>,
+    time_to_restore_runs: Vec<RunOf<'a>>,
     time_to_green_count: u64,
     time_to_green_median_seconds: Option<f64>,
+    time_to_green_runs: Vec<RunOf<'a>>,
     lead_time_count: u64,
     lead_time_median_seconds: Option<f64>,
+    lead_time_runs: Vec<RunOf<'a>>,
 }
 
+/// A run that a figure is of.
 #[derive(Debug, Serialize)]
-pub(super) struct FailedChange<'a> {
+pub(super) struct RunOf<'a> {
     source: Option<&'a str>,
     project_id: Option<&'a str>,
     project: Option<&'a str>,
     pipeline_id: &'a str,
 }
 
+impl<'a> From<&'a v1::RunRef> for RunOf<'a> {
+    fn from(run: &'a v1::RunRef) -> Self {
+        Self {
+            source: run.project.as_ref().map(|k| k.source.as_str()),
+            project_id: run.project.as_ref().map(|k| k.id.as_str()),
+            project: text(&run.project_name),
+            pipeline_id: &run.run_id,
+        }
+    }
+}
+
 impl<'a> Delivery<'a> {
     pub(super) fn of(d: &'a v1::GetDeliveryResponse, definition: &'static str) -> Self {
+        fn runs(refs: &[v1::RunRef]) -> Vec<RunOf<'_>> {
+            refs.iter().map(RunOf::from).collect()
+        }
         let named = !d.rule.is_empty();
         let count = |m: Option<&v1::MedianOf>| m.map_or(0, |m| m.count);
         let median = |m: Option<&v1::MedianOf>| m.and_then(|m| seconds(m.median.as_ref()));
@@ -249,23 +268,18 @@ impl<'a> Delivery<'a> {
             deployments_per_day: named.then_some(d.mean_per_day),
             deployments_on_median_day: named.then_some(d.median_day),
             change_failure_rate: d.change_failure_rate,
-            failed_changes: d
-                .failed
-                .iter()
-                .map(|run| FailedChange {
-                    source: run.project.as_ref().map(|k| k.source.as_str()),
-                    project_id: run.project.as_ref().map(|k| k.id.as_str()),
-                    project: text(&run.project_name),
-                    pipeline_id: &run.run_id,
-                })
-                .collect(),
+            deployment_runs: runs(&d.deployed),
+            failed_changes: runs(&d.failed),
             failed_changes_total: d.failed_total,
             time_to_restore_count: count(d.time_to_restore.as_ref()),
             time_to_restore_median_seconds: median(d.time_to_restore.as_ref()),
+            time_to_restore_runs: runs(&d.restored),
             time_to_green_count: count(d.time_to_green.as_ref()),
             time_to_green_median_seconds: median(d.time_to_green.as_ref()),
+            time_to_green_runs: runs(&d.turned_green),
             lead_time_count: count(d.lead_time.as_ref()),
             lead_time_median_seconds: median(d.lead_time.as_ref()),
+            lead_time_runs: runs(&d.led),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What history teaches: `/api/v1/stats/…`, as JSON or as a table for spreadsheets.
 
 mod csv;
+mod figures;
 mod handlers;
 mod items;
 

@@ -75,13 +75,7 @@ const MOST_SHOWN: usize = 3;
 
 impl FailureLine {
     pub(super) fn new(ctx: &Ctx<'_>, query: &StatsQuery, g: &v1::FailureGroup) -> Self {
-        let bare = g.job.is_none() && g.reason.is_none();
-        let behind = BehindQuery {
-            job: g.job.clone(),
-            reason: g.reason.clone(),
-            statuses: if bare { vec!["failed".into()] } else { Vec::new() },
-            ..BehindQuery::of(query)
-        };
+        let behind = BehindQuery::of_failures(query, g);
         let most = g.most.iter().take(MOST_SHOWN).map(|m| {
             let key = m.project.clone().unwrap_or_default();
             (project_href(ctx, &key), m.project_name.clone(), format::number(m.count))
@@ -291,7 +285,7 @@ impl RankLine {
         let mut of_it = StatsQuery { project: key.or_else(|| query.project.clone()), ..query.clone() };
         match of {
             "workflows" => behind.lane.clone_from(&r.lane),
-            "jobs" => behind.job.clone_from(&r.name),
+            "jobs" => behind.ran_job.clone_from(&r.name),
             "platforms" => {
                 of_it.platforms = name.iter().cloned().collect();
                 behind.scope.platforms.clone_from(&of_it.platforms);
@@ -328,71 +322,63 @@ pub(super) struct DeliveryLine {
     pub(super) more: u64,
 }
 
-/// Failed changes that are named.
-const CHANGES_SHOWN: usize = 8;
+/// Runs that are named with a figure.
+const RUNS_SHOWN: usize = 8;
 
-pub(super) fn delivery(ctx: &Ctx<'_>, query: &StatsQuery, d: &v1::GetDeliveryResponse) -> Vec<DeliveryLine> {
-    let named = !d.rule.is_empty();
+impl DeliveryLine {
+    /// A figure of `total` runs, of which an answer names some.
+    fn new(
+        ctx: &Ctx<'_>,
+        is: Definition,
+        figure: Result<String, &'static str>,
+        of: String,
+        (runs, total): (&[v1::RunRef], u64),
+    ) -> Self {
+        let name = |run: &v1::RunRef| {
+            let key = run.project.clone().unwrap_or_default();
+            (run_href(ctx, &key, &run.run_id), format!("{} {}", run.project_name, short_id(&run.run_id)))
+        };
+        let runs: Vec<_> = runs.iter().take(RUNS_SHOWN).map(name).collect();
+        let more = if runs.is_empty() { 0 } else { total.saturating_sub(runs.len() as u64) };
+        Self { is, figure, of, runs, more }
+    }
+}
+
+pub(super) fn delivery(ctx: &Ctx<'_>, d: &v1::GetDeliveryResponse) -> Vec<DeliveryLine> {
     let median = |m: Option<v1::MedianOf>| {
         let m = m.unwrap_or_default();
         (took(m.median.as_ref()).ok_or("none in this window"), m.count)
     };
     let mut lines = Vec::new();
-    if named {
-        let failed = d.failed.iter().take(CHANGES_SHOWN).map(|run| {
-            let key = run.project.clone().unwrap_or_default();
-            (run_href(ctx, &key, &run.run_id), format!("{} {}", run.project_name, short_id(&run.run_id)))
-        });
-        let (restore, restored) = median(d.time_to_restore);
-        lines.push(DeliveryLine {
-            is: say::DEPLOYMENTS,
-            figure: Ok(format!("{:.1} a day", d.mean_per_day)),
-            of: format!(
-                "{}, {} of them green; {} on the median day",
-                count(d.deployments, "deployment", "deployments"),
+    if !d.rule.is_empty() {
+        let deployments = count(d.deployments, "deployment", "deployments");
+        lines.push(DeliveryLine::new(
+            ctx,
+            say::DEPLOYMENTS,
+            Ok(format!("{:.1} a day", d.mean_per_day)),
+            format!(
+                "{deployments}, {} of them green; {} on the median day",
                 format::number(d.successful),
                 format::number(d.median_day)
             ),
-            runs: Vec::new(),
-            more: 0,
-        });
-        lines.push(DeliveryLine {
-            is: say::CHANGE_FAILURE,
-            figure: d.change_failure_rate.map(share).ok_or("nothing was deployed"),
-            of: format!(
-                "{} of {}",
-                format::number(d.failed_total),
-                count(d.deployments, "deployment", "deployments")
-            ),
-            runs: failed.collect(),
-            more: d.failed_total.saturating_sub(CHANGES_SHOWN as u64),
-        });
-        lines.push(DeliveryLine {
-            is: say::RESTORE,
-            figure: restore,
-            of: count(restored, "failed deployment", "failed deployments"),
-            runs: Vec::new(),
-            more: 0,
-        });
+            (&d.deployed, d.deployments),
+        ));
+        lines.push(DeliveryLine::new(
+            ctx,
+            say::CHANGE_FAILURE,
+            d.change_failure_rate.map(share).ok_or("nothing was deployed"),
+            format!("{} of {deployments}", format::number(d.failed_total)),
+            (&d.failed, d.failed_total),
+        ));
+        let (restore, times) = median(d.time_to_restore);
+        let of = count(times, "failed deployment", "failed deployments");
+        lines.push(DeliveryLine::new(ctx, say::RESTORE, restore, of, (&d.restored, times)));
     }
     let (green, times) = median(d.time_to_green);
-    let red = BehindQuery { statuses: vec!["failed".into()], ..BehindQuery::of(query) };
-    lines.push(DeliveryLine {
-        is: say::TO_GREEN,
-        figure: green,
-        of: count(times, "red stretch", "red stretches"),
-        runs: vec![(runs_href(ctx, &red), "red runs".to_owned())],
-        more: 0,
-    });
-    let (lead, commits) = median(d.lead_time);
-    let success =
-        BehindQuery { statuses: vec!["success".into(), "warning".into()], ..BehindQuery::of(query) };
-    lines.push(DeliveryLine {
-        is: say::LEAD,
-        figure: lead.map_err(|_| "no commit's time is known"),
-        of: count(commits, "green run", "green runs"),
-        runs: vec![(runs_href(ctx, &success), "green runs".to_owned())],
-        more: 0,
-    });
+    let of = count(times, "red stretch", "red stretches");
+    lines.push(DeliveryLine::new(ctx, say::TO_GREEN, green, of, (&d.turned_green, times)));
+    let (lead, times) = median(d.lead_time);
+    let (lead, of) = (lead.map_err(|_| "no commit's time is known"), count(times, "green run", "green runs"));
+    lines.push(DeliveryLine::new(ctx, say::LEAD, lead, of, (&d.led, times)));
     lines
 }

@@ -114,6 +114,7 @@ struct Csv {
     failures: String,
     flaky: String,
     broken: String,
+    delivery: String,
 }
 
 const HERE: &str = "/insights";
@@ -175,13 +176,14 @@ impl Drawn {
             broken_more: shown.broken.broken.len().saturating_sub(cards::BROKEN_SHOWN),
             flaky: shown.flaky.flaky.iter().map(|f| FlakyLine::new(ctx, f)).collect(),
             ranks: cards::ranks(ctx, query, shown),
-            delivery: cards::delivery(ctx, query, &shown.delivery),
+            delivery: cards::delivery(ctx, &shown.delivery),
             delivery_hint: shown.delivery.rule.is_empty(),
             csv: Csv {
                 hours: csv_href(ctx, query, "hours", &[]),
                 failures: csv_href(ctx, query, "failures", &[("limit", "100")]),
                 flaky: csv_href(ctx, query, "flaky", &[("limit", "100")]),
                 broken: csv_href(ctx, query, "broken", &[]),
+                delivery: csv_href(ctx, query, "delivery", &[]),
             },
         }
     }

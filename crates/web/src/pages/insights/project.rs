@@ -4,7 +4,8 @@ use api::{duration_back, v1};
 use domain::ProjectKey;
 
 use super::headline::share;
-use super::{BehindQuery, StatsQuery, Trend, href, in_days, runs_href};
+use super::{BehindQuery, StatsQuery, Trend, cards, href, in_days, runs_href};
+use crate::charts::Heat;
 use crate::pages::parts::run_href;
 use crate::pages::{Ctx, OfProjectStats, format};
 
@@ -19,6 +20,8 @@ pub(in crate::pages) struct Figures {
     /// Job or workflow, how often, what is lost, a run that it was seen on.
     pub(in crate::pages) flaky: Vec<Flaky>,
     pub(in crate::pages) trend: Trend,
+    /// By weekday and hour.
+    pub(in crate::pages) heat: Option<Heat>,
 }
 
 #[derive(Debug)]
@@ -61,7 +64,8 @@ impl Figures {
                     "Time to green, median",
                     took(&to_green.median),
                     count(to_green.count, "red stretch", "red stretches"),
-                    &red,
+                    // Its runs are named there.
+                    &format!("{}#delivery", href(ctx, &query)),
                 ),
             ],
             flaky: of
@@ -84,6 +88,7 @@ impl Figures {
                 })
                 .collect(),
             trend: Trend::new(ctx, &query, &of.stats),
+            heat: cards::heat(ctx, &query, &of.heat),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What the insights are about: the parameters of their URLs, read and written back.
 
+use api::v1;
 use domain::ProjectKey;
 
 use crate::pages::query::Pairs;
@@ -122,6 +123,10 @@ pub struct BehindQuery {
     pub job: Option<String>,
     /// That failed for this reason.
     pub reason: Option<String>,
+    /// With a job of this name, whatever came of it.
+    pub ran_job: Option<String>,
+    /// With `job`: that failed without a reason.
+    pub no_reason: bool,
     /// From 1; 0 is 1.
     pub page: u32,
     /// 1 to 100; 0 is 50.
@@ -135,6 +140,18 @@ impl BehindQuery {
         Self { scope: scope.clone(), ..Self::default() }
     }
 
+    /// The runs of a group of failures.
+    pub(crate) fn of_failures(scope: &StatsQuery, group: &v1::FailureGroup) -> Self {
+        let bare = group.job.is_none() && group.reason.is_none();
+        Self {
+            job: group.job.clone(),
+            reason: group.reason.clone(),
+            no_reason: group.job.is_some() && group.reason.is_none(),
+            statuses: if bare { vec!["failed".into()] } else { Vec::new() },
+            ..Self::of(scope)
+        }
+    }
+
     /// This query as the part of a URL from `?` on.
     #[must_use]
     pub fn to_url(&self) -> String {
@@ -142,12 +159,20 @@ impl BehindQuery {
         for status in &self.statuses {
             out.add("status", status);
         }
-        let texts =
-            [("day", &self.day), ("workflow", &self.lane), ("job", &self.job), ("reason", &self.reason)];
+        let texts = [
+            ("day", &self.day),
+            ("workflow", &self.lane),
+            ("job", &self.job),
+            ("reason", &self.reason),
+            ("ran_job", &self.ran_job),
+        ];
         for (key, text) in texts {
             if let Some(text) = text {
                 out.add(key, text);
             }
+        }
+        if self.no_reason {
+            out.add("no_reason", "1");
         }
         if let Some(hour) = self.hour {
             out.add("hour", &hour.to_string());
@@ -198,5 +223,12 @@ mod tests {
             behind.to_url(),
             format!("{url}&status=failed&reason=step%20%22x%22%20%26%20y&hour=3&page=2")
         );
+        let of_jobs = BehindQuery {
+            job: Some("a".into()),
+            ran_job: Some("b".into()),
+            no_reason: true,
+            ..BehindQuery::default()
+        };
+        assert_eq!(of_jobs.to_url(), "?job=a&ran_job=b&no_reason=1");
     }
 }

@@ -101,8 +101,9 @@ fn about(query: &BehindQuery, answer: &v1::ListRunsBehindResponse) -> Vec<(&'sta
         ("Platform", (!scope.platforms.is_empty()).then(|| scope.platforms.join(", "))),
         ("Branch", scope.branch.clone()),
         ("Workflow", query.lane.as_ref().map(|lane| workflow(lane, answer))),
+        ("Job", query.ran_job.clone()),
         ("Failed job", query.job.clone()),
-        ("Reason", query.reason.clone()),
+        ("Reason", query.reason.clone().or_else(|| query.no_reason.then(|| "none is told".to_owned()))),
     ];
     about.extend(texts.into_iter().filter_map(|(what, text)| Some((what, text?))));
     about
