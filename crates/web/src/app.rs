@@ -1,6 +1,6 @@
 //! What every request can reach.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use api::v1;
 use domain::{Clock, Timestamp};
@@ -41,6 +41,16 @@ pub(crate) struct Inner {
     nav: Mutex<Nav>,
 }
 
+/// The application, as what belongs to it knows it: without keeping it.
+#[derive(Debug, Clone)]
+pub(crate) struct Whole(Weak<Inner>);
+
+impl Whole {
+    pub(crate) fn get(&self) -> Option<App> {
+        self.0.upgrade().map(App)
+    }
+}
+
 impl std::ops::Deref for App {
     type Target = Inner;
     fn deref(&self) -> &Inner {
@@ -57,13 +67,12 @@ impl App {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
-        let kept = Kept::new(aggregator.clone(), Arc::clone(&clock));
         let metrics = Arc::clone(aggregator.metrics());
-        Self(Arc::new(Inner {
+        Self(Arc::new_cyclic(|whole| Inner {
+            kept: Kept::new(Whole(whole.clone()), aggregator.clone(), Arc::clone(&clock)),
             settings,
             aggregator,
             endpoint,
-            kept,
             doorman,
             clock,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
@@ -73,6 +82,21 @@ impl App {
             live: Mutex::new(Live::Loading),
             nav: Mutex::default(),
         }))
+    }
+
+    /// Takes over what `before` has to show and this has not, as far as these settings let the same be shown.
+    pub(crate) fn inherit(&self, before: &Self) {
+        if self.endpoint != before.endpoint || self.settings.ui.show_people != before.settings.ui.show_people
+        {
+            return;
+        }
+        self.kept.inherit(&before.kept);
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if *live == Live::Loading {
+            *live = *before.live.lock().unwrap_or_else(PoisonError::into_inner);
+            *self.nav.lock().unwrap_or_else(PoisonError::into_inner) =
+                before.nav.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        }
     }
 
     /// `server.base_path` without a slash at its end: empty for `/`.

@@ -61,7 +61,7 @@ async fn ask_overview(app: App, query: ListQuery, patience: Patience) -> Result<
         reuse: Reuse::WhileVersionStands,
         feeds: Feeds::Board,
         wire_bytes: answer.encoded_len(),
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
             pages::overview(&ctx, &query, &answer)
         }),
@@ -133,7 +133,7 @@ async fn ask_project(
         reuse: if loading { Reuse::Never } else { Reuse::Briefly },
         feeds: Feeds::Both,
         wire_bytes,
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx(moment, shown.project.source.as_slice(), version.map(|v| v.to_string()));
             pages::project(&ctx, &query, &shown)
         }),
@@ -160,7 +160,7 @@ async fn ask_merge_requests(app: App, query: ListQuery, patience: Patience) -> R
         reuse: if answer.loading { Reuse::Never } else { Reuse::WhileVersionStands },
         feeds: Feeds::Both,
         wire_bytes: answer.encoded_len(),
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
             pages::merge_requests(&ctx, &query, &answer)
         }),
@@ -187,7 +187,7 @@ async fn ask_issues(app: App, query: ListQuery, patience: Patience) -> Result<Ma
         reuse: if answer.loading { Reuse::Never } else { Reuse::WhileVersionStands },
         feeds: Feeds::Work,
         wire_bytes: answer.encoded_len(),
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
             pages::issues(&ctx, &query, &answer)
         }),
@@ -210,7 +210,7 @@ async fn ask_sources(app: App, patience: Patience) -> Result<Material, AskFailur
         reuse: Reuse::Briefly,
         feeds: Feeds::Both,
         wire_bytes: answer.encoded_len(),
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx(moment, &answer.sources, version.map(|v| v.to_string()));
             let public =
                 app.settings.server.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/'));
@@ -271,7 +271,7 @@ async fn ask_pipeline(
         reuse: if loading { Reuse::Never } else { Reuse::Briefly },
         feeds: Feeds::Board,
         wire_bytes: answer.encoded_len() + log.as_ref().map_or(0, prost::Message::encoded_len),
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx(moment, answer.source.as_slice(), version.map(|v| v.to_string()));
             pages::pipeline(&ctx, &answer, job.as_deref(), log.as_ref())
         }),

@@ -105,7 +105,7 @@ async fn ask(app: App, query: StatsQuery, patience: Patience) -> Result<Material
         reuse: Reuse::Briefly,
         feeds: Feeds::Board,
         wire_bytes,
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx(moment, &shown.sources, None);
             pages::insights(&ctx, &query, &shown)
         }),
@@ -135,7 +135,7 @@ async fn ask_runs(app: App, query: BehindQuery, patience: Patience) -> Result<Ma
         reuse: Reuse::Briefly,
         feeds: Feeds::Board,
         wire_bytes: answer.encoded_len(),
-        draw: Box::new(move |moment| {
+        draw: Box::new(move |app, moment| {
             let ctx = app.ctx_as_known(moment);
             pages::runs_behind(&ctx, &query, &answer)
         }),

@@ -3,9 +3,10 @@
 //! One slot per address and representation. While the board version that an answer was rendered from stands, it is
 //! reused, so that a hundred viewers of one page cost one question and one rendering per version; whoever comes while a
 //! question is under way waits for its answer. When the aggregator is away the last answer is served, marked with the
-//! time it dates from. Bounded in bytes and in number; the least recently used goes first.
+//! time it dates from. Bounded ([`slots`]).
 
-use std::collections::HashMap;
+mod slots;
+
 use std::fmt;
 use std::future::Future;
 use std::io::Write as _;
@@ -20,14 +21,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::aggregator::{Aggregator, AskError, Feeds, LinkState, Patience, Phase, Version};
+use crate::app::{App, Whole};
 use crate::failure::Failure;
+use slots::Slots;
 
-/// Bytes of all kept answers, as estimated.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Number of kept answers.
-const MAX_SLOTS: usize = 512;
-/// What a slot costs beside its texts.
-const SLOT_BYTES: usize = 1024;
 /// Decoded messages are about this many times as large as on the wire.
 const DECODED: usize = 3;
 /// However long a version stands: what moves without one (budgets, the 24 hours) is this old at most.
@@ -74,7 +71,8 @@ pub(crate) struct Moment {
     pub(crate) as_of: Option<Timestamp>,
 }
 
-type Draw = Box<dyn Fn(&Moment) -> Result<String, askama::Error> + Send + Sync>;
+/// Draws an answer by the settings of the application that shows it.
+type Draw = Box<dyn Fn(&App, &Moment) -> Result<String, askama::Error> + Send + Sync>;
 
 /// An answer of the aggregator and how to show it.
 pub(crate) struct Material {
@@ -120,12 +118,13 @@ impl Rendered {
 
 #[derive(Debug)]
 struct Entry {
-    material: Material,
+    material: Arc<Material>,
     kind: Kind,
     /// When the question was asked, in both clocks.
     asked_at: Timestamp,
     asked: Instant,
-    rendered: Mutex<Arc<Rendered>>,
+    /// Nothing until the application that took it over draws it by its own settings.
+    rendered: Mutex<Option<Arc<Rendered>>>,
 }
 
 impl Entry {
@@ -159,23 +158,43 @@ impl Entry {
         if stood { link.since.max(self.asked_at) } else { self.asked_at }
     }
 
-    fn render(&self, moment: Moment) -> Result<Arc<Rendered>, Failure> {
-        let mut rendered = lock(&self.rendered);
-        let fits = rendered.as_of == moment.as_of && rendered.at.elapsed() < REDRAW_AFTER;
-        if self.kind == Kind::Html && !fits {
-            *rendered = Arc::new(draw(&self.material, moment)?);
+    /// The same for an application that takes over from the one with `link`. It dates from the moment up to which it is known
+    /// to have stood.
+    fn passed_on(&self, link: &LinkState, now: Timestamp) -> Self {
+        let stands = self.material.reuse == Reuse::WhileVersionStands && self.stands(link);
+        Self {
+            material: Arc::clone(&self.material),
+            kind: self.kind,
+            asked_at: if stands { now } else { self.as_of(link) },
+            asked: self.asked,
+            rendered: Mutex::new(None),
         }
-        Ok(Arc::clone(&rendered))
+    }
+
+    fn render(&self, app: &Whole, moment: Moment) -> Result<Arc<Rendered>, Failure> {
+        let mut rendered = lock(&self.rendered);
+        let fits = |drawn: &&Arc<Rendered>| {
+            let as_is = drawn.as_of == moment.as_of && drawn.at.elapsed() < REDRAW_AFTER;
+            self.kind != Kind::Html || as_is
+        };
+        if let Some(drawn) = rendered.as_ref().filter(fits) {
+            return Ok(Arc::clone(drawn));
+        }
+        let drawn = Arc::new(draw(app, &self.material, moment)?);
+        Ok(Arc::clone(rendered.insert(drawn)))
     }
 
     fn weight(&self) -> usize {
+        let body = lock(&self.rendered).as_ref().map_or(0, |drawn| drawn.body.len());
         // Body and its packed form.
-        self.material.wire_bytes * DECODED + lock(&self.rendered).body.len() * 3 / 2
+        self.material.wire_bytes * DECODED + body * 3 / 2
     }
 }
 
-fn draw(material: &Material, moment: Moment) -> Result<Rendered, Failure> {
-    let text = (material.draw)(&moment).map_err(|error| {
+fn draw(app: &Whole, material: &Material, moment: Moment) -> Result<Rendered, Failure> {
+    // Who asks holds it.
+    let app = app.get().ok_or_else(|| Failure::internal("The page could not be written."))?;
+    let text = (material.draw)(&app, &moment).map_err(|error| {
         tracing::error!(%error, "a page could not be written");
         Failure::internal("The page could not be written.")
     })?;
@@ -249,32 +268,43 @@ pub(crate) struct Served {
     pub(crate) now: Timestamp,
 }
 
-#[derive(Debug, Default)]
-struct Slots {
-    map: HashMap<Key, Place>,
-    uses: u64,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Place {
-    slot: Arc<Slot>,
-    used: u64,
-    bytes: usize,
-    pinned: bool,
-}
-
 /// The kept answers.
 #[derive(Debug)]
 pub(crate) struct Kept {
+    app: Whole,
     aggregator: Aggregator,
     clock: Arc<dyn Clock>,
     slots: Mutex<Slots>,
 }
 
 impl Kept {
-    pub(crate) fn new(aggregator: Aggregator, clock: Arc<dyn Clock>) -> Self {
-        Self { aggregator, clock, slots: Mutex::default() }
+    pub(crate) fn new(app: Whole, aggregator: Aggregator, clock: Arc<dyn Clock>) -> Self {
+        Self { app, aggregator, clock, slots: Mutex::default() }
+    }
+
+    /// Takes over what `before` has of the same aggregator and this has not.
+    pub(crate) fn inherit(&self, before: &Self) {
+        let (link, now) = (before.aggregator.state(), self.clock.now());
+        let mut found: Vec<_> = {
+            let theirs = lock(&before.slots);
+            let entry = |place: &slots::Place| lock(&place.slot.last).entry.clone();
+            theirs
+                .map
+                .iter()
+                .filter_map(|(key, place)| Some((place.used, key.clone(), entry(place)?)))
+                .collect()
+        };
+        // What was used last stays, should there not be room for all.
+        found.sort_unstable_by_key(|(used, ..)| *used);
+        let mut slots = lock(&self.slots);
+        for (_, key, entry) in found {
+            let slot = Arc::clone(&slots.place(key.clone()).slot);
+            let mut last = lock(&slot.last);
+            if last.entry.is_none() {
+                last.entry = Some(Arc::new(entry.passed_on(&link, now)));
+                slots.weigh(&key, entry.weight());
+            }
+        }
     }
 
     /// Never lets go of `key` once it has an answer.
@@ -307,7 +337,7 @@ impl Kept {
             match &last.entry {
                 Some(entry) if entry.reusable(&link) => return self.serve(entry, None),
                 // Away: what is known, at once.
-                Some(entry) if link.phase == Phase::Lost => {
+                Some(entry) if !link.connected() => {
                     return self.serve(entry, Some(entry.as_of(&link)));
                 }
                 _ => last.attempts,
@@ -329,8 +359,8 @@ impl Kept {
         };
         let (asked_at, asked) = (self.clock.now(), Instant::now());
         let result = ask(patience).await.and_then(|material| {
-            let rendered = draw(&material, Moment { now: self.clock.now(), as_of: None })?;
-            let rendered = Mutex::new(Arc::new(rendered));
+            let rendered = draw(&self.app, &material, Moment { now: self.clock.now(), as_of: None })?;
+            let (material, rendered) = (Arc::new(material), Mutex::new(Some(Arc::new(rendered))));
             Ok(Arc::new(Entry { material, kind: key.kind, asked_at, asked, rendered }))
         });
         let (served, weight) = {
@@ -368,87 +398,10 @@ impl Kept {
 
     fn serve(&self, entry: &Entry, as_of: Option<Timestamp>) -> Result<Served, Failure> {
         let now = self.clock.now();
-        Ok(Served { rendered: entry.render(Moment { now, as_of })?, as_of, now })
-    }
-}
-
-impl Slots {
-    fn place(&mut self, key: Key) -> &mut Place {
-        self.uses += 1;
-        let used = self.uses;
-        if !self.map.contains_key(&key) {
-            self.make_room();
-            self.bytes += SLOT_BYTES + key.address.len();
-        }
-        let bytes = SLOT_BYTES + key.address.len();
-        let place =
-            self.map.entry(key).or_insert_with(|| Place { slot: Arc::default(), used, bytes, pinned: false });
-        place.used = used;
-        place
-    }
-
-    fn weigh(&mut self, key: &Key, weight: usize) {
-        // It may have been let go of meanwhile.
-        let Some(place) = self.map.get_mut(key) else { return };
-        let bytes = SLOT_BYTES + key.address.len() + weight;
-        self.bytes = self.bytes - place.bytes + bytes;
-        place.bytes = bytes;
-        while self.bytes > MAX_BYTES && self.let_one_go() {}
-    }
-
-    fn make_room(&mut self) {
-        while (self.map.len() >= MAX_SLOTS || self.bytes > MAX_BYTES) && self.let_one_go() {}
-    }
-
-    fn let_one_go(&mut self) -> bool {
-        let loose = self.map.iter().filter(|(_, place)| !place.pinned);
-        let Some(key) = loose.min_by_key(|(_, place)| place.used).map(|(key, _)| key.clone()) else {
-            return false;
-        };
-        if let Some(place) = self.map.remove(&key) {
-            self.bytes -= place.bytes;
-        }
-        true
+        Ok(Served { rendered: entry.render(&self.app, Moment { now, as_of })?, as_of, now })
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(n: usize) -> Key {
-        Key { address: format!("/{n}"), kind: Kind::Json }
-    }
-
-    #[test]
-    fn the_least_used_goes_first_and_a_pinned_one_never() {
-        let mut slots = Slots::default();
-        slots.place(key(0)).pinned = true;
-        for n in 1..MAX_SLOTS {
-            slots.place(key(n));
-        }
-        slots.place(key(1));
-        slots.place(key(MAX_SLOTS));
-        assert_eq!(slots.map.len(), MAX_SLOTS);
-        assert!(slots.map.contains_key(&key(0)) && slots.map.contains_key(&key(1)));
-        assert!(!slots.map.contains_key(&key(2)));
-    }
-
-    #[test]
-    fn bytes_are_bounded_and_counted_right() {
-        let mut slots = Slots::default();
-        for n in 0..10 {
-            slots.place(key(n));
-            slots.weigh(&key(n), MAX_BYTES / 4);
-        }
-        assert!(slots.bytes <= MAX_BYTES);
-        assert_eq!(slots.map.len(), 3);
-        assert_eq!(slots.bytes, slots.map.values().map(|p| p.bytes).sum::<usize>());
-        while slots.let_one_go() {}
-        assert_eq!(slots.bytes, 0);
-    }
 }

@@ -193,8 +193,8 @@ pub fn serve(
         });
     }
     let current = Switch::new(router::router(&app));
-    tasks.run("web server", door.serve(app, current.router(), entry, tasks.clone()));
-    Ok(Server { address, current, lasting, part, tasks: tasks.clone(), clock })
+    tasks.run("web server", door.serve(app.clone(), current.router(), entry, tasks.clone()));
+    Ok(Server { address, app, current, lasting, part, tasks: tasks.clone(), clock })
 }
 
 /// The settings with the host that can really be reached: a socket that was passed to us may listen elsewhere than they
@@ -228,6 +228,7 @@ impl Lasting {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    app: App,
     current: Switch,
     lasting: Lasting,
     part: Tasks,
@@ -243,7 +244,9 @@ impl Server {
     }
 
     /// Goes on with other settings, on the same socket: requests are answered by them from the moment on at which there is
-    /// something to show. What is in flight is finished with the old ones; live streams end with a word and come back.
+    /// something to show. While the aggregator is away that is what was shown before, unless the settings ask another
+    /// aggregator or show people otherwise. What is in flight is finished with the old ones; live streams end with a word
+    /// and come back.
     ///
     /// # Errors
     /// [`StartError`] when the settings ask for what cannot be had; the old ones stay in force then.
@@ -262,8 +265,13 @@ impl Server {
                 return Err(error);
             }
         };
-        html::warm_overview(&app).await;
+        // One that is known to be away is not waited for.
+        if self.app.endpoint != app.endpoint || self.app.aggregator.state().connected() {
+            html::warm_overview(&app).await;
+        }
+        app.inherit(&self.app);
         self.current.set(router::router(&app));
+        self.app = app;
         std::mem::replace(&mut self.part, part).request_stop();
         Ok(())
     }

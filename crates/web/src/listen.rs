@@ -63,6 +63,8 @@ impl Door {
                 offer(control, &self.listener, &tasks);
             }
         }
+        // Other settings make another one.
+        drop(app);
         server::serve(self.listener, entry, router, tasks).await;
     }
 

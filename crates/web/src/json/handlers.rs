@@ -37,7 +37,7 @@ fn material(
         tracing::error!(%error, "an answer could not be written");
         Failure::internal("The answer could not be written.")
     })?;
-    let draw = Box::new(move |_: &_| Ok(text.clone()));
+    let draw = Box::new(move |_: &_, _: &_| Ok(text.clone()));
     // The text is kept beside its rendering.
     Ok(Material { version: version.map(Version::from), reuse, feeds: Feeds::Board, wire_bytes, draw })
 }

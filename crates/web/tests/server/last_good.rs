@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::house::{House, get};
 use crate::kit::{Script, World};
 use jiff::SignedDuration;
 use tokio::time::Instant;
@@ -269,4 +270,34 @@ async fn ready_from_the_first_overview_on_without_any_viewer() {
     assert_eq!(health["aggregator"]["version"], "7.2");
     assert_eq!(health["version"], web::VERSION);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn other_settings_lose_nothing_while_the_aggregator_is_away() {
+    let mut house = House::open("", &[]).await;
+    house.until(&get("/api/ready"), 200).await;
+    let paths = ["/", "/projects/gl/42", "/api/v1/projects?q=seen"];
+    for path in paths {
+        assert_eq!(house.ask(&get(path)).await.status, 200, "{path}");
+    }
+    house.aggregator.away();
+    house.until_text(&get("/api/health"), "lost").await;
+    house.clock.advance(SignedDuration::from_mins(2));
+    for title in ["Other", "Another"] {
+        house.reload(&format!("ui: {{ title: {title} }}\n")).await.unwrap();
+        assert_eq!(house.ask(&get("/api/ready")).await.status, 200, "{title}");
+        for path in paths {
+            let reply = house.ask(&get(path)).await;
+            assert_eq!(reply.status, 200, "{path}");
+            assert_eq!(reply.header("as-of"), Some("2026-11-24T12:00:00Z"), "{path}");
+            assert!(path.starts_with("/api") || reply.text().contains(title), "{path}");
+        }
+    }
+    // What names people is not shown from memory once they are not to be shown.
+    house.reload("ui: { show_people: false }\n").await.unwrap();
+    assert_eq!(house.ask(&get("/api/ready")).await.status, 503);
+    house.aggregator.restarted();
+    house.until(&get("/api/ready"), 200).await;
+    assert_eq!(house.ask(&get("/")).await.header("as-of"), None);
+    house.close().await;
 }

@@ -30,7 +30,7 @@ fn written(text: Result<String, serde_json::Error>, wire_bytes: usize) -> Result
         Failure::internal("The answer could not be written.")
     })?;
     // History changes without a version of the board.
-    let draw = Box::new(move |_: &_| Ok(text.clone()));
+    let draw = Box::new(move |_: &_, _: &_| Ok(text.clone()));
     Ok(Material { version: None, reuse: Reuse::Briefly, feeds: Feeds::Board, wire_bytes, draw })
 }
 
