@@ -48,16 +48,21 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("The database is up to date ({engine}).");
         return Ok(ExitCode::SUCCESS);
     }
-    let life = Lifecycle::new();
-    let endpoint = aggregator::endpoint(&settings.aggregator.listen);
-    // Before anything else: while another aggregator has the socket, this one asks nothing and writes nothing.
-    let listener = aggregator::listen(&endpoint, args.take_over, &life.tasks()).await?;
-    let aggregator = aggregator::Aggregator::new(settings, Arc::new(SystemClock), &life.tasks())?;
-    if let Some(address) = settings.aggregator.metrics {
-        aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &life.tasks());
-    }
-    tracing::info!(address = %listener, sources = settings.sources.len(), "aggregator listens");
-    let mut running = aggregator.start(listener, &life.tasks());
+    let mut life = Lifecycle::new();
+    let (endpoint, tasks) = (aggregator::endpoint(&settings.aggregator.listen), life.tasks());
+    let starting = async {
+        // Before anything else: while another aggregator has the socket, this one asks nothing and writes nothing.
+        let listener = aggregator::listen(&endpoint, args.take_over, &tasks).await?;
+        let aggregator = aggregator::Aggregator::new(settings, Arc::new(SystemClock), &tasks)?;
+        if let Some(address) = settings.aggregator.metrics {
+            aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &tasks);
+        }
+        tracing::info!(address = %listener, sources = settings.sources.len(), "aggregator listens");
+        anyhow::Ok(aggregator.start(listener, &tasks))
+    };
+    // While it waits for the one before it, above all.
+    let Some(started) = life.start(starting).await else { return Ok(life.stop().await.exit_code()) };
+    let mut running = started?;
     let mut present = loaded.settings;
     let reload = async || {
         let loaded = config::load(&inputs().map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;

@@ -7,7 +7,7 @@ use aggregator::Aggregator;
 use aggregator::hub::Hub;
 use config::Settings;
 use domain::SystemClock;
-use lifecycle::Lifecycle;
+use lifecycle::{Lifecycle, Tasks};
 
 /// What runs.
 #[derive(Debug)]
@@ -51,35 +51,47 @@ pub(crate) enum StartError {
     Metrics(#[from] aggregator::metrics::ListenError),
     #[error(transparent)]
     Web(#[from] web::StartError),
+    #[error("stopped before it had started")]
+    Stopped(lifecycle::Stopped),
 }
 
 impl StartError {
     /// Says it in one sentence; gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
+        if let Self::Stopped(stopped) = self {
+            return stopped.exit_code();
+        }
         eprintln!("ci-dashboard: {self}");
         match self {
             Self::Web(error) if error.is_configuration() => ExitCode::from(2),
             Self::SetUp(_) => ExitCode::from(2),
-            Self::Web(_) | Self::Listen(_) | Self::Metrics(_) => ExitCode::FAILURE,
+            Self::Web(_) | Self::Listen(_) | Self::Metrics(_) | Self::Stopped(_) => ExitCode::FAILURE,
         }
     }
 }
 
 /// Starts both. The port is taken first: without it nothing is asked of any platform.
 pub(crate) async fn start(settings: &Settings) -> Result<Running, StartError> {
-    let clock = Arc::new(SystemClock);
-    let life = Lifecycle::new();
+    let mut life = Lifecycle::new();
     let tasks = life.tasks();
+    match life.start(start_tasks(settings, &tasks)).await {
+        Some(started) => started.map(|(hub, url, house)| Running { life, hub, url, house }),
+        None => Err(StartError::Stopped(life.stop().await)),
+    }
+}
+
+async fn start_tasks(settings: &Settings, tasks: &Tasks) -> Result<(Arc<Hub>, String, House), StartError> {
+    let clock = Arc::new(SystemClock);
     let door = web::listen(&settings.server, None).await?;
     let endpoint = api::Endpoint::InProcess(api::InProcess::default());
-    let aggregator = Aggregator::new(settings, Arc::clone(&clock) as _, &tasks)?;
+    let aggregator = Aggregator::new(settings, Arc::clone(&clock) as _, tasks)?;
     let hub = Arc::clone(aggregator.hub());
     if let Some(address) = settings.aggregator.metrics {
-        aggregator.metrics().serve(aggregator::metrics::listen(address).await?, &tasks);
+        aggregator.metrics().serve(aggregator::metrics::listen(address).await?, tasks);
     }
-    let aggregator = aggregator.start(endpoint.listen().await?, &tasks);
-    let server = web::serve(settings.into(), &endpoint, clock, door, &tasks)?;
+    let aggregator = aggregator.start(endpoint.listen().await?, tasks);
+    let server = web::serve(settings.into(), &endpoint, clock, door, tasks)?;
     let base = settings.server.base_path.trim_end_matches('/');
     let url = format!("{}://{}{base}", settings.server.scheme(), server.address());
-    Ok(Running { life, hub, url, house: House { aggregator, server, endpoint } })
+    Ok((hub, url, House { aggregator, server, endpoint }))
 }

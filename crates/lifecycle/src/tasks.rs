@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,23 @@ use tokio_util::task::TaskTracker;
 
 use crate::notify::Notifier;
 use crate::sys::{Signal, Signals};
+
+/// Where it is heard from what is asked of the process.
+trait Asked {
+    /// The next request.
+    async fn next(&mut self) -> Signal;
+
+    /// The next request to stop.
+    async fn stop(&mut self) {
+        while self.next().await != Signal::Stop {}
+    }
+}
+
+impl Asked for Signals {
+    async fn next(&mut self) -> Signal {
+        Self::next(self).await
+    }
+}
 
 /// Spawns tasks that the process waits for. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -128,6 +146,10 @@ impl Stopped {
 pub struct Lifecycle {
     tasks: Tasks,
     crashed: mpsc::UnboundedReceiver<&'static str>,
+    /// Once they are heard.
+    signals: Option<Signals>,
+    /// The configuration is to be read again as soon as that can be done.
+    reload_due: bool,
 }
 
 impl Default for Lifecycle {
@@ -147,13 +169,45 @@ impl Lifecycle {
         let soft = CancellationToken::new();
         let (tracker, hard) = (TaskTracker::new(), CancellationToken::new());
         let tasks = Tasks { own: tracker.clone(), tracker, soft, hard, crashed: crashed_to };
-        Self { tasks, crashed }
+        Self { tasks, crashed, signals: None, reload_due: false }
     }
 
     /// Where tasks are spawned.
     #[must_use]
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
+    }
+
+    /// Does what comes before [`Self::serve`], and hears signals from now on: SIGTERM, SIGINT or Ctrl-C end the start, which
+    /// is `None` then; SIGHUP is remembered until the process serves. Without this they would end the process in the middle
+    /// of whatever it does, or, where it is the first of its container, not at all.
+    pub async fn start<T>(&mut self, starting: impl Future<Output = T>) -> Option<T> {
+        match self.signals.take().map_or_else(Signals::new, Ok) {
+            Ok(mut signals) => {
+                let started = self.unless_stopped(&mut signals, starting).await;
+                self.signals = Some(signals);
+                started
+            }
+            // `serve` will tell.
+            Err(_) => Some(starting.await),
+        }
+    }
+
+    async fn unless_stopped<T>(
+        &mut self,
+        signals: &mut impl Asked,
+        starting: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut starting = pin!(starting);
+        loop {
+            tokio::select! {
+                started = &mut starting => return Some(started),
+                signal = signals.next() => match signal {
+                    Signal::Stop => return None,
+                    Signal::Reload => self.reload_due = true,
+                },
+            }
+        }
     }
 
     /// Everything is set up: tells the service manager so, then waits for SIGTERM, SIGINT or Ctrl-C, or a crash, and ends all
@@ -164,8 +218,8 @@ impl Lifecycle {
 
     /// The same, with `reload` to read the configuration again at every SIGHUP. When that fails its error is logged, and the
     /// process goes on as it was.
-    pub async fn serve<E: Display>(self, reload: impl AsyncFnMut() -> Result<(), E>) -> Stopped {
-        match Signals::new() {
+    pub async fn serve<E: Display>(mut self, reload: impl AsyncFnMut() -> Result<(), E>) -> Stopped {
+        match self.signals.take().map_or_else(Signals::new, Ok) {
             Ok(signals) => self.until(signals, Notifier::from_env(), reload).await,
             Err(error) => {
                 tracing::error!(%error, "cannot listen for signals");
@@ -176,7 +230,7 @@ impl Lifecycle {
 
     async fn until<E: Display>(
         mut self,
-        mut signals: Signals,
+        mut signals: impl Asked,
         manager: Notifier,
         mut reload: impl AsyncFnMut() -> Result<(), E>,
     ) -> Stopped {
@@ -189,16 +243,29 @@ impl Lifecycle {
         }
         manager.ready();
         let crashed = loop {
-            tokio::select! {
-                signal = signals.next() => if signal == Signal::Stop { break None },
-                name = self.crashed.recv() => break name,
-                () = self.tasks.soft.cancelled() => break None,
+            if !std::mem::take(&mut self.reload_due) {
+                tokio::select! {
+                    signal = signals.next() => if signal == Signal::Stop { break None },
+                    name = self.crashed.recv() => break name,
+                    () = self.tasks.soft.cancelled() => break None,
+                }
             }
             manager.reloading();
-            let reloaded = tokio::select! {
-                reloaded = reload() => reloaded,
-                () = signals.stop() => break None,
-                name = self.crashed.recv() => break name,
+            let mut reloading = pin!(reload());
+            let reloaded = loop {
+                tokio::select! {
+                    reloaded = &mut reloading => break Ok(reloaded),
+                    signal = signals.next() => match signal {
+                        Signal::Stop => break Err(None),
+                        // What is being read now may be older than what this one is about.
+                        Signal::Reload => self.reload_due = true,
+                    },
+                    name = self.crashed.recv() => break Err(name),
+                }
+            };
+            let reloaded = match reloaded {
+                Ok(reloaded) => reloaded,
+                Err(crashed) => break crashed,
             };
             match reloaded {
                 Ok(()) => tracing::info!("the configuration was read again"),
@@ -291,6 +358,75 @@ mod tests {
         assert!(!second.stop_token().is_cancelled() && !life.tasks().stop_token().is_cancelled());
         assert_eq!(life.stop().await, Stopped::Clean);
         assert!(second.stop_token().is_cancelled());
+    }
+
+    /// Signals that a test sends; says when one was taken.
+    struct Sent(mpsc::UnboundedReceiver<Signal>, mpsc::UnboundedSender<Signal>);
+
+    impl Asked for Sent {
+        async fn next(&mut self) -> Signal {
+            let signal = self.0.recv().await.unwrap();
+            self.1.send(signal).unwrap();
+            signal
+        }
+    }
+
+    fn signals() -> (mpsc::UnboundedSender<Signal>, Sent, mpsc::UnboundedReceiver<Signal>) {
+        let ((to, from), (taken, was_taken)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        (to, Sent(from, taken), was_taken)
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_is_asked_for_during_another_follows_it() {
+        let (to, signals, mut taken) = signals();
+        let (begun, mut begins) = mpsc::unbounded_channel();
+        let (finish, mut finished) = mpsc::unbounded_channel::<()>();
+        let reload = async || -> Result<(), &str> {
+            begun.send(()).unwrap();
+            finished.recv().await.unwrap();
+            Ok(())
+        };
+        let ask = async {
+            to.send(Signal::Reload).unwrap();
+            begins.recv().await.unwrap();
+            taken.recv().await.unwrap();
+            // Twice: what is read after both is read once.
+            for _ in 0..2 {
+                to.send(Signal::Reload).unwrap();
+                taken.recv().await.unwrap();
+            }
+            finish.send(()).unwrap();
+            begins.recv().await.unwrap();
+            to.send(Signal::Stop).unwrap();
+        };
+        let (stopped, ()) = tokio::join!(Lifecycle::new().until(signals, Notifier::from_env(), reload), ask);
+        assert_eq!(stopped, Stopped::Clean);
+        assert!(begins.try_recv().is_err(), "and no third time");
+    }
+
+    #[tokio::test]
+    async fn a_start_hears_signals() {
+        let (to, mut signals, mut taken) = signals();
+        let mut life = Lifecycle::new();
+        let (go, mut gate) = mpsc::unbounded_channel::<()>();
+        let ask = async {
+            to.send(Signal::Reload).unwrap();
+            taken.recv().await.unwrap();
+            go.send(()).unwrap();
+        };
+        let (started, ()) = tokio::join!(life.unless_stopped(&mut signals, gate.recv()), ask);
+        assert_eq!(started, Some(Some(())), "a reload does not end it");
+        to.send(Signal::Stop).unwrap();
+        assert_eq!(life.unless_stopped(&mut signals, std::future::pending::<()>()).await, None);
+        // What was asked for meanwhile is done first.
+        let (reloaded, mut reloads) = mpsc::unbounded_channel();
+        let reload = async || reloaded.send(()).map_err(|_| "nobody counts");
+        let stop = async {
+            reloads.recv().await.unwrap();
+            to.send(Signal::Stop).unwrap();
+        };
+        let (stopped, ()) = tokio::join!(life.until(signals, Notifier::from_env(), reload), stop);
+        assert_eq!(stopped, Stopped::Clean);
     }
 
     #[tokio::test(start_paused = true)]

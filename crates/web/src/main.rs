@@ -90,13 +90,14 @@ fn endpoint(settings: &Settings) -> api::Endpoint {
 }
 
 async fn run(args: &Args, settings: Settings, runtime_dir: Option<&Path>) -> ExitCode {
-    let life = Lifecycle::new();
-    let endpoint = endpoint(&settings);
-    let started = async {
+    let mut life = Lifecycle::new();
+    let (endpoint, tasks) = (endpoint(&settings), life.tasks());
+    let starting = async {
         let door = web::listen(&settings.server, runtime_dir).await?;
-        web::serve(WebSettings::from(&settings), &endpoint, Arc::new(SystemClock), door, &life.tasks())
+        web::serve(WebSettings::from(&settings), &endpoint, Arc::new(SystemClock), door, &tasks)
     };
-    match started.await {
+    let Some(started) = life.start(starting).await else { return life.stop().await.exit_code() };
+    match started {
         Ok(mut server) => {
             let base = settings.server.base_path.trim_end_matches('/');
             let scheme = settings.server.scheme();

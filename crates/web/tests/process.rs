@@ -5,6 +5,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -111,6 +112,29 @@ fn it_answers_without_an_aggregator_and_stops_when_asked() {
     events.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("event: bye"), "{rest}");
     assert_eq!(child.0.wait().unwrap().code(), Some(0));
+}
+
+/// A process that takes its port over, and so has not started yet when the one that had it is asked.
+#[test]
+fn a_start_is_not_killed_by_a_reload_and_ends_when_asked() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for (signal, code) in [("-HUP", 1), ("-TERM", 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let control = dir.path().join(format!("web-{}-{}.control", address.ip(), address.port()));
+        let control = UnixListener::bind(control).unwrap();
+        let mut command = program(dir.path());
+        command.env("RUNTIME_DIRECTORY", dir.path()).args(["--port", &address.port().to_string()]);
+        let mut child = Running(command.stdin(Stdio::null()).spawn().unwrap());
+        let (mut asked, _) = control.accept().unwrap();
+        let sent = Command::new("kill").args([signal, &child.0.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        if signal == "-HUP" {
+            // No web daemon of ours: it cannot start, and says so by itself.
+            asked.write_all(b"220 mail.example.com\r\n").unwrap();
+        }
+        assert_eq!(child.0.wait().unwrap().code(), Some(code), "{signal}");
+    }
 }
 
 /// Reads the log until a line of it is what is looked for.

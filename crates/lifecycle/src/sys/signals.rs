@@ -81,10 +81,3 @@ mod other {
 pub use other::Signals;
 #[cfg(unix)]
 pub use unix::Signals;
-
-impl Signals {
-    /// The next request to stop.
-    pub(crate) async fn stop(&mut self) {
-        while self.next().await != Signal::Stop {}
-    }
-}
