@@ -58,11 +58,12 @@ impl Client {
         let standard = headers.get_all(header::FORWARDED).iter();
         let standard: Vec<_> = standard.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).collect();
         let standard = client_of(standard.into_iter().map(forwarded), is_trusted);
-        let address = match (&common, &standard) {
-            // A proxy sets one of the two and may let the client's own other one pass: who says two things is not believed.
-            (Some(a), Some(b)) if a.address != b.address => Some(from),
-            (Some(hop), _) | (None, Some(hop)) => hop.address,
-            (None, None) => Some(from),
+        let (address, known) = match (&common, &standard) {
+            // A proxy sets one of the two and may let the client's own other one pass: who says two things is not believed,
+            // nor taken for the proxy, which may be on this machine.
+            (Some(a), Some(b)) if a.address != b.address => (Some(from), false),
+            (Some(hop), _) | (None, Some(hop)) => (hop.address, true),
+            (None, None) => (Some(from), true),
         };
         let proto = headers.get_all(X_FORWARDED_PROTO).iter().next_back().and_then(|v| v.to_str().ok());
         let proto =
@@ -72,7 +73,7 @@ impl Client {
         Self {
             address,
             secure: peer.tls || https,
-            local: address.is_some_and(|ip| ip.is_loopback()),
+            local: known && address.is_some_and(|ip| ip.is_loopback()),
             by_trusted_proxy: true,
         }
     }
@@ -190,6 +191,10 @@ mod tests {
         assert!(!client("192.0.2.9", &[]).local);
         assert!(!client("::1", &[("x-forwarded-for", "127.0.0.1")]).local, "no proxy of ours");
         assert!(!client("127.0.0.1", &[("x-forwarded-for", "198.51.100.7")]).local);
+        assert!(client("127.0.0.1", &[("forwarded", "for=127.0.0.1"), ("x-forwarded-for", "127.0.0.1")]).local);
+        // A proxy on this machine, and a client that names itself beside it.
+        let two = [("forwarded", "for=127.0.0.1"), ("x-forwarded-for", "198.51.100.7")];
+        assert!(!client("127.0.0.1", &two).local);
         assert!(!Client::of(None, &HeaderMap::new(), &[]).local);
     }
 }
