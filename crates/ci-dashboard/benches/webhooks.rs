@@ -34,7 +34,7 @@ const SECRET: &str = "s3cret";
 /// One event stream: says when it heard of a change of this project.
 async fn listen(port: u16, project: String, heard: mpsc::UnboundedSender<Instant>) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(b"GET /api/v1/events/stream HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /api/v1/events/stream HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut lines = BufReader::new(stream).lines();
     let named = format!(r#""id":"{project}""#);
     while let Some(line) = lines.next_line().await.unwrap() {

@@ -59,7 +59,7 @@ pub struct Server {
     pub base_path: String,
     /// The address that people use, for absolute links (feeds); `None`: taken from the request.
     pub public_url: Option<Url>,
-    /// Host names that requests may carry; empty: any.
+    /// Host names that requests may carry; empty: any, of a server on loopback without a trusted proxy this machine's own.
     pub allowed_hosts: Vec<String>,
     /// Reverse proxies whose `Forwarded` headers count.
     pub trusted_proxies: Vec<Cidr>,

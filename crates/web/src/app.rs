@@ -11,6 +11,7 @@ use crate::WebSettings;
 use crate::aggregator::{Aggregator, Phase};
 use crate::auth::{Doorman, Visitor};
 use crate::failure::Failure;
+use crate::hosts::Hosts;
 use crate::kept::{Kept, Moment};
 use crate::metrics::Metrics;
 use crate::pages::{self, Ctx, Door, Live, Nav};
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) endpoint: String,
     pub(crate) kept: Kept,
     pub(crate) doorman: Doorman,
+    pub(crate) hosts: Hosts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) metrics: Arc<Metrics>,
@@ -68,12 +70,14 @@ impl App {
         stop: CancellationToken,
     ) -> Self {
         let metrics = Arc::clone(aggregator.metrics());
+        let hosts = Hosts::of(&settings.server, lifecycle::sys::host_name().as_deref());
         Self(Arc::new_cyclic(|whole| Inner {
             kept: Kept::new(Whole(whole.clone()), aggregator.clone(), Arc::clone(&clock)),
             settings,
             aggregator,
             endpoint,
             doorman,
+            hosts,
             clock,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             metrics,

@@ -191,7 +191,9 @@ mod tests {
         assert!(!client("192.0.2.9", &[]).local);
         assert!(!client("::1", &[("x-forwarded-for", "127.0.0.1")]).local, "no proxy of ours");
         assert!(!client("127.0.0.1", &[("x-forwarded-for", "198.51.100.7")]).local);
-        assert!(client("127.0.0.1", &[("forwarded", "for=127.0.0.1"), ("x-forwarded-for", "127.0.0.1")]).local);
+        assert!(
+            client("127.0.0.1", &[("forwarded", "for=127.0.0.1"), ("x-forwarded-for", "127.0.0.1")]).local
+        );
         // A proxy on this machine, and a client that names itself beside it.
         let two = [("forwarded", "for=127.0.0.1"), ("x-forwarded-for", "198.51.100.7")];
         assert!(!client("127.0.0.1", &two).local);

@@ -217,7 +217,7 @@ impl Failure {
         Self::new(
             StatusCode::MISDIRECTED_REQUEST,
             "Not served under this name",
-            "The request's Host is none of server.allowed_hosts.",
+            "The request's Host is none of the names that this server goes by: server.allowed_hosts lists them.",
         )
     }
 

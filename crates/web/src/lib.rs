@@ -22,6 +22,7 @@ mod events;
 mod failure;
 mod gate;
 mod health;
+mod hosts;
 mod html;
 mod insights;
 mod json;
@@ -206,6 +207,8 @@ fn reached_at(mut settings: WebSettings, address: SocketAddr) -> WebSettings {
             "{address} can be reached from other machines and auth.mode is none: whoever reaches it sees everything \
              without signing in. Set auth.mode, or say that it is meant: auth.allow_anonymous: true"
         );
+    }
+    if !address.ip().is_loopback() && config::is_loopback_host(&settings.server.host) {
         settings.server.host = reached;
     }
     settings

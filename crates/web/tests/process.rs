@@ -93,7 +93,7 @@ fn it_answers_without_an_aggregator_and_stops_when_asked() {
     let (mut child, _log, address) = start(dir.path());
     let ask = |path: &str| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
         stream
     };
     let mut answer = String::new();
@@ -164,7 +164,8 @@ fn the_access_log_names_user_client_and_request_and_nothing_secret() {
     let (_child, mut log, address) = start(dir.path());
     let ask = |path: &str, header: &str| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n{header}connection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n{header}connection: close\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

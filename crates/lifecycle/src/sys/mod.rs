@@ -18,3 +18,13 @@ pub use signals::{Signal, Signals};
 pub use socket::{BindError, Share, UnixSocket};
 #[cfg(unix)]
 pub use tokio::net::UnixStream;
+
+/// The name that this machine has for itself; nothing where it has none.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_str().ok().map(str::to_owned);
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").ok();
+    name.filter(|name| !name.is_empty())
+}

@@ -80,7 +80,7 @@ impl Ask {
     pub(crate) fn request(&self) -> Request<Full<Bytes>> {
         let mut request = Request::builder().method(self.method).uri(&self.path);
         if !self.headers.iter().any(|(name, _)| name == "host") {
-            request = request.header("host", "ci.example.com");
+            request = request.header("host", "localhost");
         }
         for (name, value) in &self.headers {
             request = request.header(name, value);

@@ -132,6 +132,21 @@ async fn only_known_hosts_when_they_are_known() {
         assert_eq!(world.get_with("/api/v1/projects", &[("host", host)]).await.status, status, "{host}");
     }
     world.get("/api/v1/projects").await.problem(421);
+    // None are listed, and this machine alone can ask: a page that points its own name here is not answered.
+    let world = World::new(Script::default()).await;
+    for (host, status) in [
+        ("localhost:8080", 200),
+        ("ci.localhost", 200),
+        ("127.0.0.1:8080", 200),
+        ("[::1]:8080", 200),
+        ("rebound.evil.example", 421),
+        ("", 421),
+    ] {
+        assert_eq!(world.get_with("/api/v1/projects", &[("host", host)]).await.status, status, "{host}");
+        assert_eq!(world.get_with("/api/ready", &[("host", host)]).await.status, 200, "{host}");
+    }
+    let refused = world.get_with("/api/v1/projects", &[("host", "rebound.evil.example:8080")]).await;
+    assert!(refused.problem(421).contains("server.allowed_hosts"));
 }
 
 #[tokio::test(start_paused = true)]

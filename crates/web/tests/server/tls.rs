@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use crate::house::{Ask, House, get, post, user};
 
 const HOST: &str = "ci.example.com";
-const YAML: &str = "server: { tls: { cert: cert.pem, key: key.pem } }\nauth: { mode: basic, users_file: users, tokens_file: tokens }\n";
+const YAML: &str = "server: { public_url: \"https://ci.example.com\", tls: { cert: cert.pem, key: key.pem } }\nauth: { mode: basic, users_file: users, tokens_file: tokens }\n";
 
 type Made = rcgen::CertifiedKey<rcgen::KeyPair>;
 
