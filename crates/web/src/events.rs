@@ -44,12 +44,11 @@ const AT_ONCE: u32 = 3;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a browser waits before it connects again, in milliseconds.
 const RETRY_MS: u32 = 2000;
-/// The same when the server stops: between these, so that not all come back at once.
+/// The same after `bye`: between these, so that not all come back at once.
 const RETURN_MS: (u64, u64) = (100, 1000);
 /// Changes named in one event; more are a resync.
 const MAX_CHANGES: usize = 500;
 
-const BYE: &str = "event: bye\ndata: {}\n\n";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -203,15 +202,10 @@ impl Feed {
             let next_board = self.next_board();
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => {
-                    self.over = true;
-                    // A successor listens already, or what holds the socket lets connections wait.
-                    return Some(format!("retry: {}\n{BYE}", return_after()));
-                }
-                () = &mut self.gone => {
-                    self.over = true;
-                    return Some(BYE.to_owned());
-                }
+                // A successor listens already, or what holds the socket lets connections wait.
+                () = self.stop.cancelled() => return Some(self.bye()),
+                // Whoever is still let in, by a proxy or a younger cookie, is back before the page has to tell.
+                () = &mut self.gone => return Some(self.bye()),
                 changed = self.link.changed() => match changed {
                     Ok(()) => self.link_changed(),
                     Err(_) => self.over = true,
@@ -234,6 +228,12 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// The last frame.
+    fn bye(&mut self) -> String {
+        self.over = true;
+        format!("retry: {}\nevent: bye\ndata: {{}}\n\n", return_after())
     }
 
     /// When the next `board` event may go out.
@@ -279,7 +279,7 @@ impl Feed {
     }
 }
 
-/// When to come back to a server that stops, in milliseconds. Needs to be uneven, not unpredictable.
+/// When to come back after `bye`, in milliseconds. Needs to be uneven, not unpredictable.
 fn return_after() -> u64 {
     RETURN_MS.0 + RandomState::new().hash_one(0_u8) % (RETURN_MS.1 - RETURN_MS.0)
 }

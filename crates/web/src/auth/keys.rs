@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::{digest, hkdf};
 
 use super::watched::{FileProblem, Kind, Parsed, Watched, lines};
 
@@ -24,8 +24,19 @@ const KEY_BYTES: usize = 32;
 const PURPOSE: &[u8] = b"ci-dashboard session cookie 1";
 const SETTING: &str = "auth.session_key_file";
 
+/// What the names of keys are for.
+const NAMING: &[u8] = b"ci-dashboard name of a key 1";
+
+/// What tells one key from another, and tells nothing of it.
+pub(crate) type Name = [u8; 8];
+
+struct Key {
+    name: Name,
+    key: LessSafeKey,
+}
+
 /// The keys.
-pub(crate) struct KeyRing(Vec<LessSafeKey>);
+pub(crate) struct KeyRing(Vec<Key>);
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +48,9 @@ impl fmt::Debug for KeyRing {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
     pub(crate) plain: Vec<u8>,
-    /// Sealed by a key that is on its way out.
+    /// Sealed by this key …
+    pub(crate) by: Name,
+    /// … which is on its way out.
     pub(crate) by_an_old_key: bool,
 }
 
@@ -79,7 +92,7 @@ impl KeyRing {
 
     /// `plain` in a form that nobody reads or alters, fit for a cookie.
     pub(crate) fn seal(&self, plain: &[u8]) -> Option<String> {
-        let key = self.0.first()?;
+        let Key { key, .. } = self.0.first()?;
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut sealed = plain.to_vec();
@@ -88,15 +101,20 @@ impl KeyRing {
         Some(BASE64_URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
+    /// Whether what this key sealed is still opened.
+    pub(crate) fn has(&self, name: &Name) -> bool {
+        self.0.iter().any(|key| key.name == *name)
+    }
+
     /// What was sealed with one of the keys.
     pub(crate) fn unseal(&self, text: &str) -> Option<Opened> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
-        for (at, key) in self.0.iter().enumerate() {
+        for (at, Key { name, key }) in self.0.iter().enumerate() {
             let mut sealed = sealed.to_vec();
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             if let Ok(plain) = key.open_in_place(nonce, Aad::from(PURPOSE), &mut sealed) {
-                return Some(Opened { plain: plain.to_vec(), by_an_old_key: at > 0 });
+                return Some(Opened { plain: plain.to_vec(), by: *name, by_an_old_key: at > 0 });
             }
         }
         None
@@ -104,10 +122,13 @@ impl KeyRing {
 }
 
 /// A key of the right form out of one of any form.
-fn derive(line: &str) -> Option<LessSafeKey> {
+fn derive(line: &str) -> Option<Key> {
     let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"ci-dashboard").extract(line.as_bytes());
     let okm = secret.expand(&[PURPOSE], &CHACHA20_POLY1305).ok()?;
-    Some(LessSafeKey::new(UnboundKey::from(okm)))
+    let mut named = [0; digest::SHA256_OUTPUT_LEN];
+    secret.expand(&[NAMING], hkdf::HKDF_SHA256).ok()?.fill(&mut named).ok()?;
+    let name = named.first_chunk().copied()?;
+    Some(Key { name, key: LessSafeKey::new(UnboundKey::from(okm)) })
 }
 
 /// A file with one new key, readable by its owner alone, which appears whole or not at all. One that somebody else makes
@@ -155,6 +176,8 @@ mod tests {
         assert_eq!(opened(A), Some((b"ada".to_vec(), false)));
         assert_eq!(opened(&format!("# new\n{B}\n{A}\n")), Some((b"ada".to_vec(), true)));
         assert_eq!(opened(B), None);
+        let by = ring(A).unseal(&sealed).unwrap().by;
+        assert!(ring(&format!("{B}\n{A}\n")).has(&by) && !ring(B).has(&by));
     }
 
     #[test]

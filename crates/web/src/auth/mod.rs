@@ -41,6 +41,8 @@ use visitor::By;
 
 /// Sessions that were signed out of before their end, as far as this process remembers.
 const MAX_SIGNED_OUT: usize = 10_000;
+/// How long a proxy's word lasts, on a connection that does: then the browser comes back, through the proxy.
+const PROXY_STANDS: SignedDuration = SignedDuration::from_secs(55);
 /// Groups of a user that a proxy tells.
 const MAX_GROUPS: usize = 200;
 
@@ -288,7 +290,7 @@ impl Doorman {
 
     fn by_session(&self, headers: &HeaderMap, client: &Client) -> Option<(Identity, Option<SetCookie>)> {
         let (keys, now) = (self.0.keys.as_ref()?.get(), self.0.clock.now());
-        let session::Found { session, renew } = session::find(headers, client, &keys, now)?;
+        let session::Found { session, key, renew } = session::find(headers, client, &keys, now)?;
         let users = self.0.users.as_ref()?.get();
         let user = users.get(&session.user).filter(|user| user.stamp == session.stamp)?;
         if self.0.memory.is_signed_out(&session) {
@@ -297,7 +299,8 @@ impl Doorman {
         let younger = renew.then(|| session.renewed(now, self.0.ttl));
         let cookie = younger.as_ref().and_then(|session| session.set_cookie(&keys, client));
         let (name, groups) = (session.user.clone(), Arc::clone(&user.groups));
-        Some((Identity::new(name, groups, By::Session(younger.unwrap_or(session))), cookie))
+        let by = By::Session { session: younger.unwrap_or(session), key };
+        Some((Identity::new(name, groups, by), cookie))
     }
 
     /// Whether there is a user of this name.
@@ -314,7 +317,7 @@ impl Doorman {
 
     /// Ends the session of `visitor` here; at other processes it ends with its cookie.
     pub(crate) fn end_session(&self, visitor: &Visitor) {
-        let Some(By::Session(session)) = visitor.identity().map(Identity::by) else { return };
+        let Some(By::Session { session, .. }) = visitor.identity().map(Identity::by) else { return };
         let id = session.id;
         self.0.memory.0.signed_out.send_modify(|ended| {
             if ended.len() >= MAX_SIGNED_OUT {
@@ -324,11 +327,24 @@ impl Doorman {
         });
     }
 
-    /// Done once `visitor` is no longer who it was: signed out, over, or taken out of the file.
+    /// Done once `visitor` is no longer who it was: signed out, over, taken out of the file, or let in by a key that is
+    /// gone; and where that is for a proxy to tell, when it is time to ask it again.
     pub(crate) async fn until_gone(&self, visitor: &Visitor) {
         let Some(identity) = visitor.identity() else { return std::future::pending().await };
+        let again = match identity.by() {
+            By::Proxy => Some(PROXY_STANDS),
+            By::Session { .. } | By::Password { .. } | By::Token { .. } => None,
+        };
+        tokio::select! {
+            () = visitor::wait(again) => {}
+            () = self.until_taken_out(identity) => {}
+        }
+    }
+
+    async fn until_taken_out(&self, identity: &Identity) {
         let mut users = self.0.users.as_ref().map(Watched::subscribe);
         let mut tokens = self.0.tokens.as_ref().map(Watched::subscribe);
+        let mut keys = self.0.keys.as_ref().map(Watched::subscribe);
         let mut signed_out = self.0.memory.0.signed_out.subscribe();
         loop {
             let left = match self.left(identity) {
@@ -338,6 +354,7 @@ impl Doorman {
             tokio::select! {
                 () = changed(users.as_mut()) => {}
                 () = changed(tokens.as_mut()) => {}
+                () = changed(keys.as_mut()) => {}
                 () = changed(Some(&mut signed_out)) => {}
                 () = visitor::wait(left) => {}
             }
@@ -358,8 +375,9 @@ impl Doorman {
             users.is_some_and(|users| users.get(identity.name()).is_some_and(|user| user.stamp == *stamp))
         };
         match identity.by() {
-            By::Session(session) => {
-                let stands = is_user(&session.stamp) && !self.0.memory.is_signed_out(session);
+            By::Session { session, key } => {
+                let opens = self.0.keys.as_ref().is_some_and(|keys| keys.get().has(key));
+                let stands = opens && is_user(&session.stamp) && !self.0.memory.is_signed_out(session);
                 session.left(now).filter(|_| stands).map(Some)
             }
             By::Password { stamp } => is_user(stamp).then_some(None),
@@ -387,30 +405,4 @@ async fn changed<T>(receiver: Option<&mut watch::Receiver<T>>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_path_has_its_area() {
-        for (path, area) in [
-            ("/", Area::Page),
-            ("/projects/a/b", Area::Page),
-            ("/none", Area::Page),
-            ("/sign-in", Area::Open),
-            ("/sign-in/x", Area::Page),
-            ("/static/x/app.css", Area::Open),
-            ("/webhooks/gl", Area::Open),
-            ("/api/health", Area::Open),
-            ("/api/health/x", Area::Api),
-            ("/api", Area::Api),
-            ("/api/v1/projects", Area::Api),
-            ("/apical", Area::Page),
-            ("/metrics", Area::Public(Public::Metrics)),
-            ("/badges/a/b.svg", Area::Public(Public::Badges)),
-            ("/feed.atom", Area::Public(Public::Feeds)),
-            ("/cctray.xml", Area::Public(Public::Feeds)),
-        ] {
-            assert_eq!(Area::of(path), area, "{path}");
-        }
-    }
-}
+mod tests;

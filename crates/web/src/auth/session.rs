@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::keys::KeyRing;
+use super::keys::{self, KeyRing};
 use super::users::Stamp;
 use crate::client::Client;
 
@@ -42,6 +42,8 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) session: Session,
+    /// The key that sealed the cookie.
+    pub(crate) key: keys::Name,
     /// It is time to hand out a younger cookie.
     pub(crate) renew: bool,
 }
@@ -102,7 +104,7 @@ pub(crate) fn find(headers: &HeaderMap, client: &Client, keys: &KeyRing, now: Ti
     let session: Session = serde_json::from_slice(&opened.plain).ok()?;
     session.left(now)?;
     let renew = opened.by_an_old_key || session.is_old(now);
-    Some(Found { session, renew })
+    Some(Found { session, key: opened.by, renew })
 }
 
 fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {

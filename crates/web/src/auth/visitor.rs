@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::request::Parts;
 use jiff::SignedDuration;
 
+use super::keys;
 use super::session::Session;
 use super::tokens;
 use super::users::Stamp;
@@ -56,9 +57,17 @@ struct Inner {
 /// How somebody showed who it is.
 #[derive(Debug, Clone)]
 pub(super) enum By {
-    Session(Session),
-    Password { stamp: Stamp },
-    Token { hash: tokens::Hash },
+    /// By a cookie that this key sealed.
+    Session {
+        session: Session,
+        key: keys::Name,
+    },
+    Password {
+        stamp: Stamp,
+    },
+    Token {
+        hash: tokens::Hash,
+    },
     Proxy,
 }
 
@@ -80,7 +89,7 @@ impl Identity {
     /// What was shown, in a word.
     pub(crate) fn how(&self) -> &'static str {
         match self.0.by {
-            By::Session(_) => "session",
+            By::Session { .. } => "session",
             By::Password { .. } => "password",
             By::Token { .. } => "token",
             By::Proxy => "proxy",
