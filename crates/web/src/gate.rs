@@ -274,7 +274,8 @@ fn refuse(app: &App, uri: &Uri, headers: &HeaderMap, path: &str) -> Option<Failu
     }
     // Probes ask by address; a webhook is known by its signature, whatever name the platform has for us.
     let by_any_name = matches!(path, "/api/health" | "/api/ready") || is_webhook(path);
-    let host = || uri.authority().map(|a| a.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok());
+    let named = || headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    let host = || uri.authority().map(|a| a.as_str()).or_else(named);
     (!by_any_name && !app.hosts.admit(host())).then(Failure::wrong_host)
 }
 

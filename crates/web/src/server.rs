@@ -1,5 +1,7 @@
 //! From a listening socket to requests, within bounds, and to an orderly end.
 
+mod http2;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +17,7 @@ use axum::middleware::map_response_with_state;
 use axum::response::Response;
 use http::{HeaderValue, header};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
 use lifecycle::Tasks;
@@ -37,8 +39,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Headers of a request.
 const MAX_HEADERS: usize = 100;
-/// Requests at once over one connection of HTTP/2.
-const MAX_STREAMS: u32 = 100;
 /// A client that takes nothing for so long is dropped: a slow reader is not waited for.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(30);
 /// After the last connection was accepted: what was sent at that moment is still answered.
@@ -73,7 +73,7 @@ pub(crate) async fn serve(listener: TcpListener, entry: Entry, app: Router, task
             let Some(tls) = tls else { return serve_connection(stream, app, drain).await };
             let Some(stream) = tls.accept(stream).await else { return };
             if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
-                serve_http2(stream, app, drain, own).await;
+                http2::serve(stream, app, drain, own).await;
             } else {
                 serve_connection(stream, app, drain).await;
             }
@@ -148,31 +148,6 @@ impl hyper::service::Service<http::Request<Incoming>> for FromPeer {
         request.extensions_mut().insert(self.peer);
         TowerToHyperService::new(self.app.clone()).call(request)
     }
-}
-
-/// Runs what an HTTP/2 connection starts within the life of the process.
-#[derive(Debug, Clone)]
-struct Within(Tasks);
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Within {
-    fn execute(&self, task: F) {
-        self.0.once(task);
-    }
-}
-
-/// The same for HTTP/2: many requests at once over one connection.
-async fn serve_http2<S>(stream: S, app: FromPeer, drain: CancellationToken, tasks: Tasks)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let connection = http2::Builder::new(Within(tasks))
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD_BYTES as u32)
-        .keep_alive_interval(HEAD_TIMEOUT)
-        .keep_alive_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(Impatient::new(stream)), app);
-    to_its_end(connection, drain, |connection| connection.graceful_shutdown()).await;
 }
 
 /// Serves one connection to its end. After `drain` it finishes the request in flight, if any, and closes.
