@@ -10,7 +10,9 @@ use connector::Registry;
 use domain::{Clock, PatternError, Patterns};
 use lifecycle::Tasks;
 use lifecycle::traces::Sending;
+use tonic::server::NamedService as _;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
 use tower::layer::layer_fn;
 
 use crate::archive::Archive;
@@ -127,7 +129,7 @@ impl Aggregator {
     }
 
     fn answer(&self, listener: api::Listener, tasks: &Tasks) {
-        let (health, health_service) = tonic_health::server::health_reporter();
+        let (mut health, health_service) = tonic_health::server::health_reporter();
         let Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror } =
             self.fleet.shared.clone();
         let warmed = Arc::clone(&archive);
@@ -174,9 +176,19 @@ impl Aggregator {
                 Ok(reflection) => router = router.add_service(reflection),
                 Err(error) => tracing::error!(%error, "no reflection: the compiled contract does not load"),
             }
-            if let Err(error) =
-                router.serve_with_incoming_shutdown(listener.incoming(), stopping.stopping()).await
-            {
+            let stop = async {
+                stopping.stopping().await;
+                health.set_not_serving::<DashboardServiceServer<Service>>().await;
+                health.set_not_serving::<StatsServiceServer<Insights>>().await;
+                health.set_service_status("", ServingStatus::NotServing).await;
+                // Who watches it is answered to the end with that: the process does not wait for them.
+                for name in
+                    [DashboardServiceServer::<Service>::NAME, StatsServiceServer::<Insights>::NAME, ""]
+                {
+                    health.clear_service_status(name).await;
+                }
+            };
+            if let Err(error) = router.serve_with_incoming_shutdown(listener.incoming(), stop).await {
                 tracing::error!(%error, "the gRPC server failed");
             }
         });

@@ -37,9 +37,9 @@ pub(crate) async fn health(State(app): State<App>, visitor: Visitor) -> Response
     plain(StatusCode::OK, &body)
 }
 
-/// 200 while the overview can be answered, old or new.
+/// 200 while the overview can be answered, old or new, and the process does not stop.
 pub(crate) async fn ready(State(app): State<App>) -> Response {
-    let ready = app.kept.has(&overview_key());
+    let ready = app.kept.has(&overview_key()) && !app.stop.is_cancelled();
     let body = json!({ "ready": ready, "aggregator": app.aggregator.state().phase.as_str() });
     plain(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
 }

@@ -647,6 +647,11 @@ impl World {
         self.router.clone()
     }
 
+    /// Asks it to stop, and waits for nothing.
+    pub(crate) fn request_stop(&self) {
+        self.life.tasks().request_stop();
+    }
+
     /// Stops it; every task has to end by itself.
     pub(crate) async fn stop(self) {
         assert_eq!(self.life.stop().await, lifecycle::Stopped::Clean);

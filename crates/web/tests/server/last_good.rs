@@ -272,6 +272,16 @@ async fn ready_from_the_first_overview_on_without_any_viewer() {
     world.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_stops_is_not_ready() {
+    let world = World::new(Script::default()).await;
+    world.request_stop();
+    let reply = world.get("/api/ready").await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["ready"]), (503, &false.into()));
+    assert_eq!(world.get("/api/health").await.status, 200);
+    assert_eq!(world.get("/").await.status, 200, "what comes is answered all the same");
+}
+
 #[tokio::test]
 async fn other_settings_lose_nothing_while_the_aggregator_is_away() {
     let mut house = House::open("", &[]).await;
