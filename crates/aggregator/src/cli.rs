@@ -32,8 +32,9 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 SIGHUP reads the configuration again: sources are added, changed and taken out, and those that are set as they were are not \
-touched. One with mistakes is refused with its reasons in the log, and the old one goes on. aggregator, database, and cache \
-but for cache.refresh_interval stay as they were until a restart. SIGTERM and SIGINT stop it once what is in flight is \
+touched. One with mistakes is refused with its reasons in the log, and the old one goes on. aggregator, database, \
+filters.deployments, and cache but for cache.refresh_interval stay as they were until a restart. Where standard input is a terminal SIGHUP stops it: that is \
+how a terminal says that it closes. SIGTERM and SIGINT stop it once what is in flight is \
 finished, at most 10 s later; a second one at once.";
 
 /// What else it can do.

@@ -44,7 +44,8 @@ const AFTER_HELP: &str = "\
 Of the configuration it reads the sections server, ui, auth, logging and aggregator. Flags win over the environment \
 (HOST, PORT, AGGREGATOR_URL, LOG_LEVEL, LOG_FORMAT, CI_DASHBOARD__SECTION__KEY), which wins over the file.
 
-SIGHUP reads the configuration again; one with mistakes is refused, and the old one goes on. SIGTERM and SIGINT stop it once \
+SIGHUP reads the configuration again; one with mistakes is refused, and the old one goes on. Where standard input is a \
+terminal SIGHUP stops it: that is how a terminal says that it closes. SIGTERM and SIGINT stop it once \
 what is in flight is finished, at most 10 s later; a second one at once.
 
 Exit codes: 0 stopped as asked, 2 bad usage or configuration, 1 anything else.";
