@@ -5,8 +5,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use config::Cidr;
-
+use crate::switch::Switch;
 use crate::tls::Tls;
 
 /// Connections at once from one address, unless it is this machine's or a trusted proxy's: nobody takes them all.
@@ -16,14 +15,14 @@ const MAX_FROM_ONE_ADDRESS: usize = 1024;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Entry {
     pub(crate) tls: Option<Tls>,
-    /// Many people come through each of these.
-    pub(crate) trusted: Vec<Cidr>,
+    /// Tells who may have more than a share of the connections.
+    pub(crate) current: Switch,
 }
 
 impl Entry {
     /// Whether an address may have its share of connections only.
     pub(crate) fn is_bounded(&self, from: IpAddr) -> bool {
-        !from.to_canonical().is_loopback() && !self.trusted.iter().any(|net| net.contains(from))
+        !from.to_canonical().is_loopback() && !self.current.trusts(from)
     }
 }
 
@@ -66,6 +65,7 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::switch::Present;
 
     #[test]
     fn one_address_has_its_share_of_connections() {
@@ -77,8 +77,12 @@ mod tests {
         assert!(shares.take(one).is_some());
         drop(taken);
         assert!(shares.0.lock().unwrap().is_empty());
-        let entry = Entry { tls: None, trusted: vec!["10.0.0.0/8".parse().unwrap()] };
-        assert!(entry.is_bounded(one) && !entry.is_bounded("10.1.2.3".parse().unwrap()));
+        let entry = Entry::default();
+        let proxy = "10.1.2.3".parse().unwrap();
+        assert!(entry.is_bounded(one) && entry.is_bounded(proxy));
+        // Other settings name a proxy.
+        entry.current.set(Present { trusted: vec!["10.0.0.0/8".parse().unwrap()], ..Present::default() });
+        assert!(entry.is_bounded(one) && !entry.is_bounded(proxy));
         assert!(!entry.is_bounded("::ffff:127.0.0.1".parse().unwrap()));
     }
 }

@@ -58,7 +58,7 @@ use crate::app::App;
 use crate::auth::{Doorman, FileProblem};
 use crate::entry::Entry;
 use crate::metrics::Metrics;
-use crate::switch::Switch;
+use crate::switch::{Present, Switch};
 use crate::tls::Tls;
 
 pub use crate::auth::{NewToken, create_token, hash_password};
@@ -184,18 +184,23 @@ pub fn serve(
     let (host, port) = (settings.server.host.clone(), settings.server.port);
     let address = door.local_addr().map_err(|source| StartError::Listen { host, port, source })?;
     let tls = settings.server.tls.as_ref().map(Tls::open).transpose()?;
-    let entry = Entry { tls: tls.clone(), trusted: settings.server.trusted_proxies.clone() };
     let (part, lasting) = (tasks.part(), Lasting::new()?);
     let app = start(reached_at(settings, address), endpoint, Arc::clone(&clock), &lasting, &part)?;
+    let current = Switch::new(present(&app));
+    let entry = Entry { tls: tls.clone(), current: current.clone() };
     if let Some(tls) = tls {
         let stop = tasks.stop_token();
         tasks.run("certificate", async move {
             stop.run_until_cancelled(tls.keep()).await;
         });
     }
-    let current = Switch::new(router::router(&app));
     tasks.run("web server", door.serve(app.clone(), current.router(), entry, tasks.clone()));
     Ok(Server { address, app, current, lasting, part, tasks: tasks.clone(), clock })
+}
+
+/// What the server goes by from now on.
+fn present(app: &App) -> Present {
+    Present { router: router::router(app), trusted: app.settings.server.trusted_proxies.clone() }
 }
 
 /// The settings with the host that can really be reached: a socket that was passed to us may listen elsewhere than they
@@ -273,7 +278,7 @@ impl Server {
             html::warm_overview(&app).await;
         }
         app.inherit(&self.app);
-        self.current.set(router::router(&app));
+        self.current.set(present(&app));
         self.app = app;
         std::mem::replace(&mut self.part, part).request_stop();
         Ok(())
