@@ -120,6 +120,9 @@ impl Settings {
             &self.database.retention.map_or_else(|| "forever".to_owned(), format_duration),
         );
         out.text(1, "backfill", &format_duration(self.database.backfill));
+        out.text(1, "pool_size", &self.database.pool_size.to_string());
+        out.text(1, "connect_timeout", &format_duration(self.database.connect_timeout));
+        out.text(1, "statement_timeout", &format_duration(self.database.statement_timeout));
         out.section("filters");
         out.list(1, "watched_repos", &self.filters.watched_repos);
         out.list(1, "deployments", self.filters.deployments.texts());

@@ -1,6 +1,7 @@
 //! Reads every section but the sources.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use url::Url;
@@ -240,11 +241,43 @@ impl Default for Cache {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: DatabaseUrl::None, retention: None, backfill: DEFAULT_BACKFILL }
+        Self {
+            url: DatabaseUrl::None,
+            retention: None,
+            backfill: DEFAULT_BACKFILL,
+            pool_size: DEFAULT_POOL,
+            connect_timeout: DEFAULT_CONNECT,
+            statement_timeout: DEFAULT_STATEMENT,
+        }
     }
 }
 
 const DEFAULT_BACKFILL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const DEFAULT_CONNECT: Duration = Duration::from_secs(5);
+const DEFAULT_STATEMENT: Duration = Duration::from_secs(30);
+/// One that writes and four that read: each holds megabytes of the file.
+const DEFAULT_POOL: u32 = 5;
+/// As many as a dashboard is ever seen to use, of the hundred that a server has.
+const DEFAULT_POSTGRES_POOL: u32 = 8;
+/// One connection writes, and somebody has to read meanwhile.
+const POOL_SIZES: RangeInclusive<u32> = 2..=100;
+const CONNECT_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+const STATEMENT_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60 * 60);
+
+fn pool_size(text: &str) -> Result<u32, Misfit> {
+    let size = text.parse::<u32>().ok().filter(|n| POOL_SIZES.contains(n));
+    let wrong = || format!("is not a number from {} to {}", POOL_SIZES.start(), POOL_SIZES.end());
+    size.map_or_else(|| misfit(wrong()), Ok)
+}
+
+fn within(bounds: &RangeInclusive<Duration>, text: &str) -> Result<Duration, Misfit> {
+    match duration(text)? {
+        d if d < *bounds.start() => misfit(format!("is shorter than {}", format_duration(*bounds.start()))),
+        d if d > *bounds.end() => misfit(format!("is longer than {}", format_duration(*bounds.end()))),
+        d => Ok(d),
+    }
+}
 
 pub(crate) fn database(mut s: Section<'_>) -> Database {
     let url = s.leaf_or_file("url").map(|(leaf, _)| leaf);
@@ -261,8 +294,10 @@ pub(crate) fn database(mut s: Section<'_>) -> Database {
         }
         (url, postgres) => url.or(postgres),
     };
+    let url = database_url(&s, chosen);
+    let usual = if matches!(url, DatabaseUrl::Postgres(_)) { DEFAULT_POSTGRES_POOL } else { DEFAULT_POOL };
     let database = Database {
-        url: database_url(&s, chosen),
+        url,
         retention: s
             .parse("retention", |text| match text {
                 "forever" => Ok(None),
@@ -278,6 +313,13 @@ pub(crate) fn database(mut s: Section<'_>) -> Database {
                 _ => duration(text),
             })
             .unwrap_or(DEFAULT_BACKFILL),
+        pool_size: s.parse("pool_size", pool_size).unwrap_or(usual),
+        connect_timeout: s
+            .parse("connect_timeout", |text| within(&CONNECT_TIMEOUTS, text))
+            .unwrap_or(DEFAULT_CONNECT),
+        statement_timeout: s
+            .parse("statement_timeout", |text| within(&STATEMENT_TIMEOUTS, text))
+            .unwrap_or(DEFAULT_STATEMENT),
     };
     s.finish();
     database

@@ -135,6 +135,12 @@ pub struct Database {
     pub retention: Option<Duration>,
     /// How far back the first start reads; zero: not at all.
     pub backfill: Duration,
+    /// How many connections there are at most, one of which writes.
+    pub pool_size: u32,
+    /// How long is waited for a connection; of a SQLite file also for another process that writes.
+    pub connect_timeout: Duration,
+    /// How long a statement may take, but for those that bring the schema up to date. PostgreSQL alone.
+    pub statement_timeout: Duration,
 }
 
 /// `database.url`, resolved.

@@ -15,7 +15,8 @@ pub(crate) fn told(at: &str, error: sqlx::Error) -> Error {
         (sqlx::Error::PoolTimedOut, _) => (
             ErrorKind::Slow,
             format!(
-                "PostgreSQL at {at} does not answer in time, or all connections are in use; it is tried again"
+                "PostgreSQL at {at} does not answer in time, or all connections are in use; it is tried again \
+                 (see database.connect_timeout and database.pool_size)"
             ),
         ),
         (sqlx::Error::Io(io), _) => (
@@ -58,13 +59,14 @@ pub(crate) fn told(at: &str, error: sqlx::Error) -> Error {
         (_, "53300") => (
             ErrorKind::Slow,
             format!(
-                "PostgreSQL at {at} has no connection left; raise its max_connections, or lower the pool's size"
+                "PostgreSQL at {at} has no connection left; raise its max_connections, or lower database.pool_size"
             ),
         ),
         // query_canceled, lock_not_available, admin_shutdown, crash_shutdown, cannot_connect_now
-        (_, "57014" | "55P03") => {
-            (ErrorKind::Slow, format!("PostgreSQL at {at} takes too long; it is tried again"))
-        }
+        (_, "57014" | "55P03") => (
+            ErrorKind::Slow,
+            format!("PostgreSQL at {at} takes too long; it is tried again (see database.statement_timeout)"),
+        ),
         (_, "57P01" | "57P02" | "57P03") => (
             ErrorKind::Unreachable,
             format!("PostgreSQL at {at} is starting or going down; it is tried again"),

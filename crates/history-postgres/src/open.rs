@@ -18,7 +18,7 @@ pub struct Options {
     pub pool_size: u32,
     /// How long is waited for a connection.
     pub connect_timeout: Duration,
-    /// How long a statement may take.
+    /// How long a statement may take, but for those that migrate.
     pub statement_timeout: Duration,
 }
 
@@ -59,6 +59,14 @@ pub(crate) fn migrations() -> Migrator {
 /// In one sentence with what to do, without the password.
 pub async fn open(url: &str, options: Options) -> Result<Keeper<Postgres>> {
     let Reached { at, connect, mut connection, .. } = reach(url, &options).await?;
+    // A migration takes as long as it takes. Whoever migrates already is waited for no longer than for anything else.
+    let unbounded =
+        "SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', $1, false)";
+    sqlx::query(unbounded)
+        .bind(options.statement_timeout.as_millis().to_string())
+        .execute(&mut connection)
+        .await
+        .map_err(|e| told(&at, e))?;
     migrations().run_direct(None, &mut connection, false).await.map_err(|e| migrating(&at, e))?;
     // It may be gone already; what it did is done.
     let _ = connection.close().await;

@@ -10,6 +10,7 @@ use history::{Error, ErrorKind, History, RunFilter};
 use history_postgres::{Options, open};
 use history_suite::server::Server;
 use history_suite::{Story, key, order, run, views};
+use sqlx::migrate::Migrate as _;
 use sqlx::{Connection, Executor, PgConnection};
 
 fn quick() -> Options {
@@ -60,6 +61,41 @@ async fn a_newer_schema_is_told_from_an_altered_one() {
     connection.execute("DELETE FROM _sqlx_migrations WHERE version = 99").await.unwrap();
     connection.execute("UPDATE _sqlx_migrations SET checksum = 'x'").await.unwrap();
     assert_eq!(refused(&url).await.kind, ErrorKind::Altered);
+}
+
+#[tokio::test]
+async fn a_migration_takes_as_long_as_it_takes() {
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    let options = || Options { statement_timeout: Duration::from_secs(1), ..quick() };
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    // Views are made slowly there: longer than a statement may take.
+    let slow = "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1.5); END $$";
+    connection.execute(slow).await.unwrap();
+    let trigger =
+        "CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION slow()";
+    connection.execute(trigger).await.unwrap();
+    let history = open(&url, options()).await.unwrap();
+
+    let mut lock = connection.begin().await.unwrap();
+    lock.execute("SELECT pg_advisory_xact_lock(1667837284)").await.unwrap();
+    let error =
+        history.ingest(Story::new().run("1", run(1, Status::Success, 0, 0)).batch()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Slow, "and anything else does not: {error}");
+    assert!(error.text.contains("database.statement_timeout"), "{error}");
+}
+
+#[tokio::test]
+async fn whoever_migrates_is_waited_for_no_longer_than_for_anything_else() {
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    drop(open(&url, quick()).await.unwrap());
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    // As a process that migrates does.
+    other.lock().await.unwrap();
+    assert_eq!(refused(&url).await.kind, ErrorKind::Slow);
+    other.unlock().await.unwrap();
+    drop(open(&url, quick()).await.unwrap());
 }
 
 #[tokio::test]

@@ -32,10 +32,26 @@ fn defaults() {
     assert_eq!(settings.sqlite_path(), Some("/home/me/.local/state/ci-dashboard/ci-dashboard.db".as_ref()));
     assert_eq!(settings.database.retention, None);
     assert_eq!(settings.database.backfill, Duration::from_secs(30 * 86400));
+    assert_eq!(settings.database.pool_size, 5);
+    assert_eq!(settings.database.connect_timeout, Duration::from_secs(5));
+    assert_eq!(settings.database.statement_timeout, Duration::from_secs(30));
     assert_eq!(settings.auth.mode, AuthMode::None);
     assert_eq!((settings.ui.title.as_str(), settings.ui.show_people), ("CI/CD Dashboard", true));
     assert_eq!((settings.logging.level, settings.logging.format), (LogLevel::Info, LogFormat::Json));
     assert!(settings.filters.watched_repos.is_empty() && settings.sources.is_empty());
+}
+
+#[test]
+fn how_many_connections_goes_by_the_database() {
+    let pool = |text: &str| {
+        let database = Case::yaml(text).good().settings.database;
+        (database.pool_size, database.connect_timeout.as_millis(), database.statement_timeout.as_secs())
+    };
+    assert_eq!(pool("database: { url: postgres://h/d }"), (8, 5_000, 30));
+    assert_eq!(pool("database: { url: none }"), (5, 5_000, 30));
+    let set = "pool_size: 100, connect_timeout: 500ms, statement_timeout: 1h";
+    assert_eq!(pool(&format!("database: {{ url: \"sqlite:\", {set} }}")), (100, 500, 3_600));
+    assert_eq!(pool(&format!("database: {{ url: postgres://h/d, {set} }}")), (100, 500, 3_600));
 }
 
 #[test]
