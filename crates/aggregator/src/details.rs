@@ -236,7 +236,7 @@ impl Details {
         let key = RunsKey(project.clone(), limit);
         let load = || {
             carried(async move {
-                let query = PipelineQuery { branch: None, since: None, limit };
+                let query = PipelineQuery { branch: None, since: None, until: None, limit };
                 let mut runs = connector.pipelines(&about, &query).await?;
                 runs.items = runs.items.into_iter().map(Pipeline::bounded).collect();
                 let bytes = weight::of_runs(&runs);

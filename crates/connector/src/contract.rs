@@ -209,10 +209,27 @@ pub struct PipelineDetail {
 #[async_trait]
 pub trait Connector: Debug + Send + Sync {
     /// Its platform.
+    /// Only those that began at or before then: how a list goes on where the one before it ended.
+    pub until: Option<Timestamp>,
     fn descriptor(&self) -> &'static Descriptor;
 
     /// Its name.
     fn source(&self) -> &SourceName;
+impl PipelineQuery {
+    /// Whether a run began after [`PipelineQuery::until`]. One that tells no time is none of these.
+    #[must_use]
+    pub fn is_beyond(&self, run: &Pipeline) -> bool {
+        matches!((self.until, run.began()), (Some(until), Some(at)) if at > until)
+    }
+
+    /// How many pages are read at most, of which `usual` are when a list begins with the newest run: where the platform
+    /// cannot filter, those that are newer than [`PipelineQuery::until`] are read as well.
+    #[must_use]
+    pub const fn max_pages(&self, usual: usize) -> usize {
+        if self.until.is_some() { usual.saturating_mul(10) } else { usual }
+    }
+}
+
 
     /// Whether a watched name without a wildcard could be one of this platform's at all; saves asking when not.
     fn could_hold(&self, name: &str) -> bool;

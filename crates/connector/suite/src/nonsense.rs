@@ -39,7 +39,8 @@ pub async fn everywhere(subject: &'static Subject) {
                 heads.pipelines.into_iter().for_each(|r| drop(r.bounded()));
             }
         }
-        let query = PipelineQuery { branch: project.default_branch.clone(), since: None, limit: 50 };
+        let query =
+            PipelineQuery { branch: project.default_branch.clone(), since: None, until: None, limit: 50 };
         if let Ok(runs) = source.pipelines(&project, &query).await {
             assert!(runs.items.len() <= 50, "the limit holds");
         }

@@ -18,7 +18,7 @@ const ALL: usize = 5_000;
 const TAIL: usize = 4 * 1024;
 
 const fn query(limit: usize) -> PipelineQuery {
-    PipelineQuery { branch: None, since: None, limit }
+    PipelineQuery { branch: None, since: None, until: None, limit }
 }
 
 /// All runs, newest first, each once.
@@ -93,6 +93,28 @@ pub async fn narrowed(subject: &'static Subject) {
             run.id
         );
     }
+
+    // What began before is where that list ends, so that both together are all.
+    let earlier = PipelineQuery { until: Some(middle), ..query(ALL) };
+    let some = stage.source.pipelines(&project, &earlier).await.unwrap();
+    let truth = stage.truth(id, |p| {
+        let old = p.pipelines().iter().filter(|r| r.created_at.as_second() < middle.as_second());
+        old.map(|r| (subject.run_id)(p, r)).collect::<BTreeSet<_>>()
+    });
+    let told: BTreeSet<_> = some.items.iter().map(|r| r.id.to_string()).collect();
+    let missing: Vec<_> = truth.difference(&told).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for run in &some.items {
+        assert!(
+            run.began().is_none_or(|at| at.as_second() <= middle.as_second()),
+            "{} is newer: {run:?}",
+            run.id
+        );
+    }
+    let limited = PipelineQuery { limit: 2, ..earlier };
+    let two = stage.source.pipelines(&project, &limited).await.unwrap();
+    let ids = |runs: &[domain::Pipeline]| runs.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&two.items), ids(&some.items[..two.items.len()]), "the newest of them");
 }
 
 /// A page that fails half-way keeps what came and says so.

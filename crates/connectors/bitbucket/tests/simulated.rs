@@ -294,7 +294,7 @@ async fn lists_are_read_to_their_end() {
     let name = forge.shaped(|s| s == Shape::Green);
     let project = forge.bitbucket.project(&name).await.unwrap();
     let main = project.default_branch.clone().unwrap();
-    let query = PipelineQuery { branch: None, since: None, limit: 10_000 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 10_000 };
     let all = forge.bitbucket.pipelines(&project, &query).await.unwrap();
     let branch = PipelineQuery { branch: Some(main.clone()), ..query.clone() };
     let of_main = forge.bitbucket.pipelines(&project, &branch).await.unwrap();
@@ -501,7 +501,7 @@ async fn data_centers_builds_move() {
     assert!(log.note.is_some_and(|n| n.contains("no logs")));
     let latest = forge.bitbucket.latest_pipeline(&project, &main).await.unwrap().unwrap();
     assert_eq!(latest.id, failed.id);
-    let query = PipelineQuery { branch: Some(main), since: None, limit: 5 };
+    let query = PipelineQuery { branch: Some(main), since: None, until: None, limit: 5 };
     let some = forge.bitbucket.pipelines(&project, &query).await.unwrap();
     assert_eq!((some.items.len(), &some.items[0].id), (5, &failed.id));
     assert!(forge.bitbucket.actions().is_none() && forge.bitbucket.issues().is_none());

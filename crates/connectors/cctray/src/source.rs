@@ -259,14 +259,14 @@ impl Connector for Cctray {
                 (Some(since), Some(at)) => at >= since,
                 _ => true,
             };
-            recent && query.branch.as_deref().is_none_or(str::is_empty)
+            recent && !query.is_beyond(run) && query.branch.as_deref().is_none_or(str::is_empty)
         });
         items.truncate(query.limit);
         Ok(Pipelines { items, ..Pipelines::default() })
     }
 
     async fn latest_pipeline(&self, project: &Project, branch: &str) -> Result<Option<Pipeline>> {
-        let query = PipelineQuery { branch: Some(branch.to_owned()), since: None, limit: 1 };
+        let query = PipelineQuery { branch: Some(branch.to_owned()), since: None, until: None, limit: 1 };
         Ok(self.pipelines(project, &query).await?.items.into_iter().next())
     }
 

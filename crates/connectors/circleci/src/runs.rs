@@ -135,7 +135,8 @@ pub(crate) async fn list(circle: &CircleCi, project: &Project, query: &PipelineQ
     if query.limit == 0 {
         return Ok(out);
     }
-    for at in 0..MAX_PIPELINE_PAGES {
+    let pages = query.max_pages(MAX_PIPELINE_PAGES);
+    for at in 0..pages {
         let answer = page(circle, project, query.branch.as_deref(), token.as_deref()).await;
         let (mut rows, problem, next) = match answer {
             Ok(page) => page,
@@ -150,7 +151,7 @@ pub(crate) async fn list(circle: &CircleCi, project: &Project, query: &PipelineQ
             |row: &Pipeline| matches!((query.since, row.began()), (Some(since), Some(at)) if at < since);
         let past = rows.iter().any(old);
         // Pages shift while new pipelines come: a row may come twice.
-        rows.retain(|row| !old(row) && seen.insert(row.id.clone()));
+        rows.retain(|row| !old(row) && !query.is_beyond(row) && seen.insert(row.id.clone()));
         rows.truncate(query.limit.saturating_sub(out.items.len()));
         let one = |row: Pipeline| async move { workflows(circle, project, &row, false).await };
         let asked: Vec<_> = rows.into_iter().map(one).collect();
@@ -174,7 +175,7 @@ pub(crate) async fn list(circle: &CircleCi, project: &Project, query: &PipelineQ
         }
     }
     if token.is_some() && out.problems.is_empty() {
-        let text = format!("pipelines: truncated after {MAX_PIPELINE_PAGES} pages");
+        let text = format!("pipelines: truncated after {pages} pages");
         out.problems.push(Problem::new(ProblemKind::Partial, text));
     }
     out.items.sort_by_cached_key(|run| std::cmp::Reverse(run.age_key()));

@@ -278,7 +278,8 @@ async fn a_failed_run_comes_with_jobs_reasons_and_log() {
     let project = house.source.project(&name).await.unwrap();
     assert_eq!((project.key.id.as_str(), &*project.name), (&*format!("gh/{name}"), &*name));
     assert_eq!(project.key, house.source.project(&format!("github/{name}")).await.unwrap().key);
-    let query = PipelineQuery { branch: project.default_branch.clone(), since: None, limit: 200 };
+    let query =
+        PipelineQuery { branch: project.default_branch.clone(), since: None, until: None, limit: 200 };
     let runs = house.source.pipelines(&project, &query).await.unwrap();
     assert_eq!(runs.problems, []);
     let found = runs.items.iter().filter(|r| r.number == Some(run.into())).max_by_key(|r| r.attempt).unwrap();
@@ -320,7 +321,7 @@ async fn lists_go_to_their_end() {
     });
     assert!(truth.len() > 60, "several pages");
     let project = house.source.project(&name).await.unwrap();
-    let query = PipelineQuery { branch: None, since: None, limit: 5_000 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 5_000 };
     let all = house.source.pipelines(&project, &query).await.unwrap();
     let mut numbers: Vec<_> = all.items.iter().filter_map(|r| r.number).collect();
     numbers.sort_unstable_by(|a, b| b.cmp(a));

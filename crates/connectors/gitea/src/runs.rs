@@ -115,7 +115,7 @@ pub(crate) async fn pipelines(gitea: &Gitea, project: &Project, query: &Pipeline
 
 /// The newest run of a branch.
 pub(crate) async fn latest(gitea: &Gitea, project: &Project, branch: &str) -> Result<Option<Pipeline>> {
-    let query = PipelineQuery { branch: Some(branch.to_owned()), since: None, limit: 1 };
+    let query = PipelineQuery { branch: Some(branch.to_owned()), since: None, until: None, limit: 1 };
     let mut api = gitea.memory.api(&project.key.id, gitea.clock.now());
     if api == Api::Runs {
         match from_runs(gitea, project, &query).await {
@@ -141,7 +141,7 @@ fn fits(run: &Pipeline, query: &PipelineQuery) -> bool {
     let since = query.since.is_none_or(|since| {
         run.updated_at.is_some_and(|at| at >= since) || run.began().is_none_or(|at| at >= since)
     });
-    since && (query.branch.is_none() || run.branch == query.branch)
+    since && !query.is_beyond(run) && (query.branch.is_none() || run.branch == query.branch)
 }
 
 /// Whether all of these are from before the time that is asked for, so that older pages need not be read.
@@ -152,15 +152,16 @@ fn all_older(runs: &[Pipeline], query: &PipelineQuery) -> bool {
     })
 }
 
-fn truncated(what: &str) -> Problem {
-    Problem::new(ProblemKind::Partial, format!("{what}: truncated after {MAX_PAGES} pages of {PER_PAGE}"))
+fn truncated(what: &str, pages: usize) -> Problem {
+    Problem::new(ProblemKind::Partial, format!("{what}: truncated after {pages} pages of {PER_PAGE}"))
 }
 
 async fn from_runs(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> Result<Pipelines> {
     let mut out = Pipelines::default();
     let (mut all, mut seen, mut before) = (Vec::new(), HashSet::new(), 0);
     let limit = query.limit.clamp(FEW, PER_PAGE);
-    for number in 1..=MAX_PAGES {
+    let pages = query.max_pages(MAX_PAGES);
+    for number in 1..=pages {
         let part = match page(gitea, project, query.branch.as_deref(), limit, number, before).await {
             Ok(part) => part,
             Err(e) if number == 1 => return Err(e),
@@ -169,7 +170,7 @@ async fn from_runs(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> R
                 break;
             }
         };
-        if number == 1 && query.since.is_none() {
+        if number == 1 && query.since.is_none() && query.until.is_none() {
             out.total = part.total;
         }
         before += part.items.len() + part.broken;
@@ -186,8 +187,8 @@ async fn from_runs(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> R
         if end || all.len() >= query.limit {
             break;
         }
-        if number == MAX_PAGES {
-            out.problems.push(truncated("runs"));
+        if number == pages {
+            out.problems.push(truncated("runs", pages));
         }
     }
     all.truncate(query.limit);
@@ -199,7 +200,8 @@ async fn from_runs(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> R
 async fn from_tasks(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> Result<Pipelines> {
     let mut out = Pipelines::default();
     let (mut all, mut before) = (Vec::new(), 0);
-    for number in 1..=MAX_PAGES {
+    let pages = query.max_pages(MAX_PAGES);
+    for number in 1..=pages {
         let part = match tasks::page(gitea, project, PER_PAGE, number, before).await {
             Ok(part) => part,
             Err(e) if number == 1 => return Err(e),
@@ -218,8 +220,8 @@ async fn from_tasks(gitea: &Gitea, project: &Project, query: &PipelineQuery) -> 
         if end || out.items.len() >= query.limit {
             break;
         }
-        if number == MAX_PAGES {
-            out.problems.push(truncated("jobs"));
+        if number == pages {
+            out.problems.push(truncated("jobs", pages));
         }
     }
     Ok(out)

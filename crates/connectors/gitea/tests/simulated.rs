@@ -424,7 +424,7 @@ async fn jobs_and_logs_are_told_as_far_as_each_generation_does() {
 async fn runs_are_read_to_the_end_where_they_are_put_together() {
     let forge = Forge::start(Api::Tasks, 12).await;
     let (id, project) = forge.green().await;
-    let query = PipelineQuery { branch: None, since: None, limit: 10_000 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 10_000 };
     let all = forge.gitea.pipelines(&project, &query).await.unwrap();
     let begun = forge.truth(id, |p| {
         let begun = |r: &&world::Pipeline| p.jobs(r).iter().any(|j| j.started_at.is_some());

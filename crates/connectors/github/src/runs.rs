@@ -50,8 +50,8 @@ pub(crate) async fn pipelines(
 ) -> Result<Pipelines> {
     let mut out = Pipelines::default();
     let mut seen = HashSet::new();
-    let mut until: Option<Timestamp> = None;
-    let narrowed = query.branch.is_some() || query.since.is_some();
+    let mut until = query.until;
+    let narrowed = query.branch.is_some() || query.since.is_some() || query.until.is_some();
     let mut next = Some(window(github, project, query, until)?);
     let mut in_window = 0;
     let mut pages = 0;
@@ -83,7 +83,7 @@ pub(crate) async fn pipelines(
         let before = seen.len();
         for row in rows.iter().filter(|r| seen.insert(r.id)) {
             let run = convert::run(row);
-            if query.branch.is_none() || run.branch == query.branch {
+            if (query.branch.is_none() || run.branch == query.branch) && !query.is_beyond(&run) {
                 out.items.push(run);
             }
         }

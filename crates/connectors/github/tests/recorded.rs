@@ -106,7 +106,7 @@ async fn what_was_not_recorded_is_told_beside_the_runs() {
 async fn runs_are_read_to_the_end() {
     let Some((_replay, source)) = recorded().await else { return };
     let project = source.project("ReDASers/Phishing-Detection").await.unwrap();
-    let query = PipelineQuery { branch: None, since: None, limit: 2000 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 2000 };
     let all = source.pipelines(&project, &query).await.unwrap();
     assert_eq!((all.items.len(), all.problems), (30, vec![]));
     let query = PipelineQuery { branch: Some("x_spam_flag".into()), ..query };

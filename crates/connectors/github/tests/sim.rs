@@ -320,11 +320,11 @@ async fn runs_are_read_to_the_end_and_by_branch() {
     let project = forge.github.project(&name).await.unwrap();
     let all = forge
         .github
-        .pipelines(&project, &PipelineQuery { branch: None, since: None, limit: 30 })
+        .pipelines(&project, &PipelineQuery { branch: None, since: None, until: None, limit: 30 })
         .await
         .unwrap();
     assert_eq!(all.items.len(), 30);
-    let query = PipelineQuery { branch: None, since: None, limit: 10_000 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 10_000 };
     let all = forge.github.pipelines(&project, &query).await.unwrap();
     let main = project.default_branch.clone().unwrap();
     let branch = PipelineQuery { branch: Some(main.clone()), ..query };

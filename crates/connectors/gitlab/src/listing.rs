@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use connector::{Error, Moved, PageToken, PipelineQuery, Pipelines, ProjectPage, Result};
-use domain::{Pipeline, Project, Timestamp};
+use domain::{Pipeline, Problem, ProblemKind, Project, Timestamp};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -194,7 +194,7 @@ impl GitLab {
         let mut out = Pipelines::default();
         let mut seen = HashSet::new();
         let mut page: Option<String> = None;
-        for _ in 0..MAX_PIPELINE_PAGES {
+        for _ in 0..query.max_pages(MAX_PIPELINE_PAGES) {
             let url = page_url(&self.client, &segments, &parameters, page.as_deref());
             let listed = match list::<wire::Pipeline>(&self.client, PIPELINES, url).await {
                 Ok(listed) => listed,
@@ -208,11 +208,15 @@ impl GitLab {
             out.problems.extend(broken_rows("pipelines", &listed));
             // Pages shift while new pipelines come: a row may come twice.
             let rows = listed.items.iter().map(convert::pipeline);
-            out.items.extend(rows.filter(|run| seen.insert(run.id.clone())));
+            out.items.extend(rows.filter(|run| seen.insert(run.id.clone()) && !query.is_beyond(run)));
             page = listed.next;
             if page.is_none() || out.items.len() >= query.limit {
                 break;
             }
+        }
+        if page.is_some() && out.items.len() < query.limit && out.problems.is_empty() {
+            let text = format!("pipelines: truncated after {} pages", query.max_pages(MAX_PIPELINE_PAGES));
+            out.problems.push(Problem::new(ProblemKind::Partial, text));
         }
         let recent = |run: &Pipeline| match (query.since, run.updated_at.max(run.created_at)) {
             (Some(since), Some(at)) => at >= since,

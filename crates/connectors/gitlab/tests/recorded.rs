@@ -268,7 +268,7 @@ async fn branches_and_lists() {
     }
     let newest = source.latest_pipeline(&project, "EE-7121").await.unwrap().unwrap();
     assert_eq!(newest.id.as_str(), "485814501");
-    let query = PipelineQuery { branch: Some("EE-7121".into()), since: None, limit: 2 };
+    let query = PipelineQuery { branch: Some("EE-7121".into()), since: None, until: None, limit: 2 };
     let list = source.pipelines(&project, &query).await.unwrap();
     let ids: Vec<_> = list.items.iter().map(|r| r.id.as_str()).collect();
     assert_eq!(ids, ["485814501", "485813816"]);

@@ -289,7 +289,7 @@ async fn lists_go_to_their_end() {
     });
     truth.reverse();
     let project = source.project(&native.to_string()).await.unwrap();
-    let query = PipelineQuery { branch: None, since: None, limit: 5_000 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 5_000 };
     let all = source.pipelines(&project, &query).await.unwrap();
     assert_eq!(all.items.iter().map(|r| r.id.clone()).collect::<Vec<_>>(), truth);
     let newest =

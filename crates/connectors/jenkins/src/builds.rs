@@ -90,8 +90,9 @@ impl Jenkins {
         let job = child.map_or_else(|| id.to_owned(), |child| base::join(id, child));
         let of = self.of(project, child);
         let mut seen: HashSet<u64> = HashSet::new();
-        for page in 0..MAX_PAGES {
-            let count = PER_PAGE.min(query.limit.saturating_sub(seen.len()));
+        let mut beyond = 0;
+        for page in 0..query.max_pages(MAX_PAGES) {
+            let count = PER_PAGE.min(query.limit.saturating_sub(seen.len() - beyond));
             let rows = match self.item(&job, &tree::all_builds(page * PER_PAGE, count)).await {
                 Ok(item) => item.all_builds,
                 Err(e) if page == 0 => return Err(e),
@@ -106,11 +107,14 @@ impl Jenkins {
             for build in &rows.items {
                 // The list shifts while new builds come: one may come twice.
                 if build.number.is_some_and(|n| seen.insert(n)) {
-                    out.items.extend(convert::build(build, &of));
+                    let run = convert::build(build, &of);
+                    beyond += usize::from(run.as_ref().is_some_and(|run| query.is_beyond(run)));
+                    out.items.extend(run);
                 }
             }
             let reached = out.items[before..].iter().any(|run| !recent(run, query.since));
-            if came < count || seen.len() >= query.limit || reached {
+            out.items.retain(|run| !query.is_beyond(run));
+            if came < count || seen.len() - beyond >= query.limit || reached {
                 break;
             }
         }

@@ -92,7 +92,7 @@ async fn every_recorded_build_is_the_right_run() {
         let project = source.project(&name).await.unwrap();
         assert_eq!(project.key.id.as_str(), name);
         let read = heads(&*source, ask(&project)).await.unwrap();
-        let query = PipelineQuery { branch: None, since: None, limit: 1_000 };
+        let query = PipelineQuery { branch: None, since: None, until: None, limit: 1_000 };
         let listed = source.pipelines(&project, &query).await.unwrap();
         assert_eq!((listed.items.len(), listed.problems.len()), (rows.len(), 0), "{name}");
         for row in rows {

@@ -457,7 +457,7 @@ async fn lists_go_to_their_end() {
             (most.full_path(), all.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), own)
         });
         let project = source.project(&path).await.unwrap();
-        let query = PipelineQuery { branch: None, since: None, limit: 5_000 };
+        let query = PipelineQuery { branch: None, since: None, until: None, limit: 5_000 };
         let all = source.pipelines(&project, &query).await.unwrap();
         let mut told: Vec<_> = all.items.iter().map(|r| r.id.to_string()).collect();
         assert_eq!(all.problems, []);
@@ -477,7 +477,7 @@ async fn lists_go_to_their_end() {
             continue;
         }
         let default = project.default_branch.clone().unwrap();
-        let query = PipelineQuery { branch: Some(default.clone()), since: None, limit: 5_000 };
+        let query = PipelineQuery { branch: Some(default.clone()), since: None, until: None, limit: 5_000 };
         assert_eq!(source.pipelines(&project, &query).await.unwrap().items.len(), of_default);
         let newest = source.latest_pipeline(&project, &default).await.unwrap().unwrap();
         assert_eq!(newest.branch.as_deref(), Some(default.as_str()));

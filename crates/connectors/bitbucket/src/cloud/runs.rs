@@ -53,10 +53,11 @@ impl Cloud {
         let pagelen = query.limit.min(100).to_string();
         let mut next = Some(self.newest_runs(project, query.branch.as_deref(), &pagelen)?);
         let mut seen = HashSet::new();
-        for number in 0..=MAX_PAGES {
+        let pages = query.max_pages(MAX_PAGES);
+        for number in 0..=pages {
             let Some(url) = next else { break };
-            if number == MAX_PAGES {
-                let text = format!("pipelines: truncated after {MAX_PAGES} pages");
+            if number == pages {
+                let text = format!("pipelines: truncated after {pages} pages");
                 out.problems.push(Problem::new(ProblemKind::Partial, text));
                 break;
             }
@@ -82,7 +83,8 @@ impl Cloud {
                 }
                 let is_old = matches!((query.since, run.created_at), (Some(since), Some(at)) if at < since);
                 too_old |= is_old;
-                if !is_old && (query.branch.is_none() || run.branch == query.branch) {
+                let of_branch = query.branch.is_none() || run.branch == query.branch;
+                if !is_old && of_branch && !query.is_beyond(&run) {
                     out.items.push(run);
                 }
             }

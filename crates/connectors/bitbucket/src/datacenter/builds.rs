@@ -126,6 +126,7 @@ impl DataCenter {
         }
         let since = |at: Timestamp| query.since.is_none_or(|since| at >= since);
         out.items.retain(|run| run.updated_at.max(run.created_at).is_none_or(since));
+        out.items.retain(|run| !query.is_beyond(run));
         // A build that names another branch as the one that it ran for.
         out.items.retain(|run| query.branch.is_none() || run.branch == query.branch);
         out.items.sort_by_cached_key(|run| std::cmp::Reverse(run.age_key()));

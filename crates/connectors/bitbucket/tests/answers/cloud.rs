@@ -28,7 +28,7 @@ async fn read(patch: Value) -> domain::Pipeline {
     let forge = Forge::start().await;
     let (source, project) = repository(&forge).await;
     forge.list(RUNS, &json!([run(patch)]));
-    let query = PipelineQuery { branch: None, since: None, limit: 10 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 10 };
     source.pipelines(&project, &query).await.unwrap().items.remove(0)
 }
 
@@ -145,7 +145,7 @@ async fn a_next_page_elsewhere_is_not_followed() {
     let elsewhere =
         json!({ "values": [run(json!({}))], "next": "https://evil.example.invalid/2.0/x?token=1" });
     forge.json(RUNS, &elsewhere);
-    let query = PipelineQuery { branch: None, since: None, limit: 100 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 100 };
     let some = source.pipelines(&project, &query).await.unwrap();
     assert_eq!((some.items.len(), some.problems.len()), (1, 1));
     assert!(some.problems[0].text.contains("not followed"), "{:?}", some.problems);
@@ -298,7 +298,7 @@ async fn limits_are_heard() {
         .insert_header("x-ratelimit-limit", "4000")
         .insert_header("x-ratelimit-nearlimit", "true");
     forge.reply(RUNS, near);
-    let query = PipelineQuery { branch: None, since: None, limit: 1 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 1 };
     source.pipelines(&project, &query).await.unwrap();
     let budget = source.budget().unwrap();
     assert_eq!(

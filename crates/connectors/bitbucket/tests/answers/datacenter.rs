@@ -172,7 +172,7 @@ async fn errors_are_told_apart() {
     forge.reply(&format!("{REPO}/branches"), error(404, "no such repository"));
     assert!(matches!(heads(&*source, ask(&project)).await, Err(Error::NotFound(_))));
     // A branch that is not there has no runs; a repository that is not there is an error.
-    let query = PipelineQuery { branch: Some("none".into()), since: None, limit: 5 };
+    let query = PipelineQuery { branch: Some("none".into()), since: None, until: None, limit: 5 };
     assert_eq!(source.pipelines(&project, &query).await.unwrap().items, []);
     forge.reply(REPO, error(404, "no such repository"));
     assert!(matches!(source.pipelines(&project, &query).await, Err(Error::NotFound(_))));

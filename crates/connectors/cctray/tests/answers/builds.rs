@@ -152,6 +152,7 @@ async fn one_build_is_found_while_the_feed_tells_of_it() {
     let query = |branch: Option<&str>, limit| connector::PipelineQuery {
         branch: branch.map(str::to_owned),
         since: Some("2026-11-24T11:00:00Z".parse().unwrap()),
+        until: None,
         limit,
     };
     let list = |query| {
@@ -160,8 +161,8 @@ async fn one_build_is_found_while_the_feed_tells_of_it() {
     };
     assert_eq!(list(query(None, 10)).await, 1, "the other one is older");
     assert_eq!(list(query(Some("main"), 10)).await, 0);
-    assert_eq!(list(connector::PipelineQuery { branch: None, since: None, limit: 10 }).await, 2);
-    assert_eq!(list(connector::PipelineQuery { branch: None, since: None, limit: 1 }).await, 1);
+    assert_eq!(list(connector::PipelineQuery { branch: None, since: None, until: None, limit: 10 }).await, 2);
+    assert_eq!(list(connector::PipelineQuery { branch: None, since: None, until: None, limit: 1 }).await, 1);
     let latest = server.source.latest_pipeline(&told, "").await.unwrap();
     assert_eq!(latest.map(|r| r.status), Some(Running));
     assert!(server.source.latest_pipeline(&told, "main").await.unwrap().is_none());

@@ -138,7 +138,7 @@ async fn a_list_of_runs_keeps_what_came() {
     for number in 1..=3 {
         forge.workflows(number, &[workflow(number, "build", "success", json!({}))]);
     }
-    let query = PipelineQuery { branch: None, since: None, limit: 100 };
+    let query = PipelineQuery { branch: None, since: None, until: None, limit: 100 };
     let numbers =
         |runs: &connector::Pipelines| runs.items.iter().filter_map(|r| r.number).collect::<Vec<_>>();
     let all = forge.circle.pipelines(&project, &query).await.unwrap();

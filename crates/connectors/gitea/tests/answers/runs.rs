@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::forge::{Forge, REPO, forgejo_run, job, run, task};
 
-const ALL: PipelineQuery = PipelineQuery { branch: None, since: None, limit: 100 };
+const ALL: PipelineQuery = PipelineQuery { branch: None, since: None, until: None, limit: 100 };
 
 async fn one(row: Value) -> Pipeline {
     let forge = Forge::start().await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::forge::{Forge, REPO, at, job, run};
 
 fn query(limit: usize) -> PipelineQuery {
-    PipelineQuery { branch: None, since: None, limit }
+    PipelineQuery { branch: None, since: None, until: None, limit }
 }
 
 fn list(runs: &[Value]) -> Value {
@@ -80,7 +80,8 @@ async fn narrowing_asks_github_and_leaves_forks_out() {
     let fork =
         json!({ "event": "pull_request", "head_repository": { "id": 99, "owner": { "login": "eve" } } });
     forge.give_runs("branch=main", &[run(5, "failure", fork), run(4, "success", json!({}))]);
-    let narrow = PipelineQuery { branch: Some("main".into()), since: Some(at("08:30:00")), limit: 50 };
+    let narrow =
+        PipelineQuery { branch: Some("main".into()), since: Some(at("08:30:00")), until: None, limit: 50 };
     let runs = forge.github.pipelines(&project, &narrow).await.unwrap();
     assert_eq!(runs.items.iter().map(|p| p.id.as_str()).collect::<Vec<_>>(), ["4"]);
     let asked = forge.asked().remove(0).path;
@@ -111,7 +112,7 @@ async fn past_the_thousand_that_a_narrowed_list_gives_the_rest_is_asked_for() {
     }
     let rest: Vec<Value> = (901..=1001).rev().map(old).collect();
     forge.give(&format!("{REPO}/actions/runs?branch=main&created=<=2026-11-11T00:00:00Z"), list(&rest));
-    let narrow = PipelineQuery { branch: Some("main".into()), since: None, limit: 5000 };
+    let narrow = PipelineQuery { branch: Some("main".into()), since: None, until: None, limit: 5000 };
     let runs = forge.github.pipelines(&project, &narrow).await.unwrap();
     assert_eq!((runs.items.len(), runs.problems), (1100, vec![]));
 }

@@ -334,7 +334,7 @@ async fn pipelines_go_to_the_end_or_the_limit_and_keep_what_came() {
         .status("/projects/7/pipelines?page=3", 404);
     let source = source(&settings(&forge.url(), Some(TOKEN)));
     let project = project(&forge).await;
-    let query = |limit| PipelineQuery { branch: None, since: None, limit };
+    let query = |limit| PipelineQuery { branch: None, since: None, until: None, limit };
     let ids =
         |items: &[Pipeline]| items.iter().map(|r| r.id.as_str().parse::<u64>().unwrap()).collect::<Vec<_>>();
     let some = source.pipelines(&project, &query(150)).await.unwrap();
@@ -356,7 +356,7 @@ async fn pipelines_since_a_time_on_a_branch() {
     let project = project(&forge).await;
     forge.asked();
     let since = "2026-11-02T00:00:00+02:00".parse().unwrap();
-    let query = PipelineQuery { branch: Some("a/b".into()), since: Some(since), limit: 20 };
+    let query = PipelineQuery { branch: Some("a/b".into()), since: Some(since), until: None, limit: 20 };
     let list = source.pipelines(&project, &query).await.unwrap();
     assert_eq!(list.items.len(), 1, "also from a server that does not know the parameter");
     let asked = &forge.asked()[0].query;
