@@ -26,6 +26,9 @@ use crate::watched::Watched;
 use crate::webhooks::{Verdict, Webhooks};
 use crate::work::{Attention, Kind};
 
+/// How far into what history has of a project's runs a list goes.
+const MAX_KEPT_RUNS: usize = 10_000;
+
 /// Answers questions.
 #[derive(Debug)]
 pub struct Service {
@@ -116,27 +119,33 @@ impl Service {
         loading && !self.schedules.is_listed(source)
     }
 
-    /// The platform's runs, when the question goes on beyond what the board holds.
+    /// What there is beyond the board, when the question goes on there: from history, else of the whole list from the platform.
     async fn older_runs(&self, query: &query::PipelineQuery) -> Option<Read<connector::Pipelines>> {
-        let (project, reach) = query.reaches()?;
-        let beyond =
-            |e: &crate::board::Entry| reach > e.runs().len() && e.total_runs() > e.runs().len() as u64;
-        if !self.hub.read(|p| p.board.get(project).is_some_and(beyond)) {
+        let asked = query.reaches()?;
+        let (held, there_are) =
+            self.hub.read(|p| p.board.get(asked.project).map(|e| (e.runs().len(), e.total_runs())))?;
+        // Of all of them the board has the newest; how many there are is told with the first page as well.
+        let beyond = asked.runs > held || !asked.is_of_all();
+        let kept = if beyond || self.archive.is_well() {
+            let rows = if beyond { asked.runs.min(MAX_KEPT_RUNS) } else { 0 };
+            self.archive.newest(asked.project, &asked.filter, rows).await
+        } else {
+            None
+        };
+        let is_enough = |found: &connector::Pipelines| {
+            !beyond || found.items.len() >= asked.runs || found.total.is_some_and(|total| total >= there_are)
+        };
+        if let Some(found) = kept.filter(|found| !asked.is_of_all() || is_enough(found)) {
+            return Some(Read::Here {
+                value: Arc::new(found),
+                fetched_at: self.hub.clock().now(),
+                error: None,
+            });
+        }
+        if !asked.is_of_all() || !beyond || there_are <= held as u64 {
             return None;
         }
-        if let Some(older) = self.kept_runs(project, reach).await {
-            return Some(older);
-        }
-        Some(self.details.runs(project, reach).await)
-    }
-
-    /// The same from history, if it has so many, or all that the platform has.
-    async fn kept_runs(&self, project: &ProjectKey, reach: usize) -> Option<Read<connector::Pipelines>> {
-        let found = self.archive.newest(project, reach).await?;
-        let there_are = self.hub.read(|p| p.board.get(project).map_or(0, crate::board::Entry::total_runs));
-        let enough = found.items.len() >= reach || found.total.is_some_and(|total| total >= there_are);
-        let fetched_at = self.hub.clock().now();
-        enough.then(|| Read::Here { value: Arc::new(found), fetched_at, error: None })
+        Some(self.details.runs(asked.project, asked.runs).await)
     }
 
     fn no_project(&self, asked: &ProjectKey) -> Status {

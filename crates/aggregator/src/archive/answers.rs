@@ -10,7 +10,7 @@ use connector::{Connector, Registry};
 use history::History;
 use tokio::sync::Notify;
 
-use super::locked;
+use super::{Archive, locked};
 use crate::mirror::answers_of;
 
 /// Changes are collected for so long: a page that is asked for every ten seconds need not be written each time.
@@ -27,6 +27,7 @@ const BYTES_AT_ONCE: usize = 1024 * 1024;
 /// Keeps the answers of the sources that run.
 #[derive(Debug)]
 pub(super) struct Answers {
+    archive: Arc<Archive>,
     connectors: Arc<Registry>,
     sources: Mutex<Vec<Arc<Of>>>,
     news: Arc<Notify>,
@@ -41,9 +42,9 @@ struct Of {
 }
 
 impl Answers {
-    pub(super) fn new(connectors: &Arc<Registry>) -> Self {
+    pub(super) fn new(archive: Arc<Archive>, connectors: &Arc<Registry>) -> Self {
         let connectors = Arc::clone(connectors);
-        let answers = Self { connectors, sources: Mutex::default(), news: Arc::default() };
+        let answers = Self { archive, connectors, sources: Mutex::default(), news: Arc::default() };
         answers.look();
         answers
     }
@@ -97,7 +98,7 @@ impl Answers {
             }
             tokio::time::sleep(COLLECT).await;
             for of in self.sources() {
-                if let Err(error) = of.write(history).await {
+                if let Err(error) = of.write(&self.archive, history).await {
                     tracing::debug!(shelf = of.shelf.name(), %error, "answers could not be kept");
                     tokio::time::sleep(PAUSE).await;
                     self.news.notify_one();
@@ -108,7 +109,7 @@ impl Answers {
 }
 
 impl Of {
-    async fn write(&self, history: &Arc<dyn History>) -> history::Result<()> {
+    async fn write(&self, archive: &Archive, history: &Arc<dyn History>) -> history::Result<()> {
         if self.shelf.overflowed() {
             // What is written and not there any more.
             locked(&self.written).keys().for_each(|name| self.shelf.changed(name));
@@ -133,7 +134,7 @@ impl Of {
                     }
                 }
             }
-            history.keep(self.shelf.name(), taken.values()).await?;
+            archive.within(history.keep(self.shelf.name(), taken.values())).await?;
             taken.written();
         }
     }

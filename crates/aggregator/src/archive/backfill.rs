@@ -15,12 +15,13 @@ use jiff::SignedDuration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::writer::{Gap, write};
-use super::{Archive, MAX_PAUSE, locked};
+use super::writer::Gap;
+use super::{Archive, locked};
 use crate::hub::Hub;
 
-/// How many runs of a project are fetched at most, newest first.
-const MAX_RUNS: usize = 5_000;
+/// How many runs of a project one question is for, newest first; further questions go on where it ended. Less than any
+/// connector reads at once, so that an answer that is cut is cut by this.
+const MAX_RUNS: usize = 4_000;
 /// Runs in a batch.
 const AT_ONCE: usize = 500;
 /// The part of the rate limit that this may take.
@@ -31,16 +32,87 @@ const RESERVE: f64 = 0.4;
 const POLITE: Duration = Duration::from_millis(500);
 /// How long a source that has no budget left, or does not answer, is left alone where it does not say.
 const LEAVE: Duration = Duration::from_secs(60);
-/// A project that cannot be read is given up after so many attempts, until the next start.
-const MAX_FAILURES: u32 = 8;
+/// The longest pause before a project that could not be read is asked about again; the first is [`LEAVE`], each further one is
+/// twice as long.
+const MAX_LEAVE: Duration = Duration::from_secs(6 * 60 * 60);
+/// What comes in part so many times is taken as it is, and the rest is asked for.
+const MAX_IN_PART: u32 = 3;
+/// A project whose runs are refused is asked about again after so long, or when its source was set otherwise: a token may be
+/// allowed more by then.
+const REFUSED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A project of which history lacks something.
 #[derive(Debug, Clone)]
 struct Want {
     gap: Gap,
+    /// What began after this has been fetched; `None` before the first answer.
+    until: Option<Timestamp>,
+    /// Rises when it is to be fetched from the newest on again.
+    round: u32,
     failures: u32,
     /// Not before then.
     after: Option<Instant>,
+    /// The platform refuses it; nobody waits for it.
+    refused: bool,
+}
+
+impl Want {
+    const fn of(gap: Gap) -> Self {
+        Self { gap, until: None, round: 0, failures: 0, after: None, refused: false }
+    }
+
+    /// More is missing, or the same is said anew.
+    fn grow(&mut self, gap: Gap) {
+        if gap.from > self.gap.then.to {
+            // What came in between has left the board before it was written.
+            self.until = None;
+            self.round += 1;
+        }
+        self.gap = Gap {
+            since: self.gap.since.min(gap.since),
+            from: gap.from,
+            then: Known {
+                from: self.gap.then.from.min(gap.then.from),
+                to: self.gap.then.to.max(gap.then.to),
+            },
+        };
+    }
+
+    /// All down to this moment is there.
+    const fn reached(&mut self, at: Timestamp) {
+        self.until = Some(at);
+        self.failures = 0;
+        self.after = None;
+    }
+
+    /// It could not be had, or in part, down to `reached`.
+    fn failed(&mut self, error: &Error, reached: Option<Timestamp>, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        if matches!(error, Error::Refused(_) | Error::NotFound(_) | Error::Forbidden(_) | Error::Legal(_)) {
+            self.refused = true;
+            self.after = Some(now + REFUSED_FOR);
+            return;
+        }
+        self.refused = false;
+        let further = reached.filter(|at| self.until.is_none_or(|until| *at < until));
+        match further {
+            Some(at) if self.failures >= MAX_IN_PART => self.reached(at),
+            _ => {
+                let pause = LEAVE.saturating_mul(1 << (self.failures - 1).min(16));
+                self.after = Some(now + pause.min(MAX_LEAVE));
+            }
+        }
+    }
+}
+
+/// What a question brought.
+enum Came {
+    /// All that was missing.
+    All,
+    /// As many as were asked for, down to this moment.
+    DownTo(Timestamp),
+    /// Some, down to this moment if to any, and why not more.
+    InPart(Option<Timestamp>, String),
 }
 
 /// What history lacks, and who fetches it.
@@ -49,6 +121,8 @@ pub(super) struct Backfill {
     archive: Arc<Archive>,
     hub: Arc<Hub>,
     connectors: Arc<Registry>,
+    /// How many runs are asked for at once.
+    most: usize,
     wanted: Mutex<BTreeMap<ProjectKey, Want>>,
     /// Filled, and not taken note of by the writer yet.
     filled: Mutex<BTreeMap<ProjectKey, Known>>,
@@ -71,6 +145,7 @@ impl Backfill {
             archive,
             hub,
             connectors,
+            most: MAX_RUNS,
             wanted: Mutex::default(),
             filled: Mutex::default(),
             more: Notify::new(),
@@ -79,16 +154,13 @@ impl Backfill {
 
     /// How many projects wait.
     pub(super) fn len(&self) -> usize {
-        locked(&self.wanted).len()
+        locked(&self.wanted).values().filter(|want| !want.refused).count()
     }
 
     /// A project lacks something. What is wanted of it already may only grow.
     pub(super) fn add(&self, project: ProjectKey, gap: Gap) {
         let mut wanted = locked(&self.wanted);
-        let want = wanted.entry(project).or_insert(Want { gap, failures: 0, after: None });
-        want.gap.since = want.gap.since.min(gap.since);
-        want.gap.then =
-            Known { from: want.gap.then.from.min(gap.then.from), to: want.gap.then.to.max(gap.then.to) };
+        wanted.entry(project).and_modify(|want| want.grow(gap)).or_insert_with(|| Want::of(gap));
         drop(wanted);
         self.more.notify_one();
     }
@@ -121,35 +193,72 @@ impl Backfill {
 
     /// Until it is taken out, or another one stands in its place.
     async fn of_source(&self, connector: Arc<dyn Connector>, history: &Arc<dyn History>) {
-        let connector = &connector;
-        while self.connectors.has(connector) {
-            let Some((key, want, project)) = self.next(connector.source()) else {
+        // What was refused to the one before it may not be to this one.
+        self.ask_again(connector.source());
+        while self.connectors.has(&connector) {
+            match self.step(&connector, history).await {
+                Some(pause) => tokio::time::sleep(pause).await,
                 // Somebody else's may have been meant; it is looked at again before long.
-                let _ = tokio::time::timeout(LEAVE, self.more.notified()).await;
-                continue;
-            };
-            if let Some(wait) = connector.budget().and_then(|b| out_of_budget(b, self.hub.clock().now())) {
-                tokio::time::sleep(wait).await;
-                continue;
+                None => drop(tokio::time::timeout(LEAVE, self.more.notified()).await),
             }
-            let spent = connector.traffic().spent;
-            let pause = match self.fetch(connector, history, &key, &want, &project).await {
-                Ok(()) => {
-                    let mut wanted = locked(&self.wanted);
-                    // More may be missing by now.
-                    if wanted.get(&key).is_some_and(|now| now.gap.since >= want.gap.since) {
-                        wanted.remove(&key);
-                    }
-                    Duration::ZERO
+        }
+    }
+
+    fn ask_again(&self, source: &SourceName) {
+        for (_, want) in
+            locked(&self.wanted).iter_mut().filter(|(key, want)| &key.source == source && want.refused)
+        {
+            *want = Want { refused: false, failures: 0, after: None, ..want.clone() };
+        }
+    }
+
+    /// Asks for what is missing of one project. How long the source is left alone then; `None` when nothing is to be asked.
+    async fn step(&self, connector: &Arc<dyn Connector>, history: &Arc<dyn History>) -> Option<Duration> {
+        let (key, want, project) = self.next(connector.source())?;
+        if let Some(wait) = connector.budget().and_then(|b| out_of_budget(b, self.hub.clock().now())) {
+            return Some(wait);
+        }
+        let spent = connector.traffic().spent;
+        let came = self.fetch(connector, history, &key, &want, &project).await;
+        let pause = match came {
+            Ok(Came::All) => {
+                let mut wanted = locked(&self.wanted);
+                // More may be missing by now.
+                let same = |now: &Want| now.round == want.round && now.gap.since >= want.gap.since;
+                if wanted.get(&key).is_some_and(same) {
+                    wanted.remove(&key);
                 }
-                Err(Failure::Database(error)) => {
-                    self.archive.unwell(&error);
-                    LEAVE
-                }
-                Err(Failure::Platform(error)) => self.failed(&key, &error),
-            };
-            let asked = connector.traffic().spent.saturating_sub(spent);
-            tokio::time::sleep(pause.max(share_of(connector.budget(), asked))).await;
+                Duration::ZERO
+            }
+            Ok(Came::DownTo(at)) => {
+                self.note(&key, &want, |now| now.reached(at));
+                Duration::ZERO
+            }
+            Ok(Came::InPart(reached, why)) => {
+                tracing::debug!(project = %key, problem = why, "earlier runs came in part");
+                self.note(&key, &want, |now| now.failed(&Error::Server(why), reached, Instant::now()));
+                Duration::ZERO
+            }
+            Err(Failure::Database(error)) => {
+                self.archive.unwell(&error);
+                LEAVE
+            }
+            // It is no project's trouble, and passes.
+            Err(Failure::Platform(error)) if error.concerns_source() => LEAVE,
+            Err(Failure::Platform(error)) => {
+                tracing::debug!(project = %key, %error, "earlier runs are not to be had");
+                self.note(&key, &want, |now| now.failed(&error, None, Instant::now()));
+                Duration::ZERO
+            }
+        };
+        let asked = connector.traffic().spent.saturating_sub(spent);
+        Some(pause.max(share_of(connector.budget(), asked)))
+    }
+
+    /// Notes what a question about a project came to, unless it is to be fetched anew by now.
+    fn note(&self, key: &ProjectKey, asked: &Want, note: impl FnOnce(&mut Want)) {
+        if let Some(want) = locked(&self.wanted).get_mut(key).filter(|want| want.round == asked.round) {
+            note(want);
         }
     }
 
@@ -178,48 +287,31 @@ impl Backfill {
         key: &ProjectKey,
         want: &Want,
         project: &Project,
-    ) -> Result<(), Failure> {
-        let query = PipelineQuery { branch: None, since: Some(want.gap.since), limit: MAX_RUNS };
+    ) -> Result<Came, Failure> {
+        let (since, until) = (Some(want.gap.since), want.until);
+        let query = PipelineQuery { branch: None, since, until, limit: self.most };
         let found = connector.pipelines(project, &query).await.map_err(Failure::Platform)?;
-        if let Some(problem) = found.problems.first() {
-            // What came is written; the rest is asked for again.
-            tracing::debug!(project = %key, problem = problem.text, "earlier runs came in part");
-        }
-        let complete = found.items.len() < MAX_RUNS && found.problems.is_empty();
         let oldest = found.items.iter().filter_map(Pipeline::began).min();
         let seen_at = self.hub.clock().now();
         for runs in found.items.chunks(AT_ONCE) {
             let mut batch = Batch::at(seen_at);
             batch.runs = runs.iter().map(|r| RunNews::of(key.clone(), r.clone())).collect();
-            write(history, batch).await.map_err(Failure::Database)?;
+            self.archive.write(history, batch).await.map_err(Failure::Database)?;
         }
-        let mut known = want.gap.then;
-        if !complete && found.items.len() >= MAX_RUNS {
-            known.from = oldest.unwrap_or(known.from);
+        if found.items.len() >= self.most {
+            let further = |at: &Timestamp| *at > want.gap.since && want.until.is_none_or(|until| *at < until);
+            if let Some(at) = oldest.filter(further) {
+                return Ok(Came::DownTo(at));
+            }
         } else if let Some(problem) = found.problems.into_iter().next() {
-            return Err(Failure::Platform(Error::Server(problem.text)));
+            return Ok(Came::InPart(oldest, problem.text));
         }
+        let known = want.gap.then;
         let mut batch = Batch::at(seen_at);
         batch.watermarks.insert(key.clone(), known);
-        write(history, batch).await.map_err(Failure::Database)?;
+        self.archive.write(history, batch).await.map_err(Failure::Database)?;
         locked(&self.filled).insert(key.clone(), known);
-        Ok(())
-    }
-
-    /// A project's runs could not be had. How long its source is left alone.
-    fn failed(&self, key: &ProjectKey, error: &Error) -> Duration {
-        let mut wanted = locked(&self.wanted);
-        let Some(want) = wanted.get_mut(key) else { return Duration::ZERO };
-        want.failures += 1;
-        let lists_none =
-            matches!(error, Error::Refused(_) | Error::NotFound(_) | Error::Forbidden(_) | Error::Legal(_));
-        if lists_none || want.failures >= MAX_FAILURES {
-            tracing::debug!(project = %key, %error, "earlier runs are not to be had");
-            wanted.remove(key);
-            return Duration::ZERO;
-        }
-        want.after = Some(Instant::now() + MAX_PAUSE * want.failures);
-        if error.concerns_source() { LEAVE } else { Duration::ZERO }
+        Ok(Came::All)
     }
 }
 
@@ -246,22 +338,4 @@ fn out_of_budget(budget: Budget, now: Timestamp) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_board_comes_first() {
-        let now = Timestamp::from_second(1_000).unwrap();
-        let reset = Timestamp::from_second(1_600).unwrap();
-        let window = Some(SignedDuration::from_hours(1));
-        let budget = |remaining| Budget { limit: 1_000, remaining, reset_at: Some(reset), window };
-        assert_eq!(out_of_budget(budget(399), now), Some(Duration::from_secs(600)));
-        assert_eq!(out_of_budget(budget(400), now), None);
-        assert_eq!(
-            share_of(Some(budget(900)), 10),
-            Duration::from_secs(360),
-            "a tenth of an hour's thousand"
-        );
-        assert_eq!(share_of(None, 10), POLITE);
-    }
-}
+mod tests;

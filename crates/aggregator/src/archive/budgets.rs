@@ -9,7 +9,7 @@ use connector::{Connector, Registry};
 use domain::SourceName;
 use history::History;
 
-use super::locked;
+use super::{Archive, locked};
 
 /// What changed is written after this long at most.
 const WRITE_EVERY: Duration = Duration::from_secs(2);
@@ -17,6 +17,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(2);
 /// Keeps the budgets of the sources that run.
 #[derive(Debug)]
 pub(super) struct Budgets {
+    archive: Arc<Archive>,
     connectors: Arc<Registry>,
     /// What is written.
     written: Mutex<BTreeMap<SourceName, Left>>,
@@ -27,8 +28,8 @@ fn name(source: &SourceName) -> String {
 }
 
 impl Budgets {
-    pub(super) fn new(connectors: Arc<Registry>) -> Self {
-        Self { connectors, written: Mutex::default() }
+    pub(super) fn new(archive: Arc<Archive>, connectors: Arc<Registry>) -> Self {
+        Self { archive, connectors, written: Mutex::default() }
     }
 
     /// Tells the connectors what was left. Without it they learn it from the first answer, as on the first start.
@@ -63,7 +64,7 @@ impl Budgets {
             return;
         }
         let notes: Vec<_> = news.iter().map(|(source, left)| (name(source), Some(left.to_text()))).collect();
-        match history.set_notes(&notes).await {
+        match self.archive.within(history.set_notes(&notes)).await {
             Ok(()) => locked(&self.written).extend(news),
             Err(error) => tracing::debug!(%error, "what is left of the limits could not be written"),
         }

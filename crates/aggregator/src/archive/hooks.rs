@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use history::{History, Logged, Webhook};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Archive;
 
@@ -14,11 +14,14 @@ use super::Archive;
 pub const LOG_WITHIN: Duration = Duration::from_secs(4);
 /// How many wait to be written; more are refused.
 const MAX_WAITING: usize = 256;
+/// How many bytes of them: some platforms send 25 MB at once.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// How many are written at once.
 const AT_ONCE: usize = 64;
 
 type Answer = Result<Logged, String>;
-type Asked = (Webhook, oneshot::Sender<Answer>);
+/// With its share of the bytes that may wait, until it is written.
+type Asked = (Webhook, (oneshot::Sender<Answer>, OwnedSemaphorePermit));
 
 /// What became of a webhook on its way to the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +41,24 @@ pub enum Logging {
 pub(super) struct Hooks {
     ask: mpsc::Sender<Asked>,
     asked: Mutex<mpsc::Receiver<Asked>>,
+    bytes: Arc<Semaphore>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
         let (ask, asked) = mpsc::channel(MAX_WAITING);
-        Self { ask, asked: Mutex::new(asked) }
+        Self { ask, asked: Mutex::new(asked), bytes: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }
     }
 }
 
 impl Hooks {
+    /// Takes its share of the bytes that may wait. One that is larger than all of them waits alone.
+    pub(super) fn room_for(&self, webhook: &Webhook) -> Option<OwnedSemaphorePermit> {
+        let headers: usize = webhook.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = (webhook.body.len() + headers).min(MAX_WAITING_BYTES);
+        Arc::clone(&self.bytes).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+
     /// Writes what comes, until it is dropped.
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
         let mut asked = self.asked.lock().await;
@@ -55,7 +66,7 @@ impl Hooks {
         while asked.recv_many(&mut batch, AT_ONCE).await > 0 {
             // Those whose sender has gone were not acknowledged, and come again.
             let (webhooks, answers): (Vec<Webhook>, Vec<_>) =
-                batch.drain(..).filter(|(_, answer)| !answer.is_closed()).unzip();
+                batch.drain(..).filter(|(_, (answer, _))| !answer.is_closed()).unzip();
             if webhooks.is_empty() {
                 continue;
             }
@@ -65,7 +76,7 @@ impl Hooks {
                 Ok(Err(error)) => Err(error.text),
                 Err(_) => Err("the database takes too long".to_owned()),
             };
-            for (i, answer) in answers.into_iter().enumerate() {
+            for (i, (answer, _)) in answers.into_iter().enumerate() {
                 let one = match &result {
                     Ok(logged) => Ok(logged.get(i).copied().unwrap_or(Logged::New)),
                     Err(error) => Err(error.clone()),
@@ -89,8 +100,10 @@ impl Archive {
             return Logging::Failed(standing());
         }
         let (answer, written) = oneshot::channel();
-        if self.hooks.ask.try_send((webhook, answer)).is_err() {
-            return Logging::Failed("too many webhooks wait for the database".to_owned());
+        let too_many = || Logging::Failed("too many webhooks wait for the database".to_owned());
+        let Some(room) = self.hooks.room_for(&webhook) else { return too_many() };
+        if self.hooks.ask.try_send((webhook, (answer, room))).is_err() {
+            return too_many();
         }
         match tokio::time::timeout(LOG_WITHIN, written).await {
             Ok(Ok(Ok(Logged::New))) => Logging::New,

@@ -30,8 +30,8 @@ use std::time::Duration;
 use config::Database;
 use connector::{PipelineDetail, Registry};
 use domain::stats::Estimate;
-use domain::{Clock, ProjectKey, RunId, SourceName, Timestamp};
-use history::{History, RunFilter, RunNews, Treated};
+use domain::{Clock, Job, Pipeline, ProjectKey, RunId, SourceName, Timestamp};
+use history::{Batch, History, RunFilter, RunNews, Treated};
 use lifecycle::Tasks;
 use tokio::sync::watch;
 
@@ -56,6 +56,8 @@ const MAX_TREATED: usize = 10_000;
 const TIDY_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 /// Payloads of webhooks are kept for so long.
 const WEBHOOKS_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(7 * 24);
+/// A write takes no longer than this, or half as long again as a statement may: a database that was stopped says nothing at all.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// The longest pause before the database is tried again.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -100,6 +102,8 @@ pub struct Standing {
     pub waiting: usize,
     /// Projects whose earlier runs are still to be fetched.
     pub behind: usize,
+    /// Since when something waits to be written.
+    pub waiting_since: Option<Timestamp>,
 }
 
 /// History, or that there is none.
@@ -124,13 +128,50 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What was taken to be written, and waits again unless it was.
+struct Taken<'a, T> {
+    queue: &'a Mutex<VecDeque<T>>,
+    most: usize,
+    items: Vec<T>,
+}
+
+impl<'a, T> Taken<'a, T> {
+    fn of(queue: &'a Mutex<VecDeque<T>>, most: usize) -> Self {
+        let items = locked(queue).drain(..).collect();
+        Self { queue, most, items }
+    }
+
+    fn written(mut self) {
+        self.items.clear();
+    }
+}
+
+impl<T> Drop for Taken<'_, T> {
+    fn drop(&mut self) {
+        let mut queue = locked(self.queue);
+        for item in self.items.drain(..).rev() {
+            queue.push_front(item);
+        }
+        let surplus = queue.len().saturating_sub(self.most);
+        queue.drain(..surplus);
+    }
+}
+
 impl Archive {
     /// As the settings say; nothing is opened yet.
     #[must_use]
     pub fn new(settings: Database, mirror: Arc<Mirror>, clock: Arc<dyn Clock>) -> Self {
         let off = matches!(settings.url, config::DatabaseUrl::None);
         let condition = if off { Condition::Off } else { Condition::Opening };
-        let standing = Standing { condition, engine: None, error: None, since: None, waiting: 0, behind: 0 };
+        let standing = Standing {
+            condition,
+            engine: None,
+            error: None,
+            since: None,
+            waiting: 0,
+            behind: 0,
+            waiting_since: None,
+        };
         Self {
             settings,
             clock,
@@ -165,6 +206,24 @@ impl Archive {
         standing
     }
 
+    /// How old the oldest news are that wait to be written; `None` without history.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        let standing = self.standing.borrow();
+        let since = standing.waiting_since.map(|since| self.clock.now().duration_since(since));
+        let there = standing.condition != Condition::Off;
+        there.then(|| since.and_then(|lag| Duration::try_from(lag).ok()).unwrap_or_default())
+    }
+
+    /// Whether something waits to be written. Nobody is woken for it.
+    fn waits(&self, waits: bool) {
+        let now = self.clock.now();
+        self.standing.send_if_modified(|s| {
+            s.waiting_since = s.waiting_since.or(Some(now)).filter(|_| waits);
+            false
+        });
+    }
+
     fn stand(&self, change: impl FnOnce(&mut Standing)) {
         self.standing.send_modify(change);
     }
@@ -189,6 +248,38 @@ impl Archive {
         }
     }
 
+    /// What is asked of the database, or that it takes too long: nobody waits for it for ever.
+    async fn within<T>(&self, asked: impl Future<Output = history::Result<T>>) -> history::Result<T> {
+        let limit = (self.settings.statement_timeout * 3 / 2).max(WRITE_WITHIN);
+        tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+            let text = "the database does not answer; it is tried again";
+            Err(history::Error::new(history::ErrorKind::Slow, text))
+        })
+    }
+
+    /// What became of webhooks so far.
+    fn what_was_treated(&self) -> Taken<'_, (SourceName, String, Treated)> {
+        Taken::of(&self.treated, MAX_TREATED)
+    }
+
+    /// Writes it. It waits until that is done, whatever ends it before.
+    async fn settle<F: Future<Output = history::Result<()>>>(
+        &self,
+        treated: Taken<'_, (SourceName, String, Treated)>,
+        write: impl FnOnce(Vec<(SourceName, String, Treated)>) -> F,
+    ) -> history::Result<()> {
+        if !treated.items.is_empty() {
+            self.within(write(treated.items.clone())).await?;
+        }
+        treated.written();
+        Ok(())
+    }
+
+    /// Writes a batch.
+    async fn write(&self, history: &Arc<dyn History>, batch: Batch) -> history::Result<()> {
+        self.within(history.ingest(batch)).await.map(drop)
+    }
+
     /// Waits until the board is as it was when the last process ended, or it is known that it will not be.
     pub async fn warmed(&self) {
         self.mirror.begun().await;
@@ -199,13 +290,15 @@ impl Archive {
 
     /// Somebody looked at a run: its jobs are worth keeping.
     pub fn tell(&self, project: &ProjectKey, detail: &PipelineDetail) {
-        if !self.is_kept() || detail.jobs.is_empty() {
+        self.tell_jobs(project, &detail.pipeline, detail.jobs.clone());
+    }
+
+    /// The jobs of a run were read.
+    pub(crate) fn tell_jobs(&self, project: &ProjectKey, run: &Pipeline, jobs: Vec<Job>) {
+        if !self.is_kept() || jobs.is_empty() {
             return;
         }
-        let news = RunNews {
-            jobs: Some(detail.jobs.clone()),
-            ..RunNews::of(project.clone(), detail.pipeline.clone())
-        };
+        let news = RunNews { jobs: Some(jobs), ..RunNews::of(project.clone(), run.clone()) };
         let mut details = locked(&self.details);
         details.push_back(news);
         if details.len() > MAX_DETAILS {
@@ -222,11 +315,22 @@ impl Archive {
         }
     }
 
-    /// The newest `reach` runs of a project, as far as history has them; `None` when it cannot tell.
-    pub async fn newest(&self, project: &ProjectKey, reach: usize) -> Option<connector::Pipelines> {
+    /// Whether the last that was asked of it was answered.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.standing.borrow().condition == Condition::Ok
+    }
+
+    /// The newest `reach` runs of a project that fit, as far as history has them, and how many it has; `None` when it cannot
+    /// tell.
+    pub async fn newest(
+        &self,
+        project: &ProjectKey,
+        filter: &RunFilter,
+        reach: usize,
+    ) -> Option<connector::Pipelines> {
         let history = self.history()?;
-        let all = RunFilter::default();
-        let page = history.runs(project, &all, 0, reach);
+        let page = history.runs(project, filter, 0, reach);
         match tokio::time::timeout(READ_WITHIN, page).await {
             Ok(Ok(page)) => Some(connector::Pipelines {
                 items: page.items,
@@ -270,9 +374,9 @@ impl Archive {
         let backfill = Arc::new(Backfill::new(Arc::clone(self), Arc::clone(hub), Arc::clone(connectors)));
         // Before anything is published: no change is missed.
         let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
-        let budgets = Budgets::new(Arc::clone(connectors));
+        let budgets = Budgets::new(Arc::clone(self), Arc::clone(connectors));
         // In one place is enough.
-        let answers = (!self.mirror.is_on()).then(|| Answers::new(connectors));
+        let answers = (!self.mirror.is_on()).then(|| Answers::new(Arc::clone(self), connectors));
         let (archive, hub, stopping) = (Arc::clone(self), Arc::clone(hub), tasks.clone());
         let webhooks = Arc::clone(webhooks);
         tasks.run("history", async move {
@@ -336,8 +440,8 @@ impl Archive {
                 .map(|r| history::Day::of(now.saturating_sub(kept(r)).unwrap_or(Timestamp::MIN)));
             let webhooks = now.saturating_sub(WEBHOOKS_KEPT).unwrap_or(Timestamp::MIN);
             let done = async {
-                history.prepare(now).await?;
-                history.prune(oldest, webhooks).await
+                self.within(history.prepare(now)).await?;
+                self.within(history.prune(oldest, webhooks)).await
             };
             if let Err(error) = done.await {
                 tracing::warn!(%error, "what is too old could not be dropped from history; it is tried again");
@@ -351,3 +455,6 @@ impl Archive {
 const READ_WITHIN: Duration = Duration::from_secs(2);
 /// What changed last is written at the end, if it takes no longer.
 const LAST_WORD: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::backfill::Backfill;
 use super::warm::{self, Warmed};
-use super::{Archive, MAX_PAUSE, locked};
+use super::{Archive, MAX_DETAILS, MAX_PAUSE, Taken, locked};
 use crate::board::{Entry, MAX_RUNS};
 use crate::hub::{Hub, Published};
 use crate::refresh::Plan;
@@ -22,8 +22,6 @@ use crate::refresh::Plan;
 const COLLECT: Duration = Duration::from_millis(500);
 /// A batch has no more rows of the board than this, and a run or two more than [`MAX_RUNS`] of each.
 const PROJECTS_AT_ONCE: usize = 100;
-/// A batch that takes longer has failed: a database that was stopped says nothing at all.
-const WITHIN: Duration = Duration::from_secs(45);
 /// Up to when a project is known is written when it is this much newer, or with other news.
 const KNOWN_EVERY: SignedDuration = SignedDuration::from_mins(10);
 /// Before a failed batch is tried again; each further pause is twice as long.
@@ -80,6 +78,8 @@ struct News {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) since: Timestamp,
+    /// Those that the board holds go back to there.
+    pub(super) from: Timestamp,
     /// What history has when it is filled.
     pub(super) then: Known,
 }
@@ -215,7 +215,12 @@ impl Writer {
 
     fn heard(&self, event: Result<Arc<Published>, bool>) {
         match event {
-            Ok(event) => locked(&self.dirty).extend(event.changes.iter().map(|c| c.project.clone())),
+            Ok(event) => {
+                locked(&self.dirty).extend(event.changes.iter().map(|c| c.project.clone()));
+                if !event.changes.is_empty() {
+                    self.archive.waits(true);
+                }
+            }
             // What was missed may be anything.
             Err(true) => self.all_dirty(),
             Err(false) => {}
@@ -226,6 +231,9 @@ impl Writer {
         let mut all: Vec<ProjectKey> =
             self.hub.read(|p| p.board.entries().map(|e| e.project.key.clone()).collect());
         all.extend(locked(&self.written).keys().cloned());
+        if !all.is_empty() {
+            self.archive.waits(true);
+        }
         locked(&self.dirty).extend(all);
     }
 
@@ -242,15 +250,11 @@ impl Writer {
     /// The database's; what was not written is dirty still.
     async fn flush(&self, history: &Arc<dyn History>) -> history::Result<()> {
         // What these told has been published by now.
-        let treated: Vec<_> = locked(&self.archive.treated).iter().cloned().collect();
+        let treated = self.archive.what_was_treated();
         self.drain().await;
         self.flush_rows(history).await?;
-        if !treated.is_empty() {
-            history.treat_webhooks(&treated).await?;
-            let mut waiting = locked(&self.archive.treated);
-            let written = treated.len().min(waiting.len());
-            waiting.drain(..written);
-        }
+        self.archive.settle(treated, |treated| async move { history.treat_webhooks(&treated).await }).await?;
+        self.archive.waits(false);
         Ok(())
     }
 
@@ -258,26 +262,17 @@ impl Writer {
         loop {
             // They are dirty until they are written, whatever ends this before.
             let keys: Vec<ProjectKey> = locked(&self.dirty).iter().take(PROJECTS_AT_ONCE).cloned().collect();
-            let details: Vec<RunNews> = {
-                let mut waiting = locked(&self.archive.details);
-                self.archive.on_their_way.store(waiting.len(), Ordering::Relaxed);
-                waiting.drain(..).collect()
-            };
-            if keys.is_empty() && details.is_empty() {
+            let details = Taken::of(&self.archive.details, MAX_DETAILS);
+            if keys.is_empty() && details.items.is_empty() {
                 return Ok(());
             }
+            self.archive.on_their_way.store(details.items.len(), Ordering::Relaxed);
             let (mut batch, news) = self.batch(&keys);
-            batch.runs.extend(details.iter().cloned());
-            let written = write(history, batch).await;
+            batch.runs.extend(details.items.iter().cloned());
+            let written = self.archive.write(history, batch).await;
             self.archive.on_their_way.store(0, Ordering::Relaxed);
-            if let Err(error) = written {
-                let mut kept = locked(&self.archive.details);
-                for detail in details.into_iter().rev() {
-                    kept.push_front(detail);
-                }
-                kept.truncate(super::MAX_DETAILS);
-                return Err(error);
-            }
+            written?;
+            details.written();
             locked(&self.dirty).retain(|key| !keys.contains(key));
             let mut written = locked(&self.written);
             for News { key, after, gap } in news {
@@ -317,17 +312,6 @@ impl Writer {
             });
         }
         (batch, news)
-    }
-}
-
-/// Writes a batch, or gives up when that takes too long.
-pub(super) async fn write(history: &Arc<dyn History>, batch: Batch) -> history::Result<()> {
-    match tokio::time::timeout(WITHIN, history.ingest(batch)).await {
-        Ok(done) => done.map(drop),
-        Err(_) => {
-            let text = "the database does not answer; it is tried again";
-            Err(history::Error::new(history::ErrorKind::Slow, text))
-        }
     }
 }
 
@@ -376,7 +360,8 @@ fn unfinished(entry: &Entry, known: &Written, gap: Option<Gap>, then: Option<Kno
     let Some(since) = gone.filter_map(|run| run.began()).min() else { return gap };
     match (gap, then) {
         (Some(gap), _) => Some(Gap { since: gap.since.min(since), ..gap }),
-        (None, then) => then.map(|then| Gap { since, then }),
+        // Of what the board holds nothing is missing.
+        (None, then) => then.map(|then| Gap { since, from: Timestamp::MIN, then }),
     }
 }
 
@@ -405,16 +390,16 @@ fn completeness(
     match known {
         Some(known) if known.to >= from => {
             let now_known = Known { from: known.from.min(from), to };
-            let gap = Gap { since: horizon, then: Known { from: horizon, to } };
+            let gap = Gap { since: horizon, from, then: Known { from: horizon, to } };
             (Some(now_known), (!looked_at && now_known.from > horizon).then_some(gap))
         }
         // More happened than the board holds while nobody wrote.
         Some(known) => {
             let then = Known { from: known.from, to };
-            (Some(known), Some(Gap { since: known.to, then }))
+            (Some(known), Some(Gap { since: known.to, from, then }))
         }
         None => {
-            let gap = Gap { since: horizon, then: Known { from: horizon, to } };
+            let gap = Gap { since: horizon, from, then: Known { from: horizon, to } };
             (Some(Known { from, to }), (from > horizon).then_some(gap))
         }
     }
@@ -458,7 +443,8 @@ mod tests {
         let many = row(100..200, 900, 250);
         let (known, gap) = of(&many, None, 40);
         assert_eq!(known, Some(Known { from: at(100), to: at(250) }));
-        assert_eq!(gap, Some(Gap { since: at(40), then: Known { from: at(40), to: at(250) } }));
+        let then = Known { from: at(40), to: at(250) };
+        assert_eq!(gap, Some(Gap { since: at(40), from: at(100), then }));
         assert_eq!(of(&many, None, 150).1, None, "the board's runs reach further back");
     }
 
@@ -483,7 +469,7 @@ mod tests {
             "the board has it, or it has ended"
         );
         let gap = of(vec![run(80, Status::Running), run(90, Status::Queued), ended]);
-        assert_eq!(gap, Some(Gap { since: at(80), then }));
+        assert_eq!(gap, Some(Gap { since: at(80), from: Timestamp::MIN, then }));
     }
 
     #[test]
@@ -515,6 +501,7 @@ mod tests {
         assert_eq!(completeness(entry, young, true, at(40)).1, None);
         let (stays, gap) = of(&board, known(60), 40);
         assert_eq!(stays, known(60), "until it is filled");
-        assert_eq!(gap, Some(Gap { since: at(60), then: Known { from: at(0), to: at(250) } }));
+        let then = Known { from: at(0), to: at(250) };
+        assert_eq!(gap, Some(Gap { since: at(60), from: at(100), then }));
     }
 }

@@ -85,6 +85,12 @@ pub async fn probe(settings: &config::Cache) -> Result<String, String> {
 }
 
 impl Mirror {
+    /// None.
+    #[cfg(test)]
+    pub(crate) const fn off() -> Self {
+        Self(None)
+    }
+
     /// As the settings say; nothing is opened yet.
     pub(crate) fn new(settings: &config::Cache, hub: &Arc<Hub>, details: &Details) -> Self {
         if settings.kind == CacheKind::Memory {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use api::v1;
 use domain::{Branch, Pipeline, ProjectKey, RunId, Status, Timestamp};
+use history::RunFilter;
 
 use super::wire::{branch, branch_of, pipeline_with_estimate, state_of};
 use super::{BadQuery, Paging, Terms, Wanted, direction, run_statuses};
@@ -74,30 +75,47 @@ pub(super) fn is_of(
 }
 
 impl PipelineQuery {
-    /// The newest how many of which project it asks for, when it goes through all of its runs, newest first: such a list
-    /// goes on beyond what the board holds.
+    /// How far into the runs of which project it goes, when it goes through them newest first: such a list goes on beyond what
+    /// the board holds.
     #[must_use]
-    pub fn reaches(&self) -> Option<(&ProjectKey, usize)> {
+    pub fn reaches(&self) -> Option<Reach<'_>> {
         let project = self.project.as_ref()?;
-        let all = self.terms.is_empty()
-            && self.statuses.is_empty()
-            && self.branch.is_none()
-            && self.sources.is_empty()
-            && self.platforms.is_empty();
+        let countable = self.terms.is_empty() && self.sources.is_empty() && self.platforms.is_empty();
         let newest_first = self.sort == RunSort::Newest && !self.reverse;
-        let reach = (self.paging.page as usize).saturating_mul(self.paging.per_page as usize);
-        (all && newest_first).then_some((project, reach))
+        let filter = RunFilter { branch: self.branch.clone(), statuses: self.statuses.clone(), lane: None };
+        let runs = (self.paging.page as usize).saturating_mul(self.paging.per_page as usize);
+        (countable && newest_first).then_some(Reach { project, runs, filter })
     }
 }
 
-/// Answers the question from one state of the board. `older` is what was read from the platform because the question
-/// goes on beyond the board; of a run that is in both the board knows more.
+/// How far a question goes.
+#[derive(Debug)]
+pub struct Reach<'a> {
+    /// Into whose runs.
+    pub project: &'a ProjectKey,
+    /// The newest how many that fit.
+    pub runs: usize,
+    /// Which fit.
+    pub filter: RunFilter,
+}
+
+impl Reach<'_> {
+    /// Whether all runs fit.
+    #[must_use]
+    pub const fn is_of_all(&self) -> bool {
+        self.filter.branch.is_none() && self.filter.statuses.is_empty()
+    }
+}
+
+/// Answers the question from one state of the board. `older` is what was read from history or from the platform because the
+/// question goes on beyond the board, and how many there are; of a run that is in both the board knows more.
 #[must_use]
 pub fn list_pipelines(
     query: &PipelineQuery,
     present: &Present,
     older: Option<&connector::Pipelines>,
 ) -> v1::ListPipelinesResponse {
+    let in_all = older.and_then(|o| o.total);
     let older: Vec<Arc<Pipeline>> =
         older.into_iter().flat_map(|o| &o.items).map(|r| Arc::new(r.clone())).collect();
     let all_of = |e: &Entry| -> Vec<Arc<Pipeline>> {
@@ -134,11 +152,12 @@ pub fn list_pipelines(
         runs.reverse();
     }
     let (listed, page) = query.paging.cut(runs);
-    let of_platform =
-        query.reaches().and_then(|(key, _)| present.board.get(key)).map_or(0, Entry::total_runs);
+    let whole = query.reaches().filter(Reach::is_of_all);
+    let of_platform = whole.and_then(|reach| present.board.get(reach.project)).map_or(0, Entry::total_runs);
+    let there_are = of_platform.max(in_all.unwrap_or_default());
     v1::ListPipelinesResponse {
         pipelines: page.into_iter().map(|(e, r)| pipeline_with_estimate(e, &r)).collect(),
-        total: listed.max(u32::try_from(of_platform).unwrap_or(u32::MAX)),
+        total: listed.max(u32::try_from(there_are).unwrap_or(u32::MAX)),
         page: query.paging.page,
         per_page: query.paging.per_page,
         version: Some(present.board.version().into()),
@@ -265,5 +284,64 @@ pub fn list_branches(
         version: Some(present.board.version().into()),
         loading: false,
         problems: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connector::{Heads, Pipelines};
+    use domain::{NativeId, PlatformId, Project, SourceName, SystemClock};
+
+    use super::*;
+    use crate::board::{Observation, Seen};
+    use crate::hub::Hub;
+
+    fn run(id: u64, status: Status, branch: &str) -> Pipeline {
+        let created_at = Timestamp::from_second(1_700_000_000 + id.cast_signed()).ok();
+        Pipeline { created_at, branch: Some(branch.into()), ..Pipeline::new(RunId::from(id), status, "word") }
+    }
+
+    /// Of a project whose two newest runs the board has, which are all that the platform still has.
+    fn list(request: v1::ListPipelinesRequest, older: Pipelines) -> (Vec<String>, u32) {
+        let hub = Hub::new(Arc::new(SystemClock));
+        let key = ProjectKey::new(SourceName::new("s").unwrap(), NativeId::new("1"));
+        let project = Project::named(key.clone(), PlatformId::new("gitlab"), "p");
+        hub.configure(|p| {
+            let source = crate::sources::Source::new(key.source.clone(), "gitlab", String::new());
+            p.sources.insert(key.source.clone(), source);
+        });
+        let asked_at = Timestamp::from_second(1_700_000_100).unwrap();
+        hub.observe(Observation { asked_at, seen: Seen::Projects(vec![project]) });
+        let pipelines = vec![run(9, Status::Success, "main"), run(8, Status::Failed, "main")];
+        let heads = Box::new(Heads { pipelines, total_runs: Some(2), ..Heads::default() });
+        hub.observe(Observation { asked_at, seen: Seen::Heads(key.clone(), heads) });
+        let request = v1::ListPipelinesRequest { project: Some((&key).into()), per_page: 2, ..request };
+        let query = PipelineQuery::try_from(request).unwrap();
+        let answer = hub.read(|p| list_pipelines(&query, p, Some(&older)));
+        (answer.pipelines.into_iter().map(|p| p.id).collect(), answer.total)
+    }
+
+    #[test]
+    fn there_are_as_many_as_whoever_has_most_of_them_says() {
+        let older = || Pipelines { items: Vec::new(), total: Some(7), problems: Vec::new() };
+        assert_eq!(list(v1::ListPipelinesRequest::default(), older()), (vec!["9".into(), "8".into()], 7));
+        let fewer = Pipelines { total: Some(1), ..older() };
+        assert_eq!(list(v1::ListPipelinesRequest::default(), fewer).1, 2);
+    }
+
+    #[test]
+    fn a_narrowed_list_goes_on_beyond_the_board() {
+        let items = vec![
+            run(8, Status::Running, "main"),
+            run(3, Status::Failed, "main"),
+            run(2, Status::Failed, "x"),
+        ];
+        let older = || Pipelines { items: items.clone(), total: Some(5), problems: Vec::new() };
+        let failed = || v1::ListPipelinesRequest { statuses: vec!["failed".into()], ..Default::default() };
+        assert_eq!(list(failed(), older()), (vec!["8".into(), "3".into()], 5), "the board knows better");
+        let second = v1::ListPipelinesRequest { page: 2, ..failed() };
+        assert_eq!(list(second, older()).0, ["2"]);
+        let of_branch = v1::ListPipelinesRequest { branch: Some("x".into()), ..failed() };
+        assert_eq!(list(of_branch, older()).0, ["2"]);
     }
 }
