@@ -133,6 +133,7 @@ impl Fleet {
         let pace = schedule::Plan { every: schedule::signed(self.every) };
         let schedule = self.shared.schedules.begin(connector.source(), pace);
         Refresher::new(Arc::clone(&self.shared.hub), Arc::clone(connector), plan.clone(), schedule)
+            .telling(Arc::clone(&self.shared.archive))
     }
 
     /// Starts all that does not run yet.

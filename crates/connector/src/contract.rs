@@ -137,8 +137,41 @@ pub struct Heads {
     pub workflows: Option<WhichWorkflows>,
     /// How many runs the platform has of it in all, where that came along.
     pub total_runs: Option<u64>,
+    /// The jobs of some of `pipelines`, where they were read anyway.
+    pub jobs: JobsOfRuns,
     /// What could not be read. The rest stands.
     pub problems: Vec<Problem>,
+}
+
+/// Jobs by run: of each all that it has, of a job that ran again the newest try.
+#[derive(Debug, Clone, Default)]
+pub struct JobsOfRuns {
+    by_run: BTreeMap<RunId, Vec<Job>>,
+    jobs: usize,
+}
+
+impl JobsOfRuns {
+    /// How many jobs there are at most, of all runs together; those of further runs are left out.
+    pub const MAX_JOBS: usize = 5_000;
+
+    /// Adds all jobs of a run.
+    pub fn tell(&mut self, run: &RunId, jobs: Vec<Job>) {
+        if !jobs.is_empty() && self.jobs + jobs.len() <= Self::MAX_JOBS {
+            self.jobs += jobs.len();
+            self.by_run.insert(run.clone(), jobs);
+        }
+    }
+
+    /// Those of a run; `None` where they were not read.
+    #[must_use]
+    pub fn of(&self, run: &RunId) -> Option<&[Job]> {
+        self.by_run.get(run).map(Vec::as_slice)
+    }
+
+    /// Takes those of a run out.
+    pub fn take(&mut self, run: &RunId) -> Option<Vec<Job>> {
+        self.by_run.remove(run)
+    }
 }
 
 impl Heads {
@@ -176,8 +209,25 @@ pub struct PipelineQuery {
     pub branch: Option<String>,
     /// Only created or updated since then.
     pub since: Option<Timestamp>,
+    /// Only those that began at or before then: how a list goes on where the one before it ended.
+    pub until: Option<Timestamp>,
     /// At most this many, newest first.
     pub limit: usize,
+}
+
+impl PipelineQuery {
+    /// Whether a run began after [`PipelineQuery::until`]. One that tells no time is none of these.
+    #[must_use]
+    pub fn is_beyond(&self, run: &Pipeline) -> bool {
+        matches!((self.until, run.began()), (Some(until), Some(at)) if at > until)
+    }
+
+    /// How many pages are read at most, of which `usual` are when a list begins with the newest run: where the platform
+    /// cannot filter, those that are newer than [`PipelineQuery::until`] are read as well.
+    #[must_use]
+    pub const fn max_pages(&self, usual: usize) -> usize {
+        if self.until.is_some() { usual.saturating_mul(10) } else { usual }
+    }
 }
 
 /// A list of runs, and what of it could not be read: a page that fails half-way keeps what came.
@@ -209,27 +259,10 @@ pub struct PipelineDetail {
 #[async_trait]
 pub trait Connector: Debug + Send + Sync {
     /// Its platform.
-    /// Only those that began at or before then: how a list goes on where the one before it ended.
-    pub until: Option<Timestamp>,
     fn descriptor(&self) -> &'static Descriptor;
 
     /// Its name.
     fn source(&self) -> &SourceName;
-impl PipelineQuery {
-    /// Whether a run began after [`PipelineQuery::until`]. One that tells no time is none of these.
-    #[must_use]
-    pub fn is_beyond(&self, run: &Pipeline) -> bool {
-        matches!((self.until, run.began()), (Some(until), Some(at)) if at > until)
-    }
-
-    /// How many pages are read at most, of which `usual` are when a list begins with the newest run: where the platform
-    /// cannot filter, those that are newer than [`PipelineQuery::until`] are read as well.
-    #[must_use]
-    pub const fn max_pages(&self, usual: usize) -> usize {
-        if self.until.is_some() { usual.saturating_mul(10) } else { usual }
-    }
-}
-
 
     /// Whether a watched name without a wildcard could be one of this platform's at all; saves asking when not.
     fn could_hold(&self, name: &str) -> bool;

@@ -17,8 +17,8 @@ pub mod signature;
 pub mod wire;
 
 pub use contract::{
-    Batching, Connector, Descriptor, Extent, Heads, HeadsAsk, Moved, Page, PageToken, PipelineDetail,
-    PipelineQuery, Pipelines, ProjectPage, Words,
+    Batching, Connector, Descriptor, Extent, Heads, HeadsAsk, JobsOfRuns, Moved, Page, PageToken,
+    PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Words,
 };
 pub use error::{Error, Result};
 pub use extended::{

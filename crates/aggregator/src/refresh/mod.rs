@@ -17,6 +17,7 @@ use domain::{NativeId, Patterns, Project, SourceName, Timestamp};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
+use crate::archive::Archive;
 use crate::board::Entry;
 use crate::due::Schedule;
 use crate::hub::Hub;
@@ -56,6 +57,8 @@ pub struct Refresher {
     refused: AtomicBool,
     /// Projects that could not be read because the platform failed, since one could.
     failed: Mutex<BTreeSet<NativeId>>,
+    /// Hears of the jobs that come along.
+    archive: Option<Arc<Archive>>,
 }
 
 impl Refresher {
@@ -63,7 +66,13 @@ impl Refresher {
     #[must_use]
     pub fn new(hub: Arc<Hub>, connector: Arc<dyn Connector>, plan: Plan, schedule: Arc<Schedule>) -> Self {
         let (cursor, refused, failed) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
-        Self { hub, connector, plan, schedule, cursor, refused, failed }
+        Self { hub, connector, plan, schedule, cursor, refused, failed, archive: None }
+    }
+
+    /// The same, that tells history the jobs that were read with the state of a project.
+    #[must_use]
+    pub fn telling(self, archive: Arc<Archive>) -> Self {
+        Self { archive: Some(archive), ..self }
     }
 
     /// Runs until it is dropped.

@@ -92,6 +92,17 @@ impl Refresher {
             .map(drop)
     }
 
+    /// The board has no jobs; history has, and where they came along nobody has to ask for them.
+    fn tell_jobs(&self, key: &ProjectKey, heads: &mut Heads) {
+        let mut jobs = std::mem::take(&mut heads.jobs);
+        let Some(archive) = &self.archive else { return };
+        for run in &heads.pipelines {
+            if let Some(jobs) = jobs.take(&run.id) {
+                archive.tell_jobs(key, run, jobs);
+            }
+        }
+    }
+
     fn key(&self, id: &NativeId) -> ProjectKey {
         ProjectKey::new(self.source().clone(), id.clone())
     }
@@ -120,7 +131,8 @@ impl Refresher {
         while let Some((key, state)) = states.next().await {
             let (mut moved, mut whole) = (false, false);
             let (seen, failed) = match state {
-                Ok(heads) => {
+                Ok(mut heads) => {
+                    self.tell_jobs(&key, &mut heads);
                     (moved, whole) = (heads.extent == Extent::Moved, heads.extent == Extent::Whole);
                     (Seen::Heads(key.clone(), Box::new(heads)), None)
                 }

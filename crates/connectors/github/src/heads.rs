@@ -6,7 +6,8 @@ use std::sync::Arc;
 use connector::graphql::{Answer, Extras, GraphQl};
 use connector::{Error, Extent, Heads, HeadsAsk, Result};
 use domain::{
-    Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, Status, WhichWorkflows,
+    Branch, Completeness, Job, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId, Status,
+    WhichWorkflows,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -72,8 +73,9 @@ async fn explained(github: &GitHub, ask: &HeadsAsk, news: News, extras: &Extras)
         let run = &mut heads.pipelines[index];
         if extras.take(1) {
             let answer = runs::jobs(github, &ask.project, &run.id).await;
-            if let Err(e) = take_jobs(run, answer.map(|(jobs, _)| jobs)) {
-                tracing::debug!(project = %ask.project.key, error = %e, "its jobs are not known");
+            match take_jobs(run, answer) {
+                Ok(jobs) => heads.jobs.tell(&run.id, jobs),
+                Err(e) => tracing::debug!(project = %ask.project.key, error = %e, "its jobs are not known"),
             }
         }
         if run.completeness != Completeness::Full {
@@ -400,8 +402,9 @@ async fn jobs(
     while let Some((index, answer)) = answers.next().await {
         let Some(run) = runs.get_mut(index) else { continue };
         // The runs have been read; the next question meets the same error.
-        if let Err(e) = take_jobs(run, answer.map(|(jobs, _)| jobs)) {
-            *failures.entry(e.to_string()).or_default() += 1;
+        match take_jobs(run, answer) {
+            Ok(jobs) => out.jobs.tell(&run.id, jobs),
+            Err(e) => *failures.entry(e.to_string()).or_default() += 1,
         }
     }
     for (why, count) in failures {
@@ -411,13 +414,20 @@ async fn jobs(
     Ok(())
 }
 
-/// Adds to a run what its jobs tell, or that they will never tell anything.
-fn take_jobs(run: &mut Pipeline, answer: Result<Vec<wire::Job>>) -> Result<()> {
+/// Adds to a run what its jobs tell, or that they will never tell anything. All of its jobs, where these are all.
+fn take_jobs(run: &mut Pipeline, answer: Result<(Vec<wire::Job>, Vec<Problem>)>) -> Result<Vec<Job>> {
     match answer {
-        Ok(jobs) => details::enrich(run, &jobs),
+        Ok((jobs, missing)) => {
+            details::enrich(run, &jobs);
+            let passed = matches!(run.status, Status::Success | Status::Warning);
+            let jobs = jobs.iter().filter(|_| missing.is_empty());
+            Ok(jobs.map(|job| convert::job(job, passed)).collect())
+        }
         // They are gone (GitHub keeps runs for 400 days) or not for this token: that will not change.
-        Err(Error::NotFound(_) | Error::Forbidden(_)) => run.completeness = Completeness::Full,
-        Err(e) => return Err(e),
+        Err(Error::NotFound(_) | Error::Forbidden(_)) => {
+            run.completeness = Completeness::Full;
+            Ok(Vec::new())
+        }
+        Err(e) => Err(e),
     }
-    Ok(())
 }

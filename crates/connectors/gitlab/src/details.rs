@@ -24,11 +24,22 @@ impl GitLab {
         self.client.get("GET /projects/:id/pipelines/:pipeline_id", url).await?.json()
     }
 
-    /// The failed jobs of a pipeline, on one page.
-    pub(crate) async fn failed_jobs(&self, project: &Project, run: &RunId) -> Result<Vec<wire::Job>> {
+    /// The newest tries of a pipeline's jobs, on one page, and whether these are all. Of one that has more than fit on it, those
+    /// that failed.
+    pub(crate) async fn telling_jobs(
+        &self,
+        project: &Project,
+        run: &RunId,
+    ) -> Result<(Vec<wire::Job>, bool)> {
+        const JOBS: &str = "GET /projects/:id/pipelines/:pipeline_id/jobs";
         let segments = ["projects", project.key.id.as_str(), "pipelines", run.as_str(), "jobs"];
+        let url = self.client.url(&segments, &[("per_page", PER_PAGE_TEXT)]);
+        let all = list::<wire::Job>(&self.client, JOBS, url).await?;
+        if all.next.is_none() {
+            return Ok((all.items, all.broken == 0));
+        }
         let url = self.client.url(&segments, &[("scope[]", "failed"), ("per_page", PER_PAGE_TEXT)]);
-        Ok(list(&self.client, "GET /projects/:id/pipelines/:pipeline_id/jobs", url).await?.items)
+        Ok((list(&self.client, JOBS, url).await?.items, false))
     }
 
     /// All pages of jobs or trigger jobs. A page that fails half-way keeps what came; the first one is an error.

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use connector::{Error, HeadsAsk};
+use connector::{Error, HeadsAsk, JobsOfRuns};
 use domain::{Branch, Completeness, Person, Pipeline, Problem, ProblemKind, Status, stats::STRIP_RUNS};
 use futures::{StreamExt, stream};
 
@@ -35,13 +35,14 @@ const DETAILS_AT_ONCE: usize = 4;
 const WORTH_A_PAGE: usize = 2;
 
 /// Adds to the runs, which come newest first, what is known and what can be asked for. `shown`: the branches whose
-/// colour and strip are shown.
+/// colour and strip are shown. `told`: where the jobs of runs go that were read for it.
 pub(crate) async fn enrich(
     gitlab: &GitLab,
     ask: &HeadsAsk,
     head: Option<&Branch>,
     shown: &[&str],
     runs: &mut [Pipeline],
+    told: &mut JobsOfRuns,
 ) -> Vec<Problem> {
     let known: HashMap<_, _> = ask.known.iter().map(|run| (&run.id, run)).collect();
     for run in runs.iter_mut() {
@@ -63,7 +64,7 @@ pub(crate) async fn enrich(
     }
     let mut by_jobs = HashSet::new();
     if unread(runs) >= WORTH_A_PAGE {
-        match from_jobs(gitlab, ask, runs).await {
+        match from_jobs(gitlab, ask, runs, told).await {
             Ok(read) => by_jobs = read,
             Err(e) if is_final(&e) => {
                 tracing::debug!(project = %ask.project.key, error = %e, "no list of jobs")
@@ -119,7 +120,7 @@ pub(crate) async fn enrich(
         }
     }
     unexplained.truncate(FAILURES_PER_REFRESH);
-    explain(gitlab, ask, &unexplained, runs).await;
+    explain(gitlab, ask, &unexplained, runs, told).await;
 
     problems.extend(bare(&strips, runs));
     problems
@@ -169,7 +170,12 @@ fn wanted(
 
 /// Reads one page of the project's newest jobs, and enriches the runs that it tells of. Which of them are known in full
 /// by it.
-async fn from_jobs(gitlab: &GitLab, ask: &HeadsAsk, runs: &mut [Pipeline]) -> Result<HashSet<usize>, Error> {
+async fn from_jobs(
+    gitlab: &GitLab,
+    ask: &HeadsAsk,
+    runs: &mut [Pipeline],
+    told: &mut JobsOfRuns,
+) -> Result<HashSet<usize>, Error> {
     let url =
         gitlab.client.url(&["projects", ask.project.key.id.as_str(), "jobs"], &[("per_page", PER_PAGE_TEXT)]);
     let listed = list::<wire::Job>(&gitlab.client, "GET /projects/:id/jobs", url).await?;
@@ -193,6 +199,9 @@ async fn from_jobs(gitlab: &GitLab, ask: &HeadsAsk, runs: &mut [Pipeline]) -> Re
         } else if jobs::enrich(run, jobs) {
             run.completeness = Completeness::Full;
             read.insert(i);
+            if run.status.is_terminal() {
+                told.tell(&run.id, jobs::in_order(&jobs::newest_tries(jobs.iter().copied())));
+            }
         }
     }
     Ok(read)
@@ -280,19 +289,28 @@ fn take_over(run: &mut Pipeline, detail: &wire::Pipeline) {
 }
 
 /// Asks what failed in runs of which all else is known.
-pub(crate) async fn explain(gitlab: &GitLab, ask: &HeadsAsk, unexplained: &[usize], runs: &mut [Pipeline]) {
+pub(crate) async fn explain(
+    gitlab: &GitLab,
+    ask: &HeadsAsk,
+    unexplained: &[usize],
+    runs: &mut [Pipeline],
+    told: &mut JobsOfRuns,
+) {
     let asked: Vec<_> = unexplained
         .iter()
         .map(|&i| {
             let id = runs[i].id.clone();
-            async move { (i, gitlab.failed_jobs(&ask.project, &id).await) }
+            async move { (i, gitlab.telling_jobs(&ask.project, &id).await) }
         })
         .collect();
     let answers: Vec<_> = stream::iter(asked).buffered(DETAILS_AT_ONCE).collect().await;
     for (i, answer) in answers {
         match answer {
-            Ok(failed) => {
-                let tries = jobs::newest_tries(&failed);
+            Ok((read, complete)) => {
+                let tries = jobs::newest_tries(&read);
+                if complete {
+                    told.tell(&runs[i].id, jobs::in_order(&tries));
+                }
                 jobs::tell_commit(&mut runs[i], &tries);
                 runs[i].failure = jobs::failure(&tries);
                 runs[i].completeness = Completeness::Full;

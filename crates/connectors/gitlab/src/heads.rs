@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use connector::graphql::{Answer, Extras};
-use connector::{Connector, Error, Extent, Heads, HeadsAsk, Result};
+use connector::{Connector, Error, Extent, Heads, HeadsAsk, JobsOfRuns, Result};
 use domain::{Branch, Completeness, Pipeline, Problem, ProblemKind, Project, ProjectKey, stats::STRIP_RUNS};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -64,8 +64,9 @@ async fn judged(gitlab: &GitLab, ask: &HeadsAsk, row: Option<batch::Row>, extras
     let Some(row) = row else { return Ok(Heads { extent: Extent::Moved, ..Heads::default() }) };
     let batch::Verdict { mut pipelines, head, activity, unaccounted, unexplained, mut more } =
         batch::judge(ask, &row);
+    let mut jobs = JobsOfRuns::default();
     if !more && extras.take(unexplained.len()) {
-        enrich::explain(gitlab, ask, &unexplained, &mut pipelines).await;
+        enrich::explain(gitlab, ask, &unexplained, &mut pipelines, &mut jobs).await;
     }
     // What could not be asked for now is read with the whole.
     more |= unexplained.iter().any(|i| pipelines[*i].completeness != Completeness::Full);
@@ -74,6 +75,7 @@ async fn judged(gitlab: &GitLab, ask: &HeadsAsk, row: Option<batch::Row>, extras
         last_activity_at: activity,
         default_branch: head,
         pipelines,
+        jobs,
         ..Heads::default()
     };
     // Of what is to be read as a whole the branch is read then, and of what nothing is known as well.
@@ -140,7 +142,8 @@ pub(crate) async fn read(gitlab: &GitLab, ask: &HeadsAsk) -> Result<Heads> {
         }
         (Some(_), false) => {}
     }
-    let problems = enrich::enrich(gitlab, ask, heads.default_branch.as_ref(), &shown, &mut runs).await;
+    let head = heads.default_branch.as_ref();
+    let problems = enrich::enrich(gitlab, ask, head, &shown, &mut runs, &mut heads.jobs).await;
     heads.problems.extend(problems);
     heads.pipelines = runs;
     Ok(heads)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use connector::wire::between;
-use domain::{Pipeline, Status, Timestamp};
+use domain::{Job, Pipeline, Status, Timestamp};
 
 use crate::{convert, status, wire};
 
@@ -24,6 +24,11 @@ pub(crate) fn newest_tries<'a>(jobs: impl IntoIterator<Item = &'a wire::Job>) ->
     let mut newest: Vec<_> = by_name.into_values().collect();
     newest.sort_unstable_by_key(|j| j.id);
     newest
+}
+
+/// Jobs as we have them, in the order of these rows.
+pub(crate) fn in_order(rows: &[&wire::Job]) -> Vec<Job> {
+    rows.iter().map(|row| convert::job(row)).collect()
 }
 
 /// The newest tries, those of earlier stages first. GitLab's API does not tell the order of stages, but it makes a

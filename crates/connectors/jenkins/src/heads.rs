@@ -193,7 +193,12 @@ async fn look_closer(jenkins: &Jenkins, ask: &HeadsAsk, closely: bool, heads: &m
     for index in chosen {
         let run = heads.pipelines[index].clone();
         let answer = if run.status == Status::Failed {
-            jenkins.read_build(&ask.project, &run.id).await.map(|detail| Some(detail.pipeline))
+            jenkins.read_build(&ask.project, &run.id).await.map(|detail| {
+                if detail.problems.is_empty() {
+                    heads.jobs.tell(&run.id, detail.jobs);
+                }
+                Some(detail.pipeline)
+            })
         } else {
             jenkins.waiting(&ask.project, &run).await
         };

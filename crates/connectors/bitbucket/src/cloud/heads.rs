@@ -158,9 +158,13 @@ impl Cloud {
             }
             left -= 1;
             match self.steps(project, run.id.as_str()).await {
-                Ok((rows, _)) => {
+                Ok((rows, missing)) => {
                     let step = |(at, row)| convert::step(project, run.number, at, row);
-                    convert::enrich(run, &mut rows.iter().enumerate().map(step).collect::<Vec<_>>());
+                    let mut steps = rows.iter().enumerate().map(step).collect::<Vec<_>>();
+                    convert::enrich(run, &mut steps);
+                    if missing.is_empty() {
+                        out.jobs.tell(&run.id, steps);
+                    }
                 }
                 // They are gone, or not for this token: that will not change.
                 Err(Error::NotFound(_) | Error::Forbidden(_)) => run.completeness = Completeness::Full,

@@ -290,7 +290,7 @@ async fn what_failed_is_asked_for_where_it_decides() {
             &object("pipeline", json!({ "status": "failed", "detailed_status": { "group": "failed" } })),
         )
         .json(
-            "/projects/7/pipelines/100/jobs?scope[]=failed",
+            "/projects/7/pipelines/100/jobs",
             &json!([object("job", json!({ "status": "failed", "failure_reason": "job_execution_timeout" }))]),
         );
     let source = source(&settings(&forge.url(), Some(TOKEN)));
