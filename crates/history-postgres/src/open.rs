@@ -121,8 +121,32 @@ async fn reach(url: &str, options: &Options) -> Result<Reached> {
             .fetch_one(&mut connection)
             .await
             .map_err(|e| told(&at, e))?;
-    if number.parse::<i32>().unwrap_or_default() < OLDEST {
-        return Err(too_old(&at, &version));
-    }
+    is_new_enough(&at, &number, &version)?;
     Ok(Reached { at, connect, connection, version })
+}
+
+/// By its number, as the server counts: 140_011 is 14.11.
+fn is_new_enough(at: &str, number: &str, version: &str) -> Result<()> {
+    match number.parse::<i32>() {
+        Ok(number) if number >= OLDEST => Ok(()),
+        _ => Err(too_old(at, version)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_told_by_its_version() {
+        for (number, version) in [("140000", "14.0"), ("140011", "14.11"), ("180001", "18.1")] {
+            assert!(is_new_enough("db:5432/ci", number, version).is_ok(), "{version}");
+        }
+        for (number, version) in [("130018", "13.18"), ("90624", "9.6.24"), ("", "of another kind")] {
+            let error = is_new_enough("db:5432/ci", number, version).err().unwrap();
+            assert_eq!(error.kind, ErrorKind::TooOld);
+            assert!(!error.may_pass() && error.text.contains(version), "{error}");
+            assert!(error.text.contains("14 or newer"), "{error}");
+        }
+    }
 }

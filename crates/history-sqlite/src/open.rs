@@ -62,7 +62,10 @@ const MAX_LOG_BYTES: i64 = 64 << 20;
 /// # Errors
 /// In one sentence with what to do. The file is left as it is.
 pub async fn open(path: impl Into<PathBuf>, options: Options) -> Result<Keeper<Sqlite>> {
-    let path: Arc<Path> = path.into().into();
+    Keeper::opened(ready(path.into().into(), options).await?).await
+}
+
+async fn ready(path: Arc<Path>, options: Options) -> Result<Sqlite> {
     make(&path)?;
     let connect = SqliteConnectOptions::new()
         .filename(&path)
@@ -88,7 +91,7 @@ pub async fn open(path: impl Into<PathBuf>, options: Options) -> Result<Keeper<S
     let sqlite = Sqlite { path: Arc::clone(&path), readers: pool(options.readers.max(1), true), writer };
     // A file may be damaged where nobody has looked yet.
     sqlite.sources().await?;
-    Keeper::opened(sqlite).await
+    Ok(sqlite)
 }
 
 /// Makes folder and file, for their owner alone.
@@ -121,4 +124,32 @@ async fn migrate(path: &Path, writer: &SqlitePool) -> Result<()> {
     let mut tx = connection.begin_with("BEGIN EXCLUSIVE").await.map_err(|e| told(path, e))?;
     migrations().run_direct(None, &mut *tx, false).await.map_err(|e| migrating(path, e))?;
     tx.commit().await.map_err(|e| told(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Status;
+    use history::History as _;
+    use history_suite::{Story, run};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_so_and_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let sqlite = ready(path.clone().into(), Options::default()).await.unwrap();
+        let writer = sqlite.writer.clone();
+        let history = Keeper::new(sqlite);
+        let story =
+            || (0..2_000).fold(Story::new(), |story, n| story.run("1", run(n, Status::Success, 0, 0)));
+        // No page more than there are.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&writer).await.unwrap();
+        let error = history.ingest(story().batch()).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Full, "{error}");
+        assert!(error.text.contains("no room is left") && error.text.contains("make room"), "{error}");
+        assert!(error.text.contains(path.to_str().unwrap()) && error.text.lines().count() == 1, "{error}");
+        sqlx::query("PRAGMA max_page_count = 1000000").execute(&writer).await.unwrap();
+        assert_eq!(history.ingest(story().batch()).await.unwrap().added, 2_000, "once there is room");
+    }
 }

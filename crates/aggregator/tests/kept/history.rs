@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use aggregator::schedule::Kept;
 use api::v1;
 use api::v1::WebhookVerdict as V;
+use domain::{Clock as _, ProjectKey, RunId, SourceName, SystemClock};
 use history::{History, Logged, Treated};
+use jiff::SignedDuration;
 
 use crate::kit::*;
 
@@ -63,6 +66,67 @@ async fn what_happened_while_it_was_away_is_fetched() {
     };
     let page = rig.client.clone().list_pipelines(request).await.unwrap().into_inner();
     assert!(!page.pipelines.is_empty() && !page.loading, "{} of {}", page.pipelines.len(), page.total);
+    // So does a narrowed one.
+    let failed = kept.iter().filter(|r| r.status == domain::Status::Failed).count();
+    let of = |branch: Option<&str>, page| v1::ListPipelinesRequest {
+        project: Some((&project.key()).into()),
+        statuses: vec!["failed".into()],
+        branch: branch.map(Into::into),
+        page,
+        per_page: 50,
+        ..Default::default()
+    };
+    let list = async |request| rig.client.clone().list_pipelines(request).await.unwrap().into_inner();
+    let (first, second) = (list(of(None, 1)).await, list(of(Some(&project.branch), 2)).await);
+    assert_eq!((first.pipelines.len(), first.total as usize), (50, failed));
+    assert!(
+        second.pipelines.len() > 30,
+        "the board has fewer: {} of {}",
+        second.pipelines.len(),
+        second.total
+    );
+    assert!(second.pipelines.iter().all(|r| r.branch.as_deref() == Some(&*project.branch)));
+    rig.life.stop().await;
+    sim.shutdown().await;
+
+    // A platform that has forgotten them.
+    let sim = crate::kit::sim().await;
+    let settings = crate::kit::settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    let all = v1::ListPipelinesRequest { project: Some((&project.key()).into()), ..Default::default() };
+    let total = rig.client.clone().list_pipelines(all).await.unwrap().into_inner().total;
+    assert!(total as usize >= kept.len(), "{total} of {}", kept.len());
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_red_has_its_jobs_though_nobody_looks() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    let history = opened(folder.path()).await;
+    let red: Vec<(ProjectKey, RunId)> = rig
+        .rows()
+        .await
+        .iter()
+        .flat_map(|row| {
+            let key = ProjectKey::try_from(row.project.as_ref().unwrap().key.as_ref().unwrap()).unwrap();
+            let runs = row.branch.iter().flat_map(|b| b.state.iter()).flat_map(|s| s.pipelines.clone());
+            let red = runs.filter(|r| r.status() == v1::Status::Failed && r.failure.is_some());
+            red.map(move |r| (key.clone(), RunId::new(r.id))).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(!red.is_empty());
+    for (project, run) in &red {
+        until("its jobs are in history", async || {
+            let attempts = history.attempts(project, run).await.unwrap();
+            let (_, jobs) = attempts.last()?;
+            jobs.iter().any(|job| job.status == domain::Status::Failed).then_some(())
+        })
+        .await;
+    }
     rig.life.stop().await;
 }
 
@@ -193,5 +257,91 @@ async fn a_database_that_was_away_is_complete_afterwards() {
     })
     .await;
     rig.written().await;
+    rig.life.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_became_read_only_is_said_so_and_caught_up_with() {
+    let Some(server) = history_suite::server::Server::start(false) else { return };
+    let (sim, url) = (sim().await, server.url("postgres"));
+    let settings = settings(&sim.gitlab_url(), sim.token(), &url);
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    rig.written().await;
+    let pooled = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ci-dashboard'";
+    let connections: u32 = server.query("postgres", pooled).trim().parse().unwrap();
+    assert!(connections <= settings.database.pool_size, "{connections}");
+
+    let set = |statement: &str| {
+        assert!(server.query("postgres", statement).starts_with("ALTER SYSTEM"), "{statement}");
+        assert_eq!(server.query("postgres", "SELECT pg_reload_conf()").trim(), "t");
+    };
+    set("ALTER SYSTEM SET default_transaction_read_only = on");
+    let missed = project.run(&sim, 5);
+    let error = until("it says so", async || {
+        let history = rig.sources().await.history?;
+        (history.state == "failing").then_some(history.error?)
+    })
+    .await;
+    assert!(error.contains("read-only") && error.contains("database.url"), "{error}");
+    assert!(!error.contains("right") && error.lines().count() == 1, "{error}");
+    assert!(!board(&rig.rows().await).is_empty(), "the board goes on");
+
+    set("ALTER SYSTEM RESET default_transaction_read_only");
+    let history = history_postgres::open(&url, history_postgres::Options::default()).await.unwrap();
+    until("every run is in history", async || {
+        let kept: BTreeSet<String> =
+            project.kept(&history).await.into_iter().map(|r| r.id.to_string()).collect();
+        missed.is_subset(&kept).then_some(())
+    })
+    .await;
+    rig.written().await;
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_is_dropped() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let mut settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let history = opened(folder.path()).await;
+    let project = Busy::of(&sim);
+    let old = history_suite::run(1, domain::Status::Success, 0, 0);
+    let mut batch = history::Batch::at(old.began().unwrap());
+    batch.runs.push(history::RunNews::of(project.key(), old.clone()));
+    history.ingest(batch).await.unwrap();
+    assert!(project.kept(&history).await.iter().any(|r| r.id == old.id));
+    settings.database.retention = Some(std::time::Duration::from_secs(90 * 86_400));
+    let rig = Rig::start(&settings).await;
+    until("the old run is dropped", async || {
+        project.kept(&history).await.iter().all(|r| r.id != old.id).then_some(())
+    })
+    .await;
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_the_limit_outlives_a_restart() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let history = opened(folder.path()).await;
+    let source = SourceName::new(SOURCE).unwrap();
+    let name = format!("budget:{source}");
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    let written = until("it is written", async || history.note(&name).await.unwrap()).await;
+    rig.life.stop().await;
+    sim.shutdown().await;
+
+    // Nobody answers, and the window goes on: what is known is what was written.
+    let now = SystemClock.now();
+    let mut kept = Kept::parse(&written).unwrap();
+    kept.budget.remaining = 7;
+    kept.budget.reset_at = Some(now + SignedDuration::from_hours(1));
+    history.set_notes(&[(name, Some(kept.to_text()))]).await.unwrap();
+    let rig = Rig::start(&settings).await;
+    let left = until("it is known again", async || rig.schedules.left(&source)).await;
+    assert_eq!(left.budget.remaining, 7);
     rig.life.stop().await;
 }

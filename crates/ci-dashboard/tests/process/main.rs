@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod kit;
 mod lifecycle;
+mod migrate;
 mod prometheus;
 mod recorded;
 mod reload;
