@@ -1,6 +1,7 @@
 //! What is not on the board: jobs, logs, lists of branches. Read from the platform when somebody looks, and kept.
 
 mod kept;
+mod lookups;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,6 +16,7 @@ use domain::{
 };
 use lifecycle::Tasks;
 
+use self::lookups::{Lookups, Of};
 use crate::asking::carried;
 use crate::hub::Hub;
 
@@ -119,6 +121,7 @@ pub struct Details {
     branches: Cache<ProjectKey, Vec<Branch>, Error>,
     runs: Cache<RunsKey, Pipelines, Error>,
     logs_off: Arc<RwLock<BTreeSet<SourceName>>>,
+    lookups: Arc<Lookups>,
 }
 
 impl Details {
@@ -141,7 +144,13 @@ impl Details {
             branches: Cache::new(MAX_CACHE_BYTES / 8, times, Arc::clone(&clock), tracker.clone()),
             runs: Cache::new(MAX_CACHE_BYTES / 8, times, clock, tracker),
             logs_off: Arc::default(),
+            lookups: Arc::default(),
         }
+    }
+
+    /// How often they were at hand.
+    pub(crate) fn lookups(&self) -> &Lookups {
+        &self.lookups
     }
 
     /// Says whether logs of a source are shown.
@@ -188,7 +197,9 @@ impl Details {
             }
         }
         let run = run.clone();
+        self.lookups.asked(Of::Jobs);
         let load = || {
+            self.lookups.missed(Of::Jobs);
             carried(async move {
                 let mut detail = connector.pipeline(&about, &run).await?;
                 detail.jobs = detail.jobs.into_iter().map(Job::bounded).collect();
@@ -215,7 +226,9 @@ impl Details {
         let key = JobKey(project.clone(), run.clone(), job.clone());
         let done = self.hub.read(|p| p.board.run(project, run).is_some_and(|r| r.status.is_terminal()));
         let (run, job) = (run.clone(), job.clone());
+        self.lookups.asked(Of::Logs);
         let load = || {
+            self.lookups.missed(Of::Logs);
             carried(async move {
                 let log = connector.log(&about, &run, &job, MAX_LOG_BYTES).await?;
                 let bytes = log.text.len();
@@ -234,7 +247,9 @@ impl Details {
         };
         let limit = reach.div_ceil(RUNS_AT_ONCE).saturating_mul(RUNS_AT_ONCE).min(MAX_OLDER_RUNS);
         let key = RunsKey(project.clone(), limit);
+        self.lookups.asked(Of::Runs);
         let load = || {
+            self.lookups.missed(Of::Runs);
             carried(async move {
                 let query = PipelineQuery { branch: None, since: None, until: None, limit };
                 let mut runs = connector.pipelines(&about, &query).await?;
@@ -252,7 +267,9 @@ impl Details {
             Ok(parts) => parts,
             Err(error) => return Read::Failed(error),
         };
+        self.lookups.asked(Of::Branches);
         let load = || {
+            self.lookups.missed(Of::Branches);
             carried(async move {
                 let (mut branches, mut page) = (Vec::new(), None);
                 for _ in 0..MAX_BRANCH_PAGES {

@@ -94,8 +94,7 @@ impl Aggregator {
     /// Its figures.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let Shared { hub, connectors, schedules, archive, mirror, .. } = self.fleet.shared.clone();
-        Metrics::new(hub, connectors, schedules, archive, mirror, self.most_pipelines)
+        Metrics::new(self.fleet.shared.clone(), self.most_pipelines)
     }
 
     /// What keeps each source up to date, for those who keep time themselves ([`Refresher::turn`]); [`Aggregator::start`] runs

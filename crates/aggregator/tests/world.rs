@@ -357,6 +357,18 @@ async fn the_metrics_count_what_the_platforms_were_asked() {
     let rig = Rig::start(Sim::builder().projects(6).seed(5), &slow).await;
     rig.read().await;
     let text = rig.metrics.text().unwrap();
+    for series in [
+        "ci_dashboard_build_info{version=",
+        "process_cpu_seconds_total ",
+        "process_resident_memory_bytes ",
+        "ci_dashboard_source_up{source=",
+        "ci_dashboard_freshness_median_seconds{source=",
+        "ci_dashboard_platform_budget_remaining{source=",
+        "ci_dashboard_pipeline_outcome{source=",
+        "ci_dashboard_details_lookups_total{kind=\"jobs\",result=\"hit\"} ",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(series)), "no {series}: {text}");
+    }
     let value = |line: &str| {
         let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse::<f64>().ok());
         found.unwrap_or_else(|| panic!("no {line} in\n{text}"))

@@ -6,6 +6,7 @@
 
 mod logging;
 mod notify;
+pub mod process;
 pub mod sys;
 mod tasks;
 pub mod traces;

@@ -3,6 +3,7 @@
 //! A scrape reads what the connectors' clients and the board know at that moment, so that the figures are those of the pages.
 //! Only runs that end are counted here ([`pipelines`](self)).
 
+mod bounded;
 mod pipelines;
 
 use std::fmt;
@@ -25,9 +26,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 
+use self::bounded::Bounded;
 use self::pipelines::{Counts, Pipelines};
 use crate::archive::{Archive, Condition};
+use crate::details::Details;
 use crate::due::Schedules;
+use crate::fleet::Shared;
 use crate::hub::Hub;
 use crate::mirror::Mirror;
 use crate::schedule::Figures;
@@ -57,6 +61,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
 pub struct Metrics {
     hub: Arc<Hub>,
     connectors: Arc<Registry>,
+    details: Details,
     schedules: Arc<Schedules>,
     archive: Arc<Archive>,
     mirror: Arc<Mirror>,
@@ -72,15 +77,10 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(
-        hub: Arc<Hub>,
-        connectors: Arc<Registry>,
-        schedules: Arc<Schedules>,
-        archive: Arc<Archive>,
-        mirror: Arc<Mirror>,
-        most_pipelines: usize,
-    ) -> Self {
-        Self { hub, connectors, schedules, archive, mirror, counts: Arc::default(), most_pipelines }
+    pub(crate) fn new(shared: Shared, most_pipelines: usize) -> Self {
+        let Shared { hub, connectors, details, schedules, archive, mirror, .. } = shared;
+        let counts = Arc::default();
+        Self { hub, connectors, details, schedules, archive, mirror, counts, most_pipelines }
     }
 
     /// In the OpenMetrics text format.
@@ -101,6 +101,7 @@ impl Metrics {
         let router = Router::new().route("/metrics", get(answer)).with_state(self);
         tasks.run("metrics", async move {
             let stop = async move { stopping.stopping().await };
+            let listener = Bounded::new(listener);
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
                 tracing::error!(%error, "the metrics server failed");
             }
@@ -233,8 +234,29 @@ fn gauge(of: &mut MetricEncoder<'_>, source: &str, value: f64) -> fmt::Result {
     ConstGauge::new(value).encode(of.encode_family(&[("source", source)])?)
 }
 
+/// What runs here, and what the operating system knows of it.
+fn process(out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "1, with what runs here";
+    let mut of = out.encode_descriptor("ci_dashboard_build_info", help, None, MetricType::Gauge)?;
+    let labels = [("version", lifecycle::VERSION), ("commit", lifecycle::COMMIT)];
+    ConstGauge::new(1.0).encode(of.encode_family(&labels)?)?;
+    for figure in lifecycle::process::figures() {
+        if figure.is_counter() {
+            // The ending is added.
+            let name = figure.name.trim_end_matches("_total");
+            let of = out.encode_descriptor(name, figure.help, None, MetricType::Counter)?;
+            ConstCounter::new(figure.value).encode(of)?;
+        } else {
+            let of = out.encode_descriptor(figure.name, figure.help, None, MetricType::Gauge)?;
+            ConstGauge::new(figure.value).encode(of)?;
+        }
+    }
+    Ok(())
+}
+
 impl Collector for Metrics {
     fn encode(&self, mut out: DescriptorEncoder<'_>) -> fmt::Result {
+        process(&mut out)?;
         let (sources, version) = self.hub.read(|p| {
             let with_projects = p.sources.values().map(|s| (s.clone(), p.board.of_source(&s.name).count()));
             (with_projects.collect::<Vec<_>>(), p.board.version().sequence)
@@ -293,6 +315,21 @@ impl Collector for Metrics {
         for (store, _, waiting) in &kept {
             #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 entries")]
             ConstGauge::new(*waiting as f64).encode(of.encode_family(&[("store", *store)])?)?;
+        }
+        if let Some(lag) = self.archive.lag() {
+            let help = "Age of the oldest news that are not written yet; 0 while nothing waits";
+            let mut of =
+                out.encode_descriptor("ci_dashboard_store_lag_seconds", help, None, MetricType::Gauge)?;
+            ConstGauge::new(lag.as_secs_f64()).encode(of.encode_family(&[("store", "history")])?)?;
+        }
+        let lookups = "Questions for what is not on the board, by whether it was at hand";
+        let mut of =
+            out.encode_descriptor("ci_dashboard_details_lookups", lookups, None, MetricType::Counter)?;
+        for (kind, hits, misses) in self.details.lookups().counts() {
+            for (result, count) in [("hit", hits), ("miss", misses)] {
+                let labels = [("kind", kind), ("result", result)];
+                ConstCounter::new(count).encode(of.encode_family(&labels)?)?;
+            }
         }
         let changes = "Changes of the board since the start";
         let of = out.encode_descriptor("ci_dashboard_board_changes", changes, None, MetricType::Counter)?;
