@@ -1,7 +1,5 @@
 //! `grpc.health.v1`, as a load balancer or Kubernetes asks it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
 use aggregator::Aggregator;
