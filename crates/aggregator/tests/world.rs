@@ -296,6 +296,34 @@ async fn one_project_that_fails_spoils_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_lists_and_fails_on_all_else_is_left_alone_and_comes_back() {
+    use forge_sim::{Effect, Fault, gitlab};
+    let faults =
+        ["*/projects/*", "*graphql"].map(|path| Fault::on(path, Effect::Status(500)).face(gitlab::FACE));
+    let rig = Rig::with_faults(Sim::builder().projects(12).seed(5).broken(0), &[], faults).await;
+    let source = |answer: &v1::ListProjectsResponse| {
+        answer.sources.iter().find(|s| s.platform == "gitlab").cloned().unwrap()
+    };
+    let why = rig
+        .until("it is said to fail", |_, answer| {
+            let source = source(answer);
+            (source.state() == v1::SourceState::Down && source.next_try_at.is_some()).then_some(source.error)
+        })
+        .await;
+    assert!(why.as_ref().is_some_and(|why| why.contains("500")), "{why:?}");
+    rig.sim.faults().clear();
+    rig.until("it is back", |rows, answer| {
+        let read = rows
+            .iter()
+            .filter(|(n, _)| n.starts_with("gitlab"))
+            .all(|(_, r)| !r.loading && r.problem.as_ref().is_none_or(|p| p.kind != "unreachable"));
+        (read && source(answer).state() == v1::SourceState::Ok).then_some(())
+    })
+    .await;
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn runs_older_than_the_board_holds_come_from_the_platform() {
     let rig = Rig::start(Sim::builder().projects(6).seed(5).broken(0), &[]).await;
     let rows = rig.read().await;
