@@ -22,6 +22,7 @@
 mod bucket;
 mod circuit;
 mod cost;
+mod figures;
 mod pace;
 mod track;
 
@@ -35,6 +36,7 @@ use jiff::SignedDuration;
 
 pub use bucket::{EVENLY_WITHIN, RESERVE, most_in_any_window};
 pub use circuit::MAX_PAUSE;
+pub use figures::{Figures, Standing};
 pub use pace::{Known, Why};
 pub use track::{Answer, Explanation};
 

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aggregator::schedule::Kept;
 use api::v1;
 use api::v1::WebhookVerdict as V;
-use domain::{Clock as _, ProjectKey, RunId, SourceName, SystemClock};
+use domain::{ProjectKey, RunId};
 use history::{History, Logged, Treated};
-use jiff::SignedDuration;
 
 use crate::kit::*;
 
@@ -318,30 +316,5 @@ async fn what_is_too_old_is_dropped() {
         project.kept(&history).await.iter().all(|r| r.id != old.id).then_some(())
     })
     .await;
-    rig.life.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_of_the_limit_outlives_a_restart() {
-    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
-    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
-    let history = opened(folder.path()).await;
-    let source = SourceName::new(SOURCE).unwrap();
-    let name = format!("budget:{source}");
-    let rig = Rig::start(&settings).await;
-    rig.read().await;
-    let written = until("it is written", async || history.note(&name).await.unwrap()).await;
-    rig.life.stop().await;
-    sim.shutdown().await;
-
-    // Nobody answers, and the window goes on: what is known is what was written.
-    let now = SystemClock.now();
-    let mut kept = Kept::parse(&written).unwrap();
-    kept.budget.remaining = 7;
-    kept.budget.reset_at = Some(now + SignedDuration::from_hours(1));
-    history.set_notes(&[(name, Some(kept.to_text()))]).await.unwrap();
-    let rig = Rig::start(&settings).await;
-    let left = until("it is known again", async || rig.schedules.left(&source)).await;
-    assert_eq!(left.budget.remaining, 7);
     rig.life.stop().await;
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator::Aggregator;
-use aggregator::due::Schedules;
 use api::v1;
 use config::{Inputs, Role, Secret, SecretFrom, Settings};
 use domain::{Clock as _, NativeId, ProjectKey, SourceName, SystemClock};
@@ -69,7 +68,6 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: im
 pub(crate) struct Rig {
     pub(crate) life: Lifecycle,
     pub(crate) client: api::Client,
-    pub(crate) schedules: Arc<Schedules>,
 }
 
 impl Rig {
@@ -77,9 +75,8 @@ impl Rig {
         let life = Lifecycle::new();
         let aggregator = Aggregator::new(settings, Arc::new(SystemClock), &life.tasks()).unwrap();
         let endpoint = api::Endpoint::InProcess(api::InProcess::default());
-        let schedules = Arc::clone(aggregator.schedules());
         aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
-        Self { life, client: endpoint.client().unwrap(), schedules }
+        Self { life, client: endpoint.client().unwrap() }
     }
 
     pub(crate) async fn rows(&self) -> Vec<v1::Row> {
