@@ -342,7 +342,7 @@ pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
     // A branch that could not be read is asked for again.
     let default = ask.project.default_branch.as_deref();
     let headless = default.is_some() && ask.known_head.is_none() && verdict.head.is_none();
-    verdict.unaccounted = headless || (verdict.activity.is_some() && !accounts(ask, row, &verdict));
+    verdict.unaccounted = headless || (verdict.activity.is_some() && !accounts(ask, row));
     let lacking = lacking(ask, &verdict.pipelines);
     let told = |id: &RunId| verdict.pipelines.iter().position(|run| run.id == *id && run.message.is_some());
     match lacking.iter().map(told).collect::<Option<Vec<_>>>() {
@@ -356,13 +356,17 @@ pub(crate) fn judge(ask: &HeadsAsk, row: &Row) -> Verdict {
     verdict
 }
 
-/// Whether a pipeline of the default branch was told, or was made since (a webhook told of it before): its push is the
-/// activity.
-fn accounts(ask: &HeadsAsk, row: &Row, verdict: &Verdict) -> bool {
+/// Whether a pipeline of the default branch was made since the last reading: its push is the activity.
+fn accounts(ask: &HeadsAsk, row: &Row) -> bool {
     let default = ask.project.default_branch.as_deref();
-    let is_since = |run: &Run| run.commit.is_some() && run.created_at > ask.project.last_activity_at;
-    verdict.pipelines.iter().any(|run| run.branch.as_deref() == default && run.message.is_some())
-        || row.pipelines.nodes.iter().flatten().any(|run| run.git_ref.as_deref() == default && is_since(run))
+    let of_default = |run: &Run| run.git_ref.as_deref() == default && run.commit.is_some();
+    row.pipelines.nodes.iter().flatten().any(|run| of_default(run) && is_since(ask, run))
+}
+
+/// Whether it was made since the last reading, though a webhook may have told of it.
+fn is_since(ask: &HeadsAsk, run: &Run) -> bool {
+    let Some(id) = of_gid(&run.id).map(RunId::from) else { return false };
+    ask.known.iter().all(|known| known.id != id) || run.created_at > ask.known_at
 }
 
 /// The default branch with the commit of its newest pipeline, where that is another than is known. Only of one that was made
@@ -371,11 +375,9 @@ fn head(ask: &HeadsAsk, row: &Row) -> Option<Branch> {
     let name = ask.project.default_branch.as_deref()?;
     // They come newest first.
     let run = row.pipelines.nodes.iter().flatten().find(|run| run.git_ref.as_deref() == Some(name))?;
-    let (id, sha, commit) = (RunId::from(of_gid(&run.id)?), run.sha.as_deref()?, run.commit.as_ref()?);
-    // A webhook may have told of it.
-    let is_since = ask.known.iter().all(|known| known.id != id) || run.created_at > ask.known_at;
+    let (sha, commit) = (run.sha.as_deref()?, run.commit.as_ref()?);
     let known = ask.known_head.as_ref().map(|(branch, _)| branch).filter(|branch| branch.name == name);
-    if !is_since || known.is_some_and(|known| known.sha.as_deref() == Some(sha)) {
+    if !is_since(ask, run) || known.is_some_and(|known| known.sha.as_deref() == Some(sha)) {
         return None;
     }
     let row = wire::Branch {
