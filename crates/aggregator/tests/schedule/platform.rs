@@ -57,6 +57,8 @@ pub(crate) struct Platform {
     pub sent: Vec<(Timestamp, u64)>,
     /// Who was read when, and how.
     pub reads: Vec<(Timestamp, NativeId, Reading)>,
+    /// When the aggregator began anew.
+    restarts: Vec<Timestamp>,
     all: Vec<(Timestamp, u64)>,
     every: SignedDuration,
     listed: usize,
@@ -86,6 +88,7 @@ impl Platform {
             requests: 0,
             spent: 0,
             sent: Vec::new(),
+            restarts: Vec::new(),
             all: Vec::new(),
             reads: Vec::new(),
             every,
@@ -144,6 +147,15 @@ impl Platform {
         self.resumed |= self.spent > 0;
         (self.spent, self.requests, self.listed) = (0, 0, 0);
         self.under_way.clear();
+        self.restarts.push(self.now);
+    }
+
+    /// How often it began anew within [`EVENLY_WITHIN`], at most.
+    pub(crate) fn most_restarts(&self) -> usize {
+        let since = |first: Timestamp| {
+            self.restarts.iter().filter(move |at| (first..first + EVENLY_WITHIN).contains(*at)).count()
+        };
+        self.restarts.iter().map(|first| since(*first)).max().unwrap_or(0)
     }
 
     fn send(&mut self, requests: u64) {
