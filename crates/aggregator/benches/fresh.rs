@@ -86,10 +86,7 @@ fn settings(scenario: &Scenario, sim: &Sim) -> config::Settings {
     if scenario.platform == "jenkins" {
         env.push(("JENKINS_USER", "ci"));
     }
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = env.into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
+    let inputs = Inputs::isolated(Role::Aggregator, None, env);
     let mut settings = config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings;
     for source in &mut settings.sources {
         source.webhook_secret = scenario.webhooks.then(|| Secret::new(SECRET, SecretFrom::Settings));

@@ -68,10 +68,7 @@ fn settings(sim: &Sim) -> config::Settings {
         ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "1h"),
         ("PORT", "0"),
     ];
-    let mut inputs = Inputs::from_process(Role::All, None).unwrap();
-    inputs.env = env.into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
+    let inputs = Inputs::isolated(Role::All, None, env);
     let mut settings = config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings;
     for source in &mut settings.sources {
         source.webhook_secret = Some(Secret::new(SECRET, SecretFrom::Settings));

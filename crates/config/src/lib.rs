@@ -5,17 +5,10 @@
 //! there is one, a suggestion.
 //!
 //! ```
-//! use config::{Environment, Inputs, Machine, Overrides, Platforms, Role};
+//! use config::{Inputs, Role};
 //!
-//! let inputs = Inputs {
-//!     role: Role::All,
-//!     file: None,
-//!     env: Environment::from_iter([("GITHUB_TOKEN", "ghp_x"), ("PORT", "9000"), ("HOME", "/home/me")]),
-//!     overrides: Overrides::default(),
-//!     cwd: "/nonexistent".into(),
-//!     platforms: Platforms::known(),
-//!     machine: Machine { is_root: false, run_dir_writable: false, system_config: "/nonexistent/config.yaml".into() },
-//! };
+//! let env = [("GITHUB_TOKEN", "ghp_x"), ("PORT", "9000"), ("HOME", "/home/me")];
+//! let inputs = Inputs::isolated(Role::All, None, env);
 //! let loaded = config::load(&inputs)?;
 //! assert_eq!(loaded.settings.server.port, 9000);
 //! assert_eq!(loaded.settings.sources[0].name, "github-main");

@@ -93,6 +93,26 @@ impl Inputs {
             machine: Machine::of_process(),
         })
     }
+
+    /// This file and this environment alone: no file is looked for, nothing of this process or machine counts. Every known
+    /// platform; no flags. For tests, benchmarks and whoever embeds the daemons.
+    pub fn isolated<N: Into<String>, V: Into<String>>(
+        role: Role,
+        file: Option<PathBuf>,
+        env: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        const NOWHERE: &str = "/nonexistent";
+        let system_config = Path::new(NOWHERE).join("config.yaml");
+        Self {
+            role,
+            file,
+            env: env.into_iter().collect(),
+            overrides: Overrides::default(),
+            cwd: NOWHERE.into(),
+            platforms: Platforms::known(),
+            machine: Machine { is_root: false, run_dir_writable: false, system_config },
+        }
+    }
 }
 
 /// Settings that hold, and what to tell about them.

@@ -357,19 +357,7 @@ pub(crate) mod tests {
     use crate::auth::{Doorman, Memory};
 
     pub(crate) fn settings() -> WebSettings {
-        let inputs = config::Inputs {
-            role: config::Role::Web,
-            file: None,
-            env: config::Environment::from_iter([("HOME", "/nonexistent")]),
-            overrides: config::Overrides::default(),
-            cwd: "/nonexistent".into(),
-            platforms: config::Platforms::known(),
-            machine: config::Machine {
-                is_root: false,
-                run_dir_writable: false,
-                system_config: "/nonexistent/config.yaml".into(),
-            },
-        };
+        let inputs = config::Inputs::isolated(config::Role::Web, None, [("HOME", "/nonexistent")]);
         WebSettings::from(&config::load(&inputs).unwrap().settings)
     }
 

@@ -27,10 +27,7 @@ pub(crate) fn settings(gitlab: &str, token: &str, database: &str) -> Settings {
         ("DATABASE_URL", database),
         ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"),
     ];
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = env.into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
+    let inputs = Inputs::isolated(Role::Aggregator, None, env);
     let mut settings = config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings;
     for source in &mut settings.sources {
         source.webhook_secret = Some(Secret::new(SECRET, SecretFrom::Settings));

@@ -23,11 +23,7 @@ fn settings(sim: &Sim, database: &str) -> Settings {
         ("BITBUCKET_TOKEN", sim.token().to_owned()),
         ("DATABASE_URL", database.to_owned()),
     ];
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = env.into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
-    config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings
+    config::load(&Inputs::isolated(Role::Aggregator, None, env)).unwrap_or_else(|p| panic!("{p}")).settings
 }
 
 /// Somebody looks at every branch of every project: nothing of that waits for the schedule.

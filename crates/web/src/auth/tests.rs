@@ -13,19 +13,8 @@ const NEW: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 fn doorman(dir: &tempfile::TempDir, yaml: &str) -> Doorman {
     let file = dir.path().join("config.yaml");
     std::fs::write(&file, yaml).unwrap();
-    let inputs = config::Inputs {
-        role: config::Role::Web,
-        file: Some(file),
-        env: config::Environment::from_iter([("HOME", dir.path().to_str().unwrap())]),
-        overrides: config::Overrides::default(),
-        cwd: dir.path().to_owned(),
-        platforms: config::Platforms::known(),
-        machine: config::Machine {
-            is_root: false,
-            run_dir_writable: false,
-            system_config: "/nonexistent/config.yaml".into(),
-        },
-    };
+    let inputs =
+        config::Inputs::isolated(config::Role::Web, Some(file), [("HOME", dir.path().to_str().unwrap())]);
     let auth = config::load(&inputs).unwrap().settings.auth;
     let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
     Doorman::new(&auth, Memory::new().unwrap(), clock).unwrap()

@@ -76,19 +76,8 @@ pub(crate) fn settings(yaml: &str) -> WebSettings {
 pub(crate) fn settings_in(dir: &tempfile::TempDir, yaml: &str) -> WebSettings {
     let file = dir.path().join("config.yaml");
     std::fs::write(&file, yaml).unwrap();
-    let inputs = config::Inputs {
-        role: config::Role::Web,
-        file: Some(file),
-        env: config::Environment::from_iter([("HOME", dir.path().to_str().unwrap())]),
-        overrides: config::Overrides::default(),
-        cwd: dir.path().to_owned(),
-        platforms: config::Platforms::known(),
-        machine: config::Machine {
-            is_root: false,
-            run_dir_writable: false,
-            system_config: "/nonexistent/config.yaml".into(),
-        },
-    };
+    let inputs =
+        config::Inputs::isolated(config::Role::Web, Some(file), [("HOME", dir.path().to_str().unwrap())]);
     WebSettings::from(&config::load(&inputs).unwrap().settings)
 }
 

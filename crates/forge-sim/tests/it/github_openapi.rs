@@ -1,18 +1,14 @@
 //! What the simulated GitHub answers, held against GitHub's own OpenAPI description.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
-
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{array, get, get_anonymously, get_as, still};
+use crate::common::{array, get, get_anonymously, get_as, still};
 use forge_sim::world::Shape;
 use forge_sim::{EXPIRED_TOKEN, NARROW_TOKEN, RunStatus, github};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-const DESCRIPTION: &str = include_str!("schemas/github.json");
+const DESCRIPTION: &str = include_str!("../schemas/github.json");
 
 struct Judge {
     definitions: Value,
@@ -176,7 +172,7 @@ async fn errors_are_githubs() {
         assert_eq!(body["message"], message);
         assert!(body["documentation_url"].as_str().unwrap().starts_with("https://docs.github.com/"));
     }
-    let answer = common::send("GET", &format!("{base}/user"), &[]).await;
+    let answer = crate::common::send("GET", &format!("{base}/user"), &[]).await;
     assert_eq!((answer.status, answer.text().contains("User-Agent header")), (403, true));
     let answer =
         get_as(&format!("{base}/user"), forge_sim::FULL_TOKEN, &[("x-github-api-version", "1999-01-01")])
@@ -257,7 +253,7 @@ async fn a_log_lies_in_a_store_that_wants_no_token() {
         whole.starts_with('\u{feff}') && whole.contains("##[group]") && whole.contains("##[error]"),
         "{whole}"
     );
-    let tail = common::send("GET", &store, &[("range", "bytes=-40")]).await;
+    let tail = crate::common::send("GET", &store, &[("range", "bytes=-40")]).await;
     assert_eq!((tail.status, tail.body.len()), (206, 40));
     assert!(whole.ends_with(&tail.text()));
     clock.advance(jiff::SignedDuration::from_secs(61));

@@ -1,13 +1,9 @@
 //! Pages, limits, ETags, faults and the record of requests: what the platforms' front doors do.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
-
-mod common;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use common::{all_pages, array, get, get_anonymously, get_as, send, still};
+use crate::common::{all_pages, array, get, get_anonymously, get_as, send, still};
 use forge_sim::{Effect, FULL_TOKEN, Fault, Limits, github, gitlab};
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -99,7 +95,7 @@ async fn github_counts_enforces_and_forgives() {
     assert_eq!((refused.status, refused.header("x-ratelimit-remaining")), (403, "0"));
     assert!(refused.json()["message"].as_str().unwrap().starts_with("API rate limit exceeded for user ID"));
     let reset: i64 = refused.header("x-ratelimit-reset").parse().unwrap();
-    assert_eq!(reset, common::start().as_second() + 3_600);
+    assert_eq!(reset, crate::common::start().as_second() + 3_600);
     clock.advance(SignedDuration::from_hours(1));
     assert_eq!(get(&url).await.status, 200, "a new hour");
     // Strangers have a limit of their own, and a 304 costs them.

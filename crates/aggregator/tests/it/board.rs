@@ -1,7 +1,5 @@
 //! The rules that the board keeps whatever the order in which observations arrive.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 
 use aggregator::board::{Board, Change, MAX_RUNS, Observation, Rules, Seen, Told};

@@ -1,10 +1,6 @@
 //! The truth itself: one seed one story, time moves one way, commands do what they say.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
-
-mod common;
-
-use common::{get, start, still};
+use crate::common::{get, start, still};
 use forge_sim::world::{Project, Shape, Style, Trigger, Workflow, WorldConfig};
 use forge_sim::{Pace, RunStatus, World, github, gitlab};
 use jiff::SignedDuration;

@@ -1,21 +1,15 @@
 //! What the simulated Bitbuckets answer, held against the fields that Atlassian's descriptions of both know.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
-
-mod common;
-#[path = "common/tables.rs"]
-mod tables;
-
 use std::collections::BTreeSet;
 
-use common::{array, get, get_anonymously, get_as, send, start};
+use crate::common::{array, get, get_anonymously, get_as, send, start};
+use crate::tables::Judge;
 use forge_sim::world::Shape;
 use forge_sim::{EXPIRED_TOKEN, FULL_TOKEN, Limits, ManualClock, NARROW_TOKEN, Sim, bitbucket, bitbucket_dc};
 use serde_json::Value;
 use std::sync::Arc;
-use tables::Judge;
 
-const DESCRIPTION: &str = include_str!("schemas/bitbucket.json");
+const DESCRIPTION: &str = include_str!("../schemas/bitbucket.json");
 
 async fn sim(face: forge_sim::world::FaceId, limits: Limits) -> Sim {
     let clock = Arc::new(ManualClock::new(start()));
@@ -93,7 +87,7 @@ async fn clouds_doors_are_clouds() {
     let sim = sim(bitbucket::FACE, limits).await;
     let api = sim.bitbucket_url();
     let mut judge = Judge::new(DESCRIPTION);
-    let mut refused = async |status: u16, answer: common::Answer| {
+    let mut refused = async |status: u16, answer: crate::common::Answer| {
         assert_eq!(answer.status, status, "{}", answer.text());
         judge.judge("failure", &answer.json());
         answer

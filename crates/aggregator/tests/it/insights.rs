@@ -1,14 +1,12 @@
 //! What history teaches, over gRPC: a simulated platform before the real aggregator, a real database behind it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator::Aggregator;
 use api::v1;
-use config::{Inputs, Role, Settings};
+use config::Settings;
 use domain::{Status, SystemClock};
 use forge_sim::world::Shape;
 use forge_sim::{ProjectId, RunStatus, Sim, gitlab};
@@ -16,8 +14,8 @@ use history::{History, RunFilter};
 use lifecycle::Lifecycle;
 use tonic::Code;
 
-/// Nothing here takes nearly as long; a test that hangs is a test that fails.
-const PATIENCE: Duration = Duration::from_secs(240);
+use crate::kit::{self, PATIENCE};
+
 const SOURCE: &str = "gitlab-main";
 
 fn settings(gitlab: &str, token: &str, database: &str) -> Settings {
@@ -27,11 +25,7 @@ fn settings(gitlab: &str, token: &str, database: &str) -> Settings {
         ("DATABASE_URL", database),
         ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"),
     ];
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = env.into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
-    config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings
+    kit::settings(env)
 }
 
 async fn sim() -> Sim {

@@ -1,6 +1,4 @@
 //! A client small enough to trust, and a simulation that stands still.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
-#![allow(clippy::allow_attributes, reason = "what is unused differs by test binary")]
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,22 +1,20 @@
 //! The real aggregator against simulated platforms over HTTP: its lists are what the world has, and cost what they must.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator::Aggregator;
 use api::v1;
-use config::{Inputs, Role, Settings};
+use config::Settings;
 use domain::{Outcome, SystemClock};
 use forge_sim::world::{Project, RunStatus, Shape};
 use forge_sim::{Effect, Fault, Limits, Sim, SimBuilder};
 use futures::FutureExt as _;
 use lifecycle::Lifecycle;
 
-/// Nothing here takes nearly as long; a test that hangs is a test that fails.
-const PATIENCE: Duration = Duration::from_secs(240);
+use crate::kit::{self, PATIENCE};
+
 /// Long enough that everything is read once while a test looks.
 const ONCE: (&str, &str) = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "1m");
 /// Fast enough to see what moves.
@@ -32,11 +30,7 @@ fn settings(sim: &Sim, interval: (&str, &str)) -> Settings {
         ("DATABASE_URL", "none"),
         interval,
     ];
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = env.into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
-    config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings
+    kit::settings(env)
 }
 
 fn no_limits() -> Limits {

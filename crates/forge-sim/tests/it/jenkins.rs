@@ -1,19 +1,15 @@
 //! Jenkins has no description of its own to be held against: here the face is held against what is known of the real one –
 //! recorded rows, where they are, and the rules of its API.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
-
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{get, get_anonymously, get_as};
+use crate::common::{get, get_anonymously, get_as};
 use forge_sim::jenkins::FACE;
 use forge_sim::{NARROW_TOKEN, Sim};
 use serde_json::{Value, json};
 
 async fn sim() -> Sim {
-    let (builder, _) = common::still(60);
+    let (builder, _) = crate::common::still(60);
     builder.faces([FACE]).start().await.unwrap()
 }
 

@@ -1,18 +1,12 @@
 //! What the simulated GitLab answers, held against the fields that GitLab's own test suite demands.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
-
-mod common;
-#[path = "common/tables.rs"]
-mod tables;
-
-use common::{array, get, get_anonymously, get_as, still};
+use crate::common::{array, get, get_anonymously, get_as, still};
+use crate::tables::Judge;
 use forge_sim::world::Shape;
 use forge_sim::{EXPIRED_TOKEN, FULL_TOKEN, NARROW_TOKEN, gitlab};
 use serde_json::json;
-use tables::Judge;
 
-const DESCRIPTION: &str = include_str!("schemas/gitlab.json");
+const DESCRIPTION: &str = include_str!("../schemas/gitlab.json");
 
 #[tokio::test]
 async fn every_answer_fits_gitlabs_description() {

@@ -1,7 +1,5 @@
 //! Descriptions of answers as tables: which fields, of what type, which of them may be missing (`?`), and whether there may
 //! be others (`closed`).
-#![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(clippy::allow_attributes, reason = "what is unused differs by test binary")]
 
 use std::collections::BTreeMap;
 

@@ -1,14 +1,12 @@
 //! Soon after a start not everything is known: whoever asks for a project then waits for it, instead of being told that
 //! nobody knows.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator::Aggregator;
 use api::v1;
-use config::{Inputs, Role, Settings};
+use config::Settings;
 use domain::SystemClock;
 use forge_sim::Sim;
 use lifecycle::{Lifecycle, Stopped};
@@ -16,8 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tonic::{Code, Request, Status};
 
-/// Nothing here takes nearly as long; a test that hangs is a test that fails.
-const PATIENCE: Duration = Duration::from_secs(240);
+use crate::kit::{self, PATIENCE};
 
 /// Stands before the platform: whoever comes waits until it is open.
 struct Gate {
@@ -58,11 +55,7 @@ impl Gate {
 
 fn settings(url: &str, token: &str) -> Settings {
     let env = [("GITLAB_URL", url), ("GITLAB_TOKEN", token), ("DATABASE_URL", "none")];
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = env.into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
-    config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings
+    kit::settings(env)
 }
 
 struct Rig {

@@ -1,21 +1,18 @@
 //! The real aggregator against simulated platforms over HTTP: the board is what the world is.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aggregator::Aggregator;
 use api::v1;
-use config::{Inputs, Role, Settings};
+use config::Settings;
 use domain::{Outcome, SystemClock};
 use forge_sim::Sim;
 use forge_sim::world::{Project, RunStatus, Shape};
 use lifecycle::Lifecycle;
 
-/// Nothing here takes nearly as long; a test that hangs is a test that fails.
-const PATIENCE: Duration = Duration::from_secs(240);
+use crate::kit::{self, PATIENCE};
 
 fn settings(sim: &Sim, more: &[(&str, &str)]) -> Settings {
     let (gitlab, github) = (sim.gitlab_url(), sim.github_url());
@@ -28,11 +25,7 @@ fn settings(sim: &Sim, more: &[(&str, &str)]) -> Settings {
         ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"),
         ("CI_DASHBOARD__CACHE__TTL", "200ms"),
     ];
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = env.into_iter().chain(more.iter().copied()).collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
-    config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings
+    kit::settings(env.into_iter().chain(more.iter().copied()))
 }
 
 struct Rig {

@@ -1,20 +1,16 @@
 //! What the simulated Gitea and Forgejo answer, held against the two servers' own descriptions of their APIs.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what is wrong by panicking")]
-
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{all_pages, array, get, get_anonymously, get_as, send, still};
+use crate::common::{all_pages, array, get, get_anonymously, get_as, send, still};
 use forge_sim::gitea::{Api, FACE};
 use forge_sim::world::{Shape, Visibility};
 use forge_sim::{EXPIRED_TOKEN, NARROW_TOKEN, Sim, http::encode};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-const GITEA: &str = include_str!("schemas/gitea.json");
-const FORGEJO: &str = include_str!("schemas/forgejo.json");
+const GITEA: &str = include_str!("../schemas/gitea.json");
+const FORGEJO: &str = include_str!("../schemas/forgejo.json");
 
 struct Judge {
     description: Value,

@@ -1,8 +1,5 @@
 //! What is in memory and in Redis as well, with a real one that is away, slow, full, emptied, shared and guarded.
 
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

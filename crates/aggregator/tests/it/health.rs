@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use aggregator::Aggregator;
-use config::{Inputs, Role};
 use domain::SystemClock;
 use lifecycle::{Lifecycle, Stopped};
 use tokio::net::TcpListener;
@@ -16,11 +15,7 @@ const SERVICES: [&str; 3] = ["ci_dashboard.v1.DashboardService", "ci_dashboard.v
 
 #[tokio::test]
 async fn who_watches_is_told_that_it_stops_and_does_not_hold_that_up() {
-    let mut inputs = Inputs::from_process(Role::Aggregator, None).unwrap();
-    inputs.env = [("DATABASE_URL", "none")].into_iter().collect();
-    inputs.cwd = "/nonexistent".into();
-    inputs.machine.system_config = "/nonexistent/config.yaml".into();
-    let settings = config::load(&inputs).unwrap().settings;
+    let settings = crate::kit::settings([("DATABASE_URL", "none")]);
     let life = Lifecycle::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
