@@ -22,6 +22,7 @@ mod listen;
 pub mod metrics;
 pub mod mirror;
 mod platforms;
+mod preferences;
 pub mod query;
 pub mod refresh;
 pub mod schedule;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::v1::dashboard_service_server::DashboardServiceServer;
+use api::v1::preferences_service_server::PreferencesServiceServer;
 use api::v1::stats_service_server::StatsServiceServer;
 use config::{Cache, Loaded, Settings};
 use connector::Registry;
@@ -22,8 +23,9 @@ use crate::due::Schedules;
 use crate::fleet::{Fleet, Roster, Shared};
 use crate::hub::Hub;
 use crate::insights::Insights;
-use crate::metrics::Metrics;
+use crate::metrics::{Calls, Metrics};
 use crate::mirror::Mirror;
+use crate::preferences::Preferences;
 use crate::refresh::Refresher;
 use crate::service::Service;
 use crate::watched::Watched;
@@ -53,6 +55,8 @@ pub struct Aggregator {
     most_pipelines: usize,
     /// Workflows that deploy.
     deployments: Patterns,
+    /// Questions over gRPC.
+    calls: Calls,
 }
 
 impl Aggregator {
@@ -82,7 +86,12 @@ impl Aggregator {
             Shared { hub, connectors, watched, details, attention, schedules, webhooks, archive, mirror };
         let most_pipelines = settings.aggregator.metrics_pipelines;
         let deployments = settings.filters.deployments.clone();
-        Ok(Self { fleet: Fleet::new(roster, shared, clock), most_pipelines, deployments })
+        Ok(Self {
+            fleet: Fleet::new(roster, shared, clock),
+            most_pipelines,
+            deployments,
+            calls: Calls::default(),
+        })
     }
 
     /// Its board.
@@ -94,7 +103,7 @@ impl Aggregator {
     /// Its figures.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        Metrics::new(self.fleet.shared.clone(), self.most_pipelines)
+        Metrics::new(self.fleet.shared.clone(), self.calls.clone(), self.most_pipelines)
     }
 
     /// What keeps each source up to date, for those who keep time themselves ([`Refresher::turn`]); [`Aggregator::start`] runs
@@ -137,6 +146,8 @@ impl Aggregator {
             hub: Arc::clone(&hub),
             deployments: self.deployments.clone(),
         };
+        let clock = Arc::clone(hub.clock());
+        let preferences = Preferences { archive: Arc::clone(&archive), clock };
         let service = Service {
             hub,
             connectors,
@@ -155,35 +166,43 @@ impl Aggregator {
         let stats = StatsServiceServer::new(insights)
             .max_decoding_message_size(api::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(api::MAX_MESSAGE_BYTES);
-        let stopping = tasks.clone();
+        let preferences = PreferencesServiceServer::new(preferences);
+        let names = [
+            DashboardServiceServer::<Service>::NAME,
+            StatsServiceServer::<Insights>::NAME,
+            PreferencesServiceServer::<Preferences>::NAME,
+            "",
+        ];
+        let (stopping, calls) = (tasks.clone(), self.calls.clone());
         tasks.run("grpc", async move {
             // Who connects meanwhile waits in the socket's queue, instead of being shown an empty board.
             tokio::select! {
                 _ = tokio::time::timeout(WARM_WITHIN, warmed.warmed()) => {}
                 () = stopping.stopping() => {}
             }
-            health.set_serving::<DashboardServiceServer<Service>>().await;
-            health.set_serving::<StatsServiceServer<Insights>>().await;
+            for name in names {
+                health.set_service_status(name, ServingStatus::Serving).await;
+            }
             let reflection = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(api::DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .build_v1();
             let server = Server::builder().http2_keepalive_interval(Some(KEEP_ALIVE));
-            let mut server = server.layer(layer_fn(OnBehalf));
-            let mut router = server.add_service(health_service).add_service(dashboard).add_service(stats);
+            let mut server =
+                server.layer(layer_fn(move |service| OnBehalf { service, calls: calls.clone() }));
+            let mut router = server.add_service(health_service).add_service(dashboard);
+            router = router.add_service(stats).add_service(preferences);
             match reflection {
                 Ok(reflection) => router = router.add_service(reflection),
                 Err(error) => tracing::error!(%error, "no reflection: the compiled contract does not load"),
             }
             let stop = async {
                 stopping.stopping().await;
-                health.set_not_serving::<DashboardServiceServer<Service>>().await;
-                health.set_not_serving::<StatsServiceServer<Insights>>().await;
-                health.set_service_status("", ServingStatus::NotServing).await;
+                for name in names {
+                    health.set_service_status(name, ServingStatus::NotServing).await;
+                }
                 // Who watches it is answered to the end with that: the process does not wait for them.
-                for name in
-                    [DashboardServiceServer::<Service>::NAME, StatsServiceServer::<Insights>::NAME, ""]
-                {
+                for name in names {
                     health.clear_service_status(name).await;
                 }
             };

@@ -6,7 +6,6 @@
 mod ask;
 mod wire;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,11 @@ use api::v1;
 use api::v1::stats_service_server::StatsService;
 use domain::{Patterns, ProjectKey};
 use history::History;
-use history::answers::{Ask, DeploymentRule, Figures, Ranking};
+use history::answers::{Ask, DeploymentRule, Figures, Ranking, RunOf};
 use tonic::{Request, Response, Status};
 
-use crate::archive::{Archive, Condition};
+use crate::archive::Archive;
+use crate::asking::{kept, within};
 use crate::hub::Hub;
 use crate::query::{self, Paging};
 
@@ -32,27 +32,11 @@ pub struct Insights {
     pub deployments: Patterns,
 }
 
-/// Whoever looks waits for history no longer than this; the web daemon waits for 5 s in all.
-const ANSWER_WITHIN: Duration = Duration::from_secs(4);
-/// Names at most so many runs of a figure of delivery.
-const MAX_NAMED_RUNS: usize = 100;
-
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Insights {
     fn history(&self) -> Result<Arc<dyn History>, Status> {
-        if let Some(history) = self.archive.history() {
-            return Ok(history);
-        }
-        let standing = self.archive.standing();
-        Err(match (standing.condition, standing.error) {
-            (Condition::Off, _) => Status::unimplemented(
-                "No history is kept: database.url is none. With sqlite: or postgres://… it begins to be, and runs of \
-                 the past are fetched.",
-            ),
-            (_, Some(error)) => Status::unavailable(error),
-            (_, None) => Status::unavailable("History is being opened."),
-        })
+        kept(&self.archive)
     }
 
     fn ask(&self, scope: Option<v1::StatsScope>) -> Result<Ask, Status> {
@@ -76,42 +60,14 @@ impl Insights {
         known.unwrap_or_else(|| key.id.to_string())
     }
 
-    fn run_ref(&self, (project, run): &(ProjectKey, domain::RunId)) -> v1::RunRef {
+    fn run_ref(&self, of: &RunOf) -> v1::RunRef {
         v1::RunRef {
-            project: Some(project.into()),
-            run_id: run.to_string(),
-            project_name: self.name(project),
+            project: Some((&of.project).into()),
+            run_id: of.run.to_string(),
+            project_name: self.name(&of.project),
+            number: of.number,
         }
     }
-}
-
-/// Waits for history, but not for long.
-async fn within<T>(asked: impl Future<Output = history::Result<T>>) -> Result<T, Status> {
-    match tokio::time::timeout(ANSWER_WITHIN, asked).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "history does not answer");
-            Err(Status::unavailable(error.text))
-        }
-        Err(_) => {
-            Err(Status::unavailable(format!("History did not answer within {} s.", ANSWER_WITHIN.as_secs())))
-        }
-    }
-}
-
-/// The figures of each source, or of all sources of each platform.
-async fn figures_of(
-    history: &dyn History,
-    ask: &Ask,
-    of: ask::Ranked,
-    names: Vec<String>,
-) -> history::Result<Vec<(String, Figures)>> {
-    let mut parts = Vec::with_capacity(names.len());
-    for name in names {
-        let figures = history.figures(&ask::of_part(ask, of, &name)).await?;
-        parts.push((name, figures));
-    }
-    Ok(parts)
 }
 
 #[tonic::async_trait]
@@ -212,9 +168,7 @@ impl StatsService for Insights {
         let ask = self.ask(request.into_inner().scope)?;
         let rule = DeploymentRule { workflows: self.deployments.clone() };
         let found = within(self.history()?.delivery(&ask, &rule)).await?;
-        let refs = |runs: &[(ProjectKey, domain::RunId)]| {
-            runs.iter().take(MAX_NAMED_RUNS).map(|run| self.run_ref(run)).collect()
-        };
+        let refs = |runs: &[RunOf]| runs.iter().map(|run| self.run_ref(run)).collect();
         Ok(Response::new(v1::GetDeliveryResponse {
             window: Some(wire::window(ask.window)),
             rule: rule.workflows.texts().to_vec(),

@@ -120,7 +120,8 @@ pub(super) fn flaky(f: Flaky) -> v1::FlakyItem {
         verdicts: f.verdicts,
         wasted: Some(api::duration(f.wasted)),
         last_day: date(f.last),
-        run_ids: f.runs.iter().map(ToString::to_string).collect(),
+        run_ids: f.runs.iter().map(|(run, _)| run.to_string()).collect(),
+        run_numbers: f.runs.iter().map(|(_, number)| number.unwrap_or_default()).collect(),
     }
 }
 
@@ -151,7 +152,7 @@ pub(super) fn delivery(d: &Delivery) -> v1::GetDeliveryResponse {
         mean_per_day: d.frequency.map_or(0.0, |f| f.mean_per_day),
         median_day: d.frequency.map_or(0, |f| f.median_day),
         change_failure_rate: d.change_failure_rate,
-        failed_total: d.failed.len() as u64,
+        failed_total: d.failures,
         time_to_restore: Some(median(d.time_to_restore)),
         time_to_green: Some(median(d.time_to_green)),
         lead_time: Some(median(d.lead_time)),

@@ -4,6 +4,7 @@
 //! Only runs that end are counted here ([`pipelines`](self)).
 
 mod bounded;
+mod calls;
 mod pipelines;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use prometheus_client::registry::Unit;
 use tokio::net::TcpListener;
 
 use self::bounded::Bounded;
+pub(crate) use self::calls::Calls;
 use self::pipelines::{Counts, Pipelines};
 use crate::archive::{Archive, Condition};
 use crate::details::Details;
@@ -66,6 +68,7 @@ pub struct Metrics {
     archive: Arc<Archive>,
     mirror: Arc<Mirror>,
     counts: Arc<Counts>,
+    calls: Calls,
     /// So many branches are told of.
     most_pipelines: usize,
 }
@@ -77,10 +80,10 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(shared: Shared, most_pipelines: usize) -> Self {
+    pub(crate) fn new(shared: Shared, calls: Calls, most_pipelines: usize) -> Self {
         let Shared { hub, connectors, details, schedules, archive, mirror, .. } = shared;
         let counts = Arc::default();
-        Self { hub, connectors, details, schedules, archive, mirror, counts, most_pipelines }
+        Self { hub, connectors, details, schedules, archive, mirror, counts, calls, most_pipelines }
     }
 
     /// In the OpenMetrics text format.
@@ -90,6 +93,7 @@ impl Metrics {
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut registry = prometheus_client::registry::Registry::default();
         registry.register_collector(Box::new(self.clone()));
+        self.calls.register(&mut registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(text)

@@ -11,7 +11,12 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
 use tonic_health::pb::health_client::HealthClient;
 
-const SERVICES: [&str; 3] = ["ci_dashboard.v1.DashboardService", "ci_dashboard.v1.StatsService", ""];
+const SERVICES: [&str; 4] = [
+    "ci_dashboard.v1.DashboardService",
+    "ci_dashboard.v1.StatsService",
+    "ci_dashboard.v1.PreferencesService",
+    "",
+];
 
 #[tokio::test]
 async fn who_watches_is_told_that_it_stops_and_does_not_hold_that_up() {

@@ -7,6 +7,7 @@ mod first_reading;
 mod health;
 mod insights;
 mod kit;
+mod preferences;
 mod webhooks;
 mod work;
 mod world;

@@ -49,6 +49,17 @@ pub struct Frequency {
     pub median_day: u64,
 }
 
+/// A run that a figure is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOf {
+    /// Its project.
+    pub project: ProjectKey,
+    /// Its id.
+    pub run: RunId,
+    /// The number that people know it by.
+    pub number: Option<u64>,
+}
+
 /// Delivery in a window.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Delivery {
@@ -58,22 +69,24 @@ pub struct Delivery {
     pub change_failure_rate: Option<f64>,
     /// All deployments, also failed ones: what the rate is of.
     pub deployments: u64,
-    /// The changes that failed.
-    pub failed: Vec<(ProjectKey, RunId)>,
-    /// The newest deployments, newest first: a hundred of them, as of the three lists below.
-    pub deployed: Vec<(ProjectKey, RunId)>,
+    /// How many of them failed.
+    pub failures: u64,
+    /// The newest of those, newest first: a hundred, as of the lists below.
+    pub failed: Vec<RunOf>,
+    /// The deployments.
+    pub deployed: Vec<RunOf>,
     /// From a failed deployment to the next green one.
     pub time_to_restore: Median,
     /// The failed deployments that it is of.
-    pub restored: Vec<(ProjectKey, RunId)>,
+    pub restored: Vec<RunOf>,
     /// From the start of the first red run to the end of the next green one, on default branches (or the branch asked for).
     pub time_to_green: Median,
     /// The first red run of each period that it is of.
-    pub turned_green: Vec<(ProjectKey, RunId)>,
+    pub turned_green: Vec<RunOf>,
     /// From commit to the first green run of each workflow on it, on default branches (or the branch asked for).
     pub lead_time: Median,
     /// Those green runs.
-    pub led: Vec<(ProjectKey, RunId)>,
+    pub led: Vec<RunOf>,
 }
 
 /// A remedy within this time says that the deployment before it failed.
@@ -274,14 +287,15 @@ pub(crate) async fn delivery<S: Store>(
                 *by_day.entry(Day::of_ms(v.began_ms).0).or_default() += 1;
             }
             if is_failed {
-                bad.push(key(*project, v));
+                bad.push((*project, *v));
             }
         }
     }
     if !rule.workflows.is_empty() {
         delivery.frequency = Some(frequency(&by_day, scope.window.days()));
+        delivery.failures = bad.len() as u64;
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-        let rate = bad.len() as f64 / delivery.deployments as f64;
+        let rate = delivery.failures as f64 / delivery.deployments as f64;
         delivery.change_failure_rate = (delivery.deployments > 0).then_some(rate);
     }
     delivery.time_to_restore = Median::of(&restore.times);
@@ -290,28 +304,44 @@ pub(crate) async fn delivery<S: Store>(
     let [failed, deployed, restored, turned_green, led] = named(
         keeper,
         &scope,
-        [bad, newest(runs), newest(restore.runs), newest(to_green.runs), newest(lead.runs)],
+        [newest(bad), newest(runs), newest(restore.runs), newest(to_green.runs), newest(lead.runs)],
     )
     .await?;
     Ok(Delivery { failed, deployed, restored, turned_green, led, ..delivery })
 }
 
-/// The ids of runs; those that are no numbers have to be looked up.
+/// What runs are called.
 async fn named<S: Store, const N: usize>(
     keeper: &Keeper<S>,
     scope: &Scope,
     lists: [Vec<RunKey>; N],
-) -> Result<[Vec<(ProjectKey, RunId)>; N]> {
-    let unnamed: Vec<RunKey> = lists.iter().flatten().filter(|k| k.run < 0).copied().collect();
-    let mut texts: HashMap<(i32, i64), Option<String>> = HashMap::new();
-    if !unnamed.is_empty() {
-        let found = keeper.store.find_runs(&unnamed).await?;
-        texts.extend(found.into_iter().map(|row| ((row.project, row.run), row.run_text)));
-    }
+) -> Result<[Vec<RunOf>; N]> {
+    let names = Named::find(keeper, &lists.concat()).await?;
     Ok(lists.map(|keys| {
-        let id = |key: &RunKey| id_of(key.run, texts.get(&(key.project, key.run)).and_then(Option::as_deref));
-        keys.iter().filter_map(|key| Some((scope.key(key.project)?, RunId::new(id(key))))).collect()
+        let name = |k: &RunKey| {
+            let (run, number) = names.of(k.project, k.run);
+            Some(RunOf { project: scope.key(k.project)?, run, number })
+        };
+        keys.iter().filter_map(name).collect()
     }))
+}
+
+/// The ids of runs, where they are no numbers, and the numbers that people know runs by.
+pub(super) struct Named(HashMap<(i32, i64), (Option<String>, Option<i64>)>);
+
+impl Named {
+    pub(super) async fn find<S: Store>(keeper: &Keeper<S>, runs: &[RunKey]) -> Result<Self> {
+        if runs.is_empty() {
+            return Ok(Self(HashMap::new()));
+        }
+        let found = keeper.store.find_runs(runs).await?;
+        Ok(Self(found.into_iter().map(|r| ((r.project, r.run), (r.run_text, r.number))).collect()))
+    }
+
+    pub(super) fn of(&self, project: i32, run: i64) -> (RunId, Option<u64>) {
+        let (text, number) = self.0.get(&(project, run)).map_or((None, None), |(t, n)| (t.as_deref(), *n));
+        (RunId::new(id_of(run, text)), number.and_then(|n| n.try_into().ok()))
+    }
 }
 
 fn frequency(by_day: &BTreeMap<i32, u64>, days: i32) -> Frequency {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use domain::{ProjectKey, RunId, Status};
 
+use super::delivery::Named;
 use super::ranking::lane_names;
 use super::scope::{Branch, Scope};
 use super::{Ask, NEARLY_ONLY_RED, QUIET_DAYS, QUIET_RUNS};
 use crate::keeper::Keeper;
 use crate::roll::{Group, Kind};
 use crate::store::{FlakeRow, RunKey, Store};
-use crate::text::id_of;
 use crate::{Day, Result, Window};
 
 /// How flaky something is.
@@ -49,7 +49,7 @@ pub struct Flaky {
     /// The last time.
     pub last: Day,
     /// The newest runs that it was seen on, newest first.
-    pub runs: Vec<RunId>,
+    pub runs: Vec<(RunId, Option<u64>)>,
 }
 
 /// How many runs are named with what is flaky.
@@ -110,20 +110,12 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
         };
         found.push((flaky, project, newest.iter().map(|r| r.run).collect::<Vec<_>>()));
     }
-    let texts: HashMap<(i32, i64), Option<String>> = keeper
-        .store
-        .find_runs(&examples)
-        .await?
-        .into_iter()
-        .map(|row| ((row.project, row.run), row.run_text))
-        .collect();
+    let names = Named::find(keeper, &examples).await?;
     let mut all: Vec<Flaky> = found
         .into_iter()
-        .map(|(mut flaky, project, runs)| {
-            let id =
-                |run: &i64| RunId::new(id_of(*run, texts.get(&(project, *run)).and_then(Option::as_deref)));
-            flaky.runs = runs.iter().map(id).collect();
-            flaky
+        .map(|(flaky, project, runs)| {
+            let runs = runs.into_iter().map(|run| names.of(project, run)).collect();
+            Flaky { runs, ..flaky }
         })
         .collect();
     all.sort_by(|a, b| {

@@ -31,7 +31,7 @@ pub(crate) use behind::behind;
 pub(crate) use broken::broken;
 pub use broken::{Broken, Culprit};
 pub(crate) use delivery::delivery;
-pub use delivery::{Delivery, DeploymentRule, Frequency, Median};
+pub use delivery::{Delivery, DeploymentRule, Frequency, Median, RunOf};
 pub use figures::{Course, DayFigures, Figures, Heat, Percentiles};
 pub(crate) use figures::{course, estimate, figures, heat};
 pub(crate) use flaky::flaky;

@@ -268,6 +268,7 @@ pub async fn flaky(place: &dyn Place) {
     };
     let attempt = |n: u64, number: u32, status: Status, day: i64| {
         let pipeline = Pipeline {
+            number: (n == 1).then_some(17),
             attempt: Some(number),
             updated_at: Some(at(day, i64::from(number) * 100)),
             ..run(n, status, day, 0)
@@ -309,7 +310,7 @@ pub async fn flaky(place: &dyn Place) {
             ("2".to_owned(), None, FlakyState::Cleared, 1, 10),
         ]
     );
-    assert_eq!(flaky[1].runs, [RunId::from(1)]);
+    assert_eq!(flaky[1].runs, [(RunId::from(1), Some(17))]);
     assert_eq!((flaky[1].workflow.as_deref(), flaky[1].last), (Some("CI"), Day(first_day() + 58)));
     assert!(history.flaky(&Ask::all(days(6, 20))).await.unwrap().is_empty());
 }
@@ -516,7 +517,7 @@ pub async fn delivery(place: &dyn Place) {
         .run("1", deploy(2, Status::Success, 1, 0))
         // Taken back within a day.
         .run("1", Pipeline { message: Some("Revert \"x\"".into()), ..deploy(3, Status::Success, 1, 3_600) })
-        .run("1", deploy(4, Status::Failed, 2, 0))
+        .run("1", Pipeline { number: Some(40), ..deploy(4, Status::Failed, 2, 0) })
         .run("1", deploy(5, Status::Success, 2, 600))
         .run("1", run(10, Status::Failed, 3, 0))
         .run("1", run(11, Status::Failed, 3, 100))
@@ -528,7 +529,8 @@ pub async fn delivery(place: &dyn Place) {
     let frequency = told.frequency.unwrap();
     assert_eq!((frequency.deployments, frequency.median_day, told.deployments), (4, 1, 5));
     assert!((frequency.mean_per_day - 1.0).abs() < 1e-9);
-    assert_eq!(told.failed.iter().map(|(_, run)| run.as_str()).collect::<Vec<_>>(), ["2", "4"]);
+    let failed: Vec<_> = told.failed.iter().map(|r| (r.run.as_str(), r.number)).collect();
+    assert_eq!((told.failures, failed), (2, vec![("4", Some(40)), ("2", None)]), "the newest first");
     assert!((told.change_failure_rate.unwrap() - 0.4).abs() < 1e-9);
     let near =
         |told: Option<Duration>, truth: f64| (told.unwrap().as_secs_f64() - truth).abs() <= truth * 0.017;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{Patterns, Pipeline, ProjectKey, RunId, Status};
+use domain::{Patterns, Pipeline, Status};
 use history::RunNews;
-use history::answers::{Ask, DeploymentRule};
+use history::answers::{Ask, DeploymentRule, RunOf};
 
 use crate::answers::{ask, days, of_lane};
 use crate::{Place, Story, at, key, run};
@@ -15,8 +15,8 @@ fn near(told: Option<Duration>, truth: u64) -> bool {
     told.is_some_and(|told| told.abs_diff(Duration::from_secs(truth)) <= Duration::from_secs(truth / 59 + 1))
 }
 
-fn ids(runs: &[(ProjectKey, RunId)]) -> Vec<&str> {
-    runs.iter().map(|(_, run)| run.as_str()).collect()
+fn ids(runs: &[RunOf]) -> Vec<&str> {
+    runs.iter().map(|r| r.run.as_str()).collect()
 }
 
 /// A commit counts with its first green run of each workflow, not with every run on it.

@@ -149,6 +149,7 @@ fn flaky() -> v1::ListFlakyResponse {
         wasted: secs(lost),
         last_day: now().strftime("%F").to_string(),
         run_ids: vec!["881234".into(), "{b7b2c1aa-3a5e-4f3a-9d6b-000000000001}".into()],
+        run_numbers: vec![412, 0],
     };
     v1::ListFlakyResponse {
         window: window(30),
@@ -225,6 +226,7 @@ fn delivery(named: bool) -> v1::GetDeliveryResponse {
         project: Some(key("gitlab-main", "3")),
         run_id: id.into(),
         project_name: "payments/ledger-deploy".into(),
+        number: id.rsplit('-').next().and_then(|n| n.parse().ok()),
     };
     let base = v1::GetDeliveryResponse {
         window: window(30),

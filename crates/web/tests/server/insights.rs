@@ -35,7 +35,8 @@ async fn every_answer_names_its_window_its_meaning_and_its_runs() {
     assert_eq!(summary["incomplete_projects"], 3);
     let delivery = world.get("/api/v1/stats/delivery").await.json();
     assert_eq!((&delivery["deployments"], &delivery["change_failure_rate"]), (&json!(20), &json!(0.1)));
-    assert_eq!(delivery["failed_changes"][0]["pipeline_id"], "9001");
+    let failed = &delivery["failed_changes"][0];
+    assert_eq!((&failed["pipeline_id"], &failed["number"]), (&json!("9001"), &json!(17)));
     assert_eq!(delivery["lead_time_median_seconds"], Value::Null);
     for (count, runs) in [
         ("deployments", "deployment_runs"),

@@ -153,6 +153,7 @@ impl StatsService for Service {
             wasted: Some(api::duration(Duration::from_secs(5_400))),
             last_day: "2026-11-24".into(),
             run_ids: vec!["9001".into(), "8000".into()],
+            run_numbers: vec![17, 0],
         };
         Ok(Answer::new(v1::ListFlakyResponse {
             window: window(),
@@ -190,6 +191,7 @@ impl StatsService for Service {
             project: Some(key()),
             run_id: id.into(),
             project_name: "group/name".into(),
+            number: Some(17),
         };
         let median = |count, seconds| {
             Some(v1::MedianOf { count, median: Some(api::duration(Duration::from_secs(seconds))) })

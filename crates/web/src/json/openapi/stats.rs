@@ -274,6 +274,7 @@ pub(super) const SCHEMAS: &[(&str, &[Field])] = &[
             ("project_id", Text, NULL, "the platform's own id of the project"),
             ("project", Text, NULL, "full name"),
             ("pipeline_id", Text, SET, ""),
+            ("number", Whole, NULL, "that people know it by"),
         ],
     ),
     (

@@ -238,6 +238,7 @@ pub(super) struct RunOf<'a> {
     project_id: Option<&'a str>,
     project: Option<&'a str>,
     pipeline_id: &'a str,
+    number: Option<u64>,
 }
 
 impl<'a> From<&'a v1::RunRef> for RunOf<'a> {
@@ -247,6 +248,7 @@ impl<'a> From<&'a v1::RunRef> for RunOf<'a> {
             project_id: run.project.as_ref().map(|k| k.id.as_str()),
             project: text(&run.project_name),
             pipeline_id: &run.run_id,
+            number: run.number,
         }
     }
 }

@@ -178,16 +178,20 @@ impl FlakyLine {
             runs: f
                 .run_ids
                 .iter()
+                .zip(f.run_numbers.iter().map(|&n| Some(n)).chain(std::iter::repeat(None)))
                 .take(FLAKY_RUNS)
-                .map(|id| (run_href(ctx, &key, id), short_id(id)))
+                .map(|(id, number)| (run_href(ctx, &key, id), run_name(id, number)))
                 .collect(),
         }
     }
 }
 
-/// Some platforms' ids are long.
-fn short_id(id: &str) -> String {
+/// What people call a run: its number; else its id, and some platforms' ids are long.
+fn run_name(id: &str, number: Option<u64>) -> String {
     const SHOWN: usize = 12;
+    if let Some(number) = number.filter(|&n| n > 0) {
+        return format!("#{number}");
+    }
     if id.chars().count() <= SHOWN {
         return id.to_owned();
     }
@@ -223,7 +227,8 @@ pub(super) struct RankLine {
 }
 
 pub(super) fn ranks(ctx: &Ctx<'_>, query: &StatsQuery, shown: &OfInsights) -> Vec<Rank> {
-    let rank = |id, title, note: &str, of: &'static str, by: &str, answer: &v1::RankStatsResponse| Rank {
+    let rank = |id, title, note: &str, of: &'static str, by: &str, answer: &v1::RankStatsResponse| {
+        Rank {
         id,
         title,
         note: format!("{note}, of at least {}", count(answer.min_runs, "run", "runs")),
@@ -238,12 +243,13 @@ pub(super) fn ranks(ctx: &Ctx<'_>, query: &StatsQuery, shown: &OfInsights) -> Ve
         none: match by {
             "failing" => "Nothing with enough runs was red.".to_owned(),
             _ if of == "jobs" => {
-                "No jobs with enough runs are known; they are kept of runs that somebody looked at, or \
-                                  that the platform tells of."
+                "No job has enough runs yet. The jobs of red runs come by themselves, those of green ones where the \
+                 platform tells them with the run, or once somebody has looked."
                     .to_owned()
             }
             _ => format!("Nothing has {} yet.", count(answer.min_runs, "run", "runs")),
         },
+    }
     };
     let mut ranks = vec![
         rank("slowest", "Slowest workflows", "by median duration", "workflows", "slowest", &shown.slowest),
@@ -334,9 +340,14 @@ impl DeliveryLine {
         of: String,
         (runs, total): (&[v1::RunRef], u64),
     ) -> Self {
+        // A project is named with the first of its runs that follow each other.
+        let mut before = None;
         let name = |run: &v1::RunRef| {
             let key = run.project.clone().unwrap_or_default();
-            (run_href(ctx, &key, &run.run_id), format!("{} {}", run.project_name, short_id(&run.run_id)))
+            let called = run_name(&run.run_id, run.number);
+            let is_same = before.replace(key.clone()).is_some_and(|before| before == key);
+            let text = if is_same { called } else { format!("{} {called}", run.project_name) };
+            (run_href(ctx, &key, &run.run_id), text)
         };
         let runs: Vec<_> = runs.iter().take(RUNS_SHOWN).map(name).collect();
         let more = if runs.is_empty() { 0 } else { total.saturating_sub(runs.len() as u64) };
