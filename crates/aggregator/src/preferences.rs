@@ -21,11 +21,11 @@ const MAX_OF_USER: usize = 100;
 
 /// Answers for what is kept of people's choices.
 #[derive(Debug)]
-pub struct Preferences {
+pub(crate) struct Preferences {
     /// Where they are kept.
-    pub archive: Arc<Archive>,
+    pub(crate) archive: Arc<Archive>,
     /// When somebody was seen.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 fn user(name: &str) -> Result<&str, Status> {

@@ -7,7 +7,6 @@ mod ask;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::v1;
 use api::v1::stats_service_server::StatsService;
@@ -68,6 +67,21 @@ impl Insights {
             number: of.number,
         }
     }
+}
+
+/// The figures of each source, or of all sources of each platform.
+async fn figures_of(
+    history: &dyn History,
+    ask: &Ask,
+    of: ask::Ranked,
+    names: Vec<String>,
+) -> history::Result<Vec<(String, Figures)>> {
+    let mut parts = Vec::with_capacity(names.len());
+    for name in names {
+        let figures = history.figures(&ask::of_part(ask, of, &name)).await?;
+        parts.push((name, figures));
+    }
+    Ok(parts)
 }
 
 #[tonic::async_trait]

@@ -8,7 +8,7 @@ use api::v1::{GetPreferencesRequest, SetPreferenceRequest};
 use domain::SystemClock;
 use lifecycle::Lifecycle;
 use tokio::net::TcpListener;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::kit;
@@ -28,7 +28,8 @@ impl Rig {
         let aggregator = Aggregator::new(&settings, Arc::new(SystemClock), &life.tasks()).unwrap();
         let metrics = aggregator.metrics();
         aggregator.start(api::Listener::Tcp(listener), &life.tasks());
-        Self { life, client: PreferencesServiceClient::connect(address).await.unwrap(), metrics }
+        let channel = Endpoint::from_shared(address).unwrap().connect().await.unwrap();
+        Self { life, client: PreferencesServiceClient::new(channel), metrics }
     }
 
     async fn of(&self, user: &str) -> Result<Vec<(String, String)>, Status> {

@@ -10,43 +10,43 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
 
 /// The platforms that most tests are about: how many there are decides which one has which project.
-pub const FACES: [FaceId; 2] = [gitlab::FACE, github::FACE];
+pub(crate) const FACES: [FaceId; 2] = [gitlab::FACE, github::FACE];
 
 /// A small world and its clock.
-pub fn still(projects: usize) -> (SimBuilder, Arc<ManualClock>) {
+pub(crate) fn still(projects: usize) -> (SimBuilder, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(start()));
     (Sim::builder().seed(7).projects(projects).faces(FACES).clock(clock.clone()), clock)
 }
 
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HashMap<String, String>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
     /// Whether the body came as long as it was announced.
-    pub whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 
     /// The URL of the next page.
-    pub fn next(&self) -> Option<String> {
+    pub(crate) fn next(&self) -> Option<String> {
         let link = self.headers.get("link")?;
         let part = link.split(", ").find(|part| part.ends_with("rel=\"next\""))?;
         Some(part[1..part.find('>').unwrap()].to_owned())
@@ -54,7 +54,7 @@ impl Answer {
 }
 
 /// Sends a request to `url` as it stands, with these headers besides `Host`.
-pub async fn send(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn send(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let path = if path.is_empty() { "/" } else { path };
@@ -82,23 +82,23 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 /// GET with a token, in the manner of GitHub, which GitLab takes as well.
-pub async fn get(url: &str) -> Answer {
+pub(crate) async fn get(url: &str) -> Answer {
     get_as(url, forge_sim::FULL_TOKEN, &[]).await
 }
 
-pub async fn get_as(url: &str, token: &str, more: &[(&str, &str)]) -> Answer {
+pub(crate) async fn get_as(url: &str, token: &str, more: &[(&str, &str)]) -> Answer {
     let bearer = format!("Bearer {token}");
     let mut headers = vec![("user-agent", "test"), ("authorization", bearer.as_str())];
     headers.extend(more);
     send("GET", url, &headers).await
 }
 
-pub async fn get_anonymously(url: &str) -> Answer {
+pub(crate) async fn get_anonymously(url: &str) -> Answer {
     send("GET", url, &[("user-agent", "test")]).await
 }
 
 /// All rows of a list, page by page; `rows` finds them in a page.
-pub async fn all_pages(url: &str, rows: impl Fn(&Value) -> Vec<Value>) -> Vec<Value> {
+pub(crate) async fn all_pages(url: &str, rows: impl Fn(&Value) -> Vec<Value>) -> Vec<Value> {
     let (mut next, mut all) = (Some(url.to_owned()), Vec::new());
     while let Some(url) = next {
         let answer = get(&url).await;
@@ -110,6 +110,6 @@ pub async fn all_pages(url: &str, rows: impl Fn(&Value) -> Vec<Value>) -> Vec<Va
     all
 }
 
-pub fn array(value: &Value) -> Vec<Value> {
+pub(crate) fn array(value: &Value) -> Vec<Value> {
     value.as_array().expect("a list").clone()
 }

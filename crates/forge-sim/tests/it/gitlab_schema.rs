@@ -106,7 +106,7 @@ async fn errors_are_gitlabs() {
     assert_eq!((expired.status, &expired.json()["error"]), (401, &json!("invalid_token")));
     // The other ways to show a token.
     for headers in [[("private-token", FULL_TOKEN)], [("authorization", "Bearer sim-full-token")]] {
-        assert_eq!(common::send("GET", &format!("{api}/user"), &headers).await.status, 200);
+        assert_eq!(crate::common::send("GET", &format!("{api}/user"), &headers).await.status, 200);
     }
 }
 

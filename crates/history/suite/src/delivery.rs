@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Patterns, Pipeline, Status};
+use domain::{Patterns, Pipeline, RunId, Status};
 use history::RunNews;
 use history::answers::{Ask, DeploymentRule, RunOf};
 
