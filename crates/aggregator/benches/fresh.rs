@@ -21,7 +21,7 @@ use config::{Inputs, Role, Secret, SecretFrom};
 use domain::{ManualClock, NativeId, ProjectKey, SourceName, Timestamp};
 use forge_sim::requests::Record;
 use forge_sim::world::{FaceId, Pace, Pipeline, Project, ProjectId, RunStatus, Trigger};
-use forge_sim::{Limits, Sim};
+use forge_sim::{Limits, Sim, github};
 use hmac::Mac as _;
 use http::HeaderMap;
 use jiff::SignedDuration;
@@ -98,7 +98,7 @@ fn settings(scenario: &Scenario, sim: &Sim) -> config::Settings {
 fn shown_as(platform: &str, project: &Project, run: &Pipeline) -> Option<Option<String>> {
     use forge_sim::jenkins;
     match platform {
-        "github" => Some(Some((run.id + forge_sim::github::FIRST_RUN).to_string())),
+        "github" => Some(Some((run.id + github::FIRST_RUN).to_string())),
         "gitlab" => Some(Some(run.id.to_string())),
         "jenkins" if jenkins::kind(project) == jenkins::Kind::Multibranch => {
             Some(Some(format!("{}/{}", jenkins::child_of(run).name(), run.number)))
@@ -134,24 +134,6 @@ fn gitlab_hook(project: &Project, run: &Pipeline) -> Value {
         },
         "project": { "id": project.native_id, "path_with_namespace": project.full_path(), "default_branch": project.default_branch.as_deref() },
         "commit": commit,
-    })
-}
-
-/// What GitHub posts when a run begins or ends, as small as it may be.
-fn github_hook(project: &Project, run: &Pipeline, change: &Change) -> Value {
-    let (status, conclusion) =
-        if change.ended { ("completed", Some("success")) } else { ("in_progress", None) };
-    let at = change.at.to_string();
-    json!({
-        "action": status,
-        "workflow_run": {
-            "id": run.id + forge_sim::github::FIRST_RUN, "run_number": run.number, "run_attempt": 1, "head_branch": "main",
-            "head_sha": "aa", "event": "push", "status": status, "conclusion": conclusion, "workflow_id": 1,
-            "created_at": at, "updated_at": at, "run_started_at": at,
-        },
-        "repository": {
-            "id": project.native_id, "full_name": project.full_path(), "name": "x", "owner": { "login": "y" }, "default_branch": "main",
-        },
     })
 }
 
@@ -268,7 +250,7 @@ impl<'a> Rig<'a> {
                         };
                         let hook = self.scenario.webhooks.then(|| match self.scenario.platform {
                             "gitlab" => gitlab_hook(p, run),
-                            _ => github_hook(p, run, &change),
+                            _ => github::workflow_run(&self.sim.github_url(), p, run),
                         });
                         changes.push((change, hook));
                     }
@@ -459,7 +441,7 @@ async fn measure(scenario: &Scenario) -> bool {
 }
 
 fn scenarios() -> Vec<Scenario> {
-    use forge_sim::{bitbucket, github, gitlab, jenkins};
+    use forge_sim::{bitbucket, gitlab, jenkins};
     let one = |name, platform, face, projects, push_every, webhooks, goal| Scenario {
         name,
         platform,

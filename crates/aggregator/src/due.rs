@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use domain::{Clock, ProjectKey, SourceName};
 use tokio::sync::Notify;
 
-use crate::schedule::{Explanation, Figures, Plan, Scheduler};
+use crate::schedule::{Explanation, Figures, Hook, Plan, Scheduler};
 
 /// One source's schedule.
 #[derive(Debug)]
@@ -71,13 +71,11 @@ impl Schedules {
         self.sources.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
     }
 
-    /// A webhook told of this project; also of its runs, if it is a `proof` that webhooks tell of them. Of no effect where nobody
-    /// reads its source.
-    pub fn woken(&self, project: &ProjectKey, proof: bool) {
+    /// A webhook told of this project. Of no effect where nobody reads its source.
+    pub fn woken(&self, project: &ProjectKey, hook: Hook) {
         if let Some(schedule) = self.of(&project.source) {
             let now = self.clock.now();
-            schedule
-                .with(|s| if proof { s.told_of_runs(&project.id, now) } else { s.woken(&project.id, now) });
+            schedule.with(|s| s.woken(&project.id, hook, now));
             schedule.nudge.notify_one();
         }
     }

@@ -253,7 +253,7 @@ impl Entry {
         let before = (
             self.is_loading(),
             self.problem.clone(),
-            self.head.clone(),
+            self.head().cloned(),
             self.runs.clone(),
             self.shown.clone(),
         );
@@ -310,7 +310,7 @@ impl Entry {
             != (
                 self.is_loading(),
                 self.problem.clone(),
-                self.head.clone(),
+                self.head().cloned(),
                 self.runs.clone(),
                 self.shown.clone(),
             )

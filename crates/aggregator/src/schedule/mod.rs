@@ -38,7 +38,7 @@ pub use bucket::{EVENLY_WITHIN, RESERVE, most_in_any_window};
 pub use circuit::MAX_PAUSE;
 pub use figures::{Figures, Standing};
 pub use pace::{Known, Why};
-pub use track::{Answer, Explanation};
+pub use track::{Answer, Explanation, Hook};
 
 use bucket::{Bucket, Slot};
 use circuit::{Circuit, Kind};
@@ -48,6 +48,9 @@ use track::Track;
 /// From a webhook to the reading: what belongs together (a push and the runs it starts) comes within this time, and the
 /// platform's lists have it by then.
 pub const SETTLE: SignedDuration = SignedDuration::from_secs(1);
+/// The same where the webhook told all that there is to show: it is on the board, and the reading only confirms it. More of
+/// them come within this time, and one question is about all.
+pub const CONFIRM: SignedDuration = SignedDuration::from_secs(10);
 /// Between two readings of one project, however much it is woken.
 pub const GAP: SignedDuration = SignedDuration::from_secs(10);
 /// Somebody who opened a page counts as looking for this long; an open page asks again every minute.
@@ -600,15 +603,14 @@ impl Scheduler {
         self.bucket.release(slot);
     }
 
-    /// A webhook told that something happened to this project. One that no listing has told of yet is known now.
-    pub fn woken(&mut self, id: &NativeId, now: Timestamp) {
-        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(id, now)).woken(now, false);
-    }
-
-    /// The same of one that told of its runs. Where webhooks do, polling slows; that a push is told of says nothing about runs.
-    pub fn told_of_runs(&mut self, id: &NativeId, now: Timestamp) {
-        self.webhook_at = Some(now);
-        self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(id, now)).woken(now, true);
+    /// A webhook told of this project. One that no listing has told of yet is known now. Where webhooks tell of runs, polling
+    /// slows; that a push is told of says nothing about runs.
+    pub fn woken(&mut self, id: &NativeId, hook: Hook, now: Timestamp) {
+        if hook != Hook::Touched {
+            self.webhook_at = Some(now);
+        }
+        let track = self.tracks.entry(id.clone()).or_insert_with(|| Track::unlisted(id, now));
+        track.woken(now, hook, &self.plan);
     }
 
     /// Somebody looks at this project.

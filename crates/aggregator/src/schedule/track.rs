@@ -4,7 +4,7 @@ use domain::{NativeId, Timestamp};
 use jiff::SignedDuration;
 
 use super::pace::{self, Known, Why, pace};
-use super::{GAP, Plan, Reading, SETTLE, after};
+use super::{CONFIRM, GAP, Plan, Reading, SETTLE, after};
 
 /// A change that the platform was asked for so long after a webhook was told of by it.
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_mins(2);
@@ -12,6 +12,17 @@ const TOLD_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 const UNREAD: f64 = 1e9;
 /// Beyond this it makes no difference how long nothing has happened, in seconds.
 const LONG_AGO: f64 = 1e8;
+
+/// What a webhook told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// That something happened.
+    Touched,
+    /// Runs, with all that there is to show of them.
+    Runs,
+    /// Runs of which it is to be read why they failed.
+    Failed,
+}
 
 /// What the platform answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +92,8 @@ pub(super) struct Track {
     pub(super) read_at: Option<Timestamp>,
     answer: Option<Answer>,
     failures: u32,
-    woken_at: Option<Timestamp>,
+    /// When what webhooks told of is to be read.
+    confirm_at: Option<Timestamp>,
     hook_at: Option<Timestamp>,
     /// When its webhooks last told of runs; a change that none told of takes that away.
     hooked_at: Option<Timestamp>,
@@ -105,7 +117,7 @@ impl Track {
             read_at: None,
             answer: None,
             failures: 0,
-            woken_at: None,
+            confirm_at: None,
             hook_at: None,
             hooked_at: None,
             looked_until: None,
@@ -168,18 +180,24 @@ impl Track {
         } else {
             self.moved_on |= answer == Answer::Moved;
         }
-        self.woken_at = self.woken_at.filter(|at| *at > asked_at);
+        if self.hook_at <= Some(asked_at) {
+            self.confirm_at = None;
+        }
         self.moved = false;
         (self.known, self.asked_at, self.answer) = (Some(known), Some(asked_at), Some(answer));
     }
 
-    pub(super) fn woken(&mut self, now: Timestamp, with_runs: bool) {
-        // The first wake decides when: one that is woken all the time is read all the same.
-        self.woken_at.get_or_insert(now);
-        self.hook_at = Some(now);
-        if with_runs {
+    pub(super) fn woken(&mut self, now: Timestamp, hook: Hook, plan: &Plan) {
+        if hook != Hook::Touched {
             self.hooked_at = Some(now);
         }
+        // Where its runs are told of, what touches it is told as well.
+        let can_wait = hook != Hook::Failed && self.is_hooked(now) && self.asked_at.is_some();
+        let settle = if can_wait { CONFIRM } else { SETTLE };
+        let at = after(now, settle.min(plan.every));
+        // The first one decides: one that is woken all the time is read all the same.
+        self.confirm_at = Some(self.confirm_at.map_or(at, |first| first.min(at)));
+        self.hook_at = Some(now);
     }
 
     fn is_looked_at(&self, now: Timestamp) -> bool {
@@ -216,7 +234,7 @@ impl Track {
 
     fn woken_due(&self, plan: &Plan) -> Option<Timestamp> {
         self.known.as_ref()?;
-        let settled = after(self.woken_at?, SETTLE.min(plan.every));
+        let settled = self.confirm_at?;
         Some(self.asked_at.map_or(settled, |asked| settled.max(after(asked, GAP.min(plan.every)))))
     }
 

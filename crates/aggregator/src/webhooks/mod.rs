@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use config::SourceSettings;
 use connector::{Connector, Delivery, Event, News, Refused, Registry};
-use domain::{ProblemKind, Project, ProjectKey, SourceName, Timestamp};
+use domain::{ProblemKind, Project, ProjectKey, SourceName, Status, Timestamp};
 use history::{Treated, Webhook};
 use http::HeaderMap;
 
@@ -33,6 +33,7 @@ use crate::board::{Board, Observation, Seen, Told};
 use crate::due::Schedules;
 use crate::hub::Hub;
 use crate::refresh::Plan;
+use crate::schedule::Hook;
 use crate::watched::Watched;
 
 /// What became of a delivery.
@@ -207,7 +208,11 @@ impl Webhooks {
     fn apply(&self, source: &SourceName, consequence: Consequence, at: Timestamp) {
         tracing::debug!(%source, project = %consequence.wake, "webhook");
         let Consequence { wake, told } = consequence;
-        let proof = told.as_ref().is_some_and(|told| !told.runs.is_empty());
+        let hook = match &told {
+            Some(told) if told.runs.iter().any(|run| run.status == Status::Failed) => Hook::Failed,
+            Some(told) if !told.runs.is_empty() => Hook::Runs,
+            _ => Hook::Touched,
+        };
         if let Some(told) = told {
             self.watched.told(source, &told.project);
             self.hub.observe(Observation { asked_at: at, seen: Seen::Told(Box::new(told)) });
@@ -216,7 +221,7 @@ impl Webhooks {
                 self.hub.observe(Observation { asked_at: at, seen: Seen::Gone(key) });
             }
         }
-        self.schedules.woken(&wake, proof);
+        self.schedules.woken(&wake, hook);
     }
 
     /// What follows from the news; `None` when it is of no concern.

@@ -5,7 +5,7 @@
 
 mod platform;
 
-use aggregator::schedule::{GAP, MAX_PAUSE, Next, Reading, SETTLE, Work, most_in_any_window};
+use aggregator::schedule::{CONFIRM, GAP, Hook, MAX_PAUSE, Next, Reading, SETTLE, Work, most_in_any_window};
 use domain::Timestamp;
 use jiff::SignedDuration;
 use platform::{Limit, Platform, secs};
@@ -78,7 +78,7 @@ fn a_webhook_is_read_for_after_a_moment_and_not_too_often() {
     platform.run_for(secs(300));
     let (id, begun) = (Platform::id(2), platform.now);
     for _ in 0..600 {
-        platform.scheduler.woken(&id, platform.now);
+        platform.scheduler.woken(&id, Hook::Touched, platform.now);
         platform.run_for(SignedDuration::from_millis(100));
     }
     let of_it = platform.reads.iter().filter(|(at, read, _)| *read == id && *at >= begun);
@@ -88,6 +88,47 @@ fn a_webhook_is_read_for_after_a_moment_and_not_too_often() {
     assert!(of_it.iter().all(|(_, how)| *how == Reading::Urgent));
     assert!(of_it.windows(2).all(|w| w[1].0.duration_since(w[0].0) >= GAP), "{of_it:?}");
     assert!(of_it.len() >= 5, "and it does not starve: {of_it:?}");
+}
+
+#[test]
+fn what_webhooks_told_whole_is_confirmed_by_one_question_about_all() {
+    let mut platform = Platform::new(300, MINUTES_5, Some(GITHUB));
+    (platform.cost, platform.batch) = (1, Some(100));
+    platform.run_for(HOUR);
+    let begun = platform.now;
+    for n in 0..40 {
+        platform.scheduler.woken(&Platform::id(n), Hook::Runs, platform.now);
+        platform.run_for(SignedDuration::from_millis(100));
+    }
+    platform.run_for(CONFIRM + secs(1));
+    let read_at = |n: usize| {
+        let of_it = platform.reads.iter().find(|(at, id, _)| *at >= begun && *id == Platform::id(n));
+        of_it.map(|(at, ..)| *at)
+    };
+    assert!((0..40).all(|n| read_at(n).is_some_and(|at| at <= begun + secs(4) + CONFIRM)));
+    let questions: std::collections::BTreeSet<_> = (0..40).map(read_at).collect();
+    assert!(questions.len() <= 4, "one of their own, beside those that were due: {questions:?}");
+
+    // What failed is asked about at once: why is not told.
+    platform.run_for(secs(60));
+    let begun = platform.now;
+    platform.scheduler.woken(&Platform::id(7), Hook::Failed, begun);
+    platform.run_for(SETTLE + secs(1));
+    let read = platform.reads.iter().any(|(at, id, _)| *at >= begun && *id == Platform::id(7));
+    assert!(read, "{:?}", platform.scheduler.explain(&Platform::id(7), platform.now));
+}
+
+#[test]
+fn a_webhook_that_comes_while_it_is_read_is_read_for_as_well() {
+    let mut platform = Platform::new(1, MINUTES_5, None);
+    platform.run_for(secs(300));
+    let begun = platform.now;
+    platform.scheduler.woken(&Platform::id(0), Hook::Touched, begun);
+    // The question is on its way, or was answered: what happens now is not in the answer.
+    platform.run_for(SETTLE + SignedDuration::from_millis(100));
+    platform.scheduler.woken(&Platform::id(0), Hook::Touched, platform.now);
+    platform.run_for(GAP + SETTLE);
+    assert_eq!(platform.reads.iter().filter(|(at, ..)| *at >= begun).count(), 2);
 }
 
 #[test]
@@ -112,7 +153,7 @@ fn many_who_look_at_once_do_not_make_a_herd() {
         platform.run_for(HOUR / 4);
         for n in 0..60 {
             platform.scheduler.looked_at(&Platform::id(n), platform.now);
-            platform.scheduler.woken(&Platform::id(n), platform.now);
+            platform.scheduler.woken(&Platform::id(n), Hook::Touched, platform.now);
         }
         platform.run_for(secs(120));
         let bound = most_in_any_window(even(limit)) + 1.0;
@@ -208,7 +249,7 @@ fn every_decision_is_explained() {
     let told = platform.scheduler.explain(&Platform::id(1), platform.now).unwrap();
     assert_eq!(told.why.as_str(), "active");
     assert_eq!(told.due_at, told.asked_at.map(|at| at + secs(45)));
-    platform.scheduler.woken(&Platform::id(1), platform.now);
+    platform.scheduler.woken(&Platform::id(1), Hook::Touched, platform.now);
     let told = platform.scheduler.explain(&Platform::id(1), platform.now).unwrap();
     assert_eq!(told.why.as_str(), "webhook");
     assert!(!told.hooked && told.webhook_at == Some(platform.now));
@@ -220,13 +261,13 @@ fn polling_slows_while_webhooks_tell_of_runs() {
         |platform: &Platform| platform.scheduler.explain(&Platform::id(1), platform.now).unwrap().every;
     let mut platform = Platform::new(3, MINUTES_5, None);
     platform.run_for(secs(60));
-    platform.scheduler.woken(&Platform::id(1), platform.now);
+    platform.scheduler.woken(&Platform::id(1), Hook::Touched, platform.now);
     platform.run_for(secs(20));
     assert_eq!(every(&platform), Some(secs(45)), "a push says nothing about runs");
     assert!(!platform.scheduler.webhooks_alive(platform.now));
 
     platform.with(1, |p, now| p.moved_at = Some(now));
-    platform.scheduler.told_of_runs(&Platform::id(1), platform.now);
+    platform.scheduler.woken(&Platform::id(1), Hook::Runs, platform.now);
     platform.run_for(secs(20));
     assert_eq!(every(&platform), Some(secs(225)), "its webhooks prove alive, and told of the change");
     assert!(platform.scheduler.webhooks_alive(platform.now));
@@ -238,7 +279,7 @@ fn polling_slows_while_webhooks_tell_of_runs() {
     assert_eq!(every(&platform), Some(secs(45)), "they do not tell of all");
 
     // None for a day.
-    platform.scheduler.told_of_runs(&Platform::id(1), platform.now);
+    platform.scheduler.woken(&Platform::id(1), Hook::Runs, platform.now);
     platform.run_for(secs(20));
     assert_eq!(every(&platform), Some(secs(225)));
     platform.projects.get_mut(&Platform::id(1)).unwrap().moved_at = Some(platform.now + HOUR * 23);
@@ -281,7 +322,7 @@ fn story(platform: &mut Platform, events: &[(i64, Event)], projects: usize) {
         match event {
             Event::Runs(p) => platform.with(n(p), |p, now| (p.running, p.moved_at) = (true, Some(now))),
             Event::Ends(p) => platform.with(n(p), |p, now| (p.running, p.moved_at) = (false, Some(now))),
-            Event::Webhook(p) => platform.scheduler.told_of_runs(&Platform::id(n(p)), platform.now),
+            Event::Webhook(p) => platform.scheduler.woken(&Platform::id(n(p)), Hook::Runs, platform.now),
             Event::Looks(p) => platform.scheduler.looked_at(&Platform::id(n(p)), platform.now),
             Event::Down(seconds) => platform.down_until = platform.now + secs(*seconds),
             Event::Suspended(seconds) => platform.now += secs(*seconds),

@@ -51,7 +51,7 @@ pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> News {
     for (branch, commit) in row.commits(ask) {
         seen.commit(&commit);
         if let (Some(name), true) = (&named, branch == ask.project.default_branch.as_deref()) {
-            seen.head(name, &commit);
+            seen.head(name, &commit, pushed_at);
         }
     }
     // Renamed; not to be seen; or no longer there. Of an empty repository REST names a branch that it does not have.
@@ -94,7 +94,7 @@ struct Seen<'a> {
     /// Runs that are new, or in another state.
     told: Vec<Pipeline>,
     head_sha: Option<String>,
-    /// The default branch, where its commit is another one.
+    /// The default branch; `None`: what is known of it stands.
     branch: Option<Branch>,
     /// There is more than can be told.
     more: bool,
@@ -158,11 +158,18 @@ impl<'a> Seen<'a> {
         oldest.is_some_and(|oldest| number < oldest)
     }
 
-    /// The default branch's newest commit.
-    fn head(&mut self, name: &str, commit: &Commit) {
+    /// The default branch's newest commit, in an answer that knows of pushes until then.
+    fn head(&mut self, name: &str, commit: &Commit, pushed_at: Option<Timestamp>) {
         self.head_sha.clone_from(&commit.oid);
         let known = self.ask.known_head.as_ref().map(|(branch, _)| branch).filter(|known| known.name == name);
-        if commit.oid.is_none() || known.is_some_and(|known| known.sha == commit.oid) {
+        if commit.oid.is_none() {
+            return;
+        }
+        if let Some(known) = known.filter(|known| known.sha == commit.oid) {
+            // Pushed was elsewhere: it is known as of then, and not read again. A copy that lags knows less.
+            if pushed_at >= self.ask.project.last_activity_at {
+                self.branch = Some(known.clone());
+            }
             return;
         }
         let signature = signature(commit);

@@ -12,13 +12,13 @@ mod routes;
 
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::access::{Access, Caller, Meter, Power, Reading, Token};
 use crate::face::{Face, FaceSettings};
 use crate::graphql::Schema;
 use crate::http::{Reply, Request, avatar, digest};
-use crate::world::{FaceId, JOBS_PER_RUN, LineKind, Project, Style, World};
+use crate::world::{FaceId, JOBS_PER_RUN, LineKind, Pipeline, Project, Style, World};
 
 pub use app::{APP_ID, APP_KEY, APP_KEY_PKCS8, Installation};
 
@@ -32,6 +32,23 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const MINUTE: SignedDuration = SignedDuration::from_secs(60);
 const VERSIONS: &[&str] = &["2022-11-28", "2026-03-10"];
 const DOCS: &str = "https://docs.github.com/rest";
+
+/// What GitHub posts as `workflow_run` when a run has come to the state that it is in; `url` is the face's.
+pub fn workflow_run(url: &str, project: &Project, run: &Pipeline) -> Value {
+    let json = json::Json { api: url, html: url };
+    let action = match json::status(run.status).0 {
+        "completed" => "completed",
+        "in_progress" => "in_progress",
+        _ => "requested",
+    };
+    json!({
+        "action": action,
+        "workflow_run": json.run(project, run, None, true),
+        "workflow": project.workflows.get(run.workflow).map(|workflow| json.workflow(project, workflow)),
+        "repository": json.repo(project, false),
+        "sender": json.user(run.actor),
+    })
+}
 
 /// The face.
 #[derive(Debug)]
