@@ -104,7 +104,7 @@ pub(crate) fn build(build: &Build, of: &Of<'_>) -> Option<Pipeline> {
 /// What waits in the queue, under the number that it will have.
 pub(crate) fn queued(item: &Item, of: &Of<'_>) -> Option<Pipeline> {
     let number = item.next_build_number.filter(|_| item.in_queue == Some(true))?;
-    let last = item.last_build.as_ref().and_then(|b| b.number).unwrap_or(0);
+    let last = item.newest().and_then(|b| b.number).unwrap_or(0);
     let since = item.queue_item.as_ref().and_then(|q| q.in_queue_since);
     (number > last).then(|| Pipeline {
         number: Some(number),
@@ -116,11 +116,12 @@ pub(crate) fn queued(item: &Item, of: &Of<'_>) -> Option<Pipeline> {
     })
 }
 
-/// The runs that the state of one job tells: what waits, the newest, and the newest that has ended. The newest may be told
-/// whole.
+/// The runs that the state of one job tells: what waits, the newest ones, and the newest that has ended. The newest may be
+/// told whole.
 pub(crate) fn state(item: &Item, of: &Of<'_>) -> Vec<Pipeline> {
     let mut runs: Vec<Pipeline> = queued(item, of).into_iter().collect();
-    for build in [&item.last_build, &item.last_completed_build].into_iter().flatten() {
+    let newest = item.newest().into_iter().chain(&item.builds.items);
+    for build in newest.chain(&item.last_completed_build) {
         let known = |run: &Pipeline| run.number == build.number;
         if !runs.iter().any(known) {
             runs.extend(self::build(build, of));
@@ -148,7 +149,7 @@ pub(crate) fn project(source: &SourceName, root: &Url, full_name: &str, item: &I
 
 /// When anything last happened: the start of its newest build, or that build's end.
 fn last_activity(item: &Item) -> Option<Timestamp> {
-    let own = item.last_build.as_ref().and_then(|b| {
+    let own = item.newest().and_then(|b| {
         let at = b.timestamp?;
         after(at, millis(b.duration.unwrap_or(0))).or(Some(at))
     });
@@ -168,7 +169,7 @@ pub(crate) fn default_child(item: &Item) -> Option<&Item> {
 }
 
 fn likeliest<'a>(there: &[&'a Item]) -> Option<&'a Item> {
-    let built = |i: &&Item| i.last_build.as_ref().and_then(|b| b.timestamp);
+    let built = |i: &&Item| i.newest().and_then(|b| b.timestamp);
     let all = || there.iter().copied();
     all()
         .find(|i| i.is_primary())
@@ -181,7 +182,7 @@ fn likeliest<'a>(there: &[&'a Item]) -> Option<&'a Item> {
 pub(crate) fn branch(project: &Project, root: &Url, item: &Item, now: Timestamp) -> Option<Branch> {
     let name = item.name.as_deref()?;
     let of = Of { project: project.key.id.as_str(), child: Some(name), root, now };
-    let newest = item.last_build.as_ref().and_then(|b| build(b, &of));
+    let newest = item.newest().and_then(|b| build(b, &of));
     let mut branch = Branch::named(base::display(name));
     branch.default = project.default_branch.as_deref() == Some(&*branch.name);
     branch.url = link(item.url.as_deref(), || page(root, &base::page(&base::join(of.project, name))));

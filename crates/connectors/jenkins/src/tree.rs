@@ -20,7 +20,10 @@ const BUILD: &str = "number,url,displayName,result,building,inProgress,timestamp
                      queuingDurationMillis],changeSets[items[commitId,msg,timestamp,author[fullName]]],\
                      changeSet[items[commitId,msg,timestamp,author[fullName]]]";
 
-/// How much of each job's newest build is told.
+/// How many of each job's builds are told whole: the newest may have come with another one since the last time.
+pub(crate) const TOLD_WHOLE: usize = 2;
+
+/// How much of each job's newest builds is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Newest {
     /// How it is.
@@ -30,10 +33,10 @@ pub(crate) enum Newest {
 }
 
 impl Newest {
-    const fn fields(self) -> &'static str {
+    fn fields(self) -> String {
         match self {
-            Self::State => LAST,
-            Self::Whole => BUILD,
+            Self::State => format!("lastBuild[{LAST}]"),
+            Self::Whole => format!("builds[{BUILD}]{{0,{TOLD_WHOLE}}}"),
         }
     }
 }
@@ -45,14 +48,14 @@ pub(crate) fn items(from: usize, depth: usize, newest: Newest) -> String {
     for level in (0..depth).rev() {
         let from = if level == 0 { from } else { 0 };
         let inner = if tree.is_empty() { String::new() } else { format!(",{tree}") };
-        tree = format!("jobs[{ITEM},{STATE},lastBuild[{newest}]{inner}]{{{from},{}}}", from + ITEMS);
+        tree = format!("jobs[{ITEM},{STATE},{newest}{inner}]{{{from},{}}}", from + ITEMS);
     }
     tree
 }
 
 /// One item with its state and what lies in it.
 pub(crate) fn item(from: usize, depth: usize, newest: Newest) -> String {
-    format!("{ITEM},{STATE},lastBuild[{}],fullName,{}", newest.fields(), items(from, depth, newest))
+    format!("{ITEM},{STATE},{},fullName,{}", newest.fields(), items(from, depth, newest))
 }
 
 /// One item as `project` needs it: also whether it is a branch of another one.

@@ -265,6 +265,11 @@ pub(crate) enum Kind {
 }
 
 impl Item {
+    /// The newest build, which is told by itself or before others.
+    pub(crate) fn newest(&self) -> Option<&Build> {
+        self.last_build.as_ref().or_else(|| self.builds.items.first())
+    }
+
     /// By its class, the only reliable tag; by what it has where the class is not known.
     pub(crate) fn kind(&self) -> Kind {
         let class = self.class.as_deref().unwrap_or_default();
@@ -278,7 +283,7 @@ impl Item {
             Kind::Folder
         } else if ["Project", "Job", "MavenModuleSet"].iter().any(|end| class.ends_with(end))
             || self.color.is_some()
-            || self.last_build.is_some()
+            || self.newest().is_some()
             || self.next_build_number.is_some()
         {
             Kind::Job

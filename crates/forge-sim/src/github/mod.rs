@@ -190,7 +190,7 @@ impl Github {
     /// A question to GraphQL, which is paid in points of its own.
     fn question(&self, world: &World, request: &Request, caller: &Caller, version: &str) -> Reply {
         const TEMPLATE: &str = "POST /graphql";
-        let ok = |body: &serde_json::Value| Reply::json(TEMPLATE, StatusCode::OK, body);
+        let ok = |body: &Value| Reply::json(TEMPLATE, StatusCode::OK, body);
         let reply = match (&self.schema, caller) {
             (_, Caller::Known(Token { power: Power::Full | Power::Read, .. }))
                 if request.method != Method::POST =>
