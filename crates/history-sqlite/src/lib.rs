@@ -5,7 +5,7 @@
 //! (`synchronous=FULL`); everything else may lose the last moments when the machine loses power, and is then fetched from
 //! the platform again.
 //!
-//! Rows go in and out as JSON (`json_each`), so that a batch is one statement and every statement is a fixed text.
+//! Rows go in and out as JSON (`jsonb_each`), so that a batch is one statement and every statement is a fixed text.
 
 mod errors;
 mod open;

@@ -37,7 +37,7 @@ macro_rules! told {
 /// What the run says of its failure counts, and is what is asked for.
 macro_rules! own {
     () => {
-        concat!("(r.status = 4 AND r.failure_id IN (SELECT value FROM json_each(?13)) AND NOT ", told!(), ")")
+        concat!("(r.status = 4 AND r.failure_id IN (SELECT value FROM jsonb_each(?13)) AND NOT ", told!(), ")")
     };
 }
 
@@ -50,7 +50,7 @@ macro_rules! narrowed {
          AND (?9 IS NULL OR (coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) / 3600000 + 72) % 168 = ?9) \
          AND CASE ?10 WHEN 0 THEN 1 WHEN 1 THEN ", job!(), ") \
               WHEN 2 THEN ", job!(), " AND k.status = 4) \
-              WHEN 3 THEN ", job!(), " AND k.status = 4 AND j.reason_id IN (SELECT value FROM json_each(?12))) OR ", own!(), " \
+              WHEN 3 THEN ", job!(), " AND k.status = 4 AND j.reason_id IN (SELECT value FROM jsonb_each(?12))) OR ", own!(), " \
               ELSE (", job!(), " AND k.status = 4 AND j.reason_id = 0) AND (r.status <> 4 OR r.failure_id = 0 OR ", told!(), ")) \
                    OR ", own!(), " END"
         )
@@ -76,7 +76,7 @@ const RUNS_OF_ONE: &str = concat!(
 const RUNS_OF_MANY: &str = concat!(
     "SELECT ",
     run_columns!(),
-    " FROM json_each(?1) p CROSS JOIN pipelines r ON r.project_id = p.value \
+    " FROM jsonb_each(?1) p CROSS JOIN pipelines r ON r.project_id = p.value \
      AND r.day BETWEEN ?2 AND ?3 WHERE ",
     narrowed!(),
     " ORDER BY ",
@@ -84,14 +84,14 @@ const RUNS_OF_MANY: &str = concat!(
     " LIMIT ?14 OFFSET ?15"
 );
 const COUNT: &str = concat!(
-    "SELECT count(*) FROM json_each(?1) p CROSS JOIN pipelines r ON r.project_id = p.value \
+    "SELECT count(*) FROM jsonb_each(?1) p CROSS JOIN pipelines r ON r.project_id = p.value \
      AND r.day BETWEEN ?2 AND ?3 WHERE ",
     narrowed!()
 );
 const NEWEST: &str = concat!(
     "SELECT ",
     run_columns!(),
-    " FROM json_each(?1) p CROSS JOIN pipelines r ON r.id IN (SELECT r.id FROM pipelines r \
+    " FROM jsonb_each(?1) p CROSS JOIN pipelines r ON r.id IN (SELECT r.id FROM pipelines r \
      WHERE r.project_id = p.value AND r.flags & 4 = 0 ORDER BY ",
     newest_first!(),
     " LIMIT ?2) \
@@ -107,7 +107,7 @@ const UNFINISHED: &str = concat!(
 const FIND: &str = concat!(
     "SELECT ",
     run_columns!(),
-    " FROM json_each(?1) k CROSS JOIN pipelines r ON r.project_id = k.value ->> 0 \
+    " FROM jsonb_each(?1) k CROSS JOIN pipelines r ON r.project_id = k.value ->> 0 \
      AND r.run_key = k.value ->> 1 AND r.flags & 4 = 0"
 );
 const ATTEMPTS_OF_ONE: &str = concat!(
@@ -153,7 +153,7 @@ pub(crate) fn having_jobs(rows: &[RunRow]) -> String {
 }
 
 pub(crate) const JOBS: &str = "SELECT j.pipeline_id, j.job_key, j.kind_id, j.reason_id, j.created, j.started, j.finished, \
-     j.duration_ms, j.queued_ms, j.job_text FROM json_each(?1) p CROSS JOIN jobs j ON j.pipeline_id = p.value";
+     j.duration_ms, j.queued_ms, j.job_text FROM jsonb_each(?1) p CROSS JOIN jobs j ON j.pipeline_id = p.value";
 
 impl Sqlite {
     async fn all<T>(&self, query: Query, read: impl Fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
@@ -212,7 +212,7 @@ impl Store for Sqlite {
     }
 
     async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>> {
-        const LANES: &str = "SELECT l.project_id, l.lane_id, l.workflow_id FROM json_each(?1) p CROSS JOIN lanes l ON l.project_id = p.value";
+        const LANES: &str = "SELECT l.project_id, l.lane_id, l.workflow_id FROM jsonb_each(?1) p CROSS JOIN lanes l ON l.project_id = p.value";
         self.all(sqlx::query(LANES).bind(Json::numbers(projects.iter().copied())), |row| {
             let (project, lane) = two(row)?;
             Ok((project, lane, row.try_get(2).map_err(garbage)?))
@@ -231,17 +231,17 @@ impl Store for Sqlite {
     }
 
     async fn words(&self, ids: &[i32]) -> Result<Vec<(i32, String)>> {
-        let statement = "SELECT w.id, w.text FROM json_each(?1) i CROSS JOIN words w ON w.id = i.value";
+        let statement = "SELECT w.id, w.text FROM jsonb_each(?1) i CROSS JOIN words w ON w.id = i.value";
         self.all(sqlx::query(statement).bind(Json::numbers(ids.iter().copied())), two).await
     }
 
     async fn find_words(&self, texts: &[String]) -> Result<Vec<(i32, String)>> {
-        let statement = "SELECT w.id, w.text FROM json_each(?1) t CROSS JOIN words w ON w.text = t.value";
+        let statement = "SELECT w.id, w.text FROM jsonb_each(?1) t CROSS JOIN words w ON w.text = t.value";
         self.all(sqlx::query(statement).bind(Json::texts(texts)), two).await
     }
 
     async fn people(&self, ids: &[i32]) -> Result<Vec<(i32, PersonRow)>> {
-        let statement = "SELECT p.id, p.name, p.login, p.avatar_url FROM json_each(?1) i CROSS JOIN people p ON p.id = i.value";
+        let statement = "SELECT p.id, p.name, p.login, p.avatar_url FROM jsonb_each(?1) i CROSS JOIN people p ON p.id = i.value";
         self.all(sqlx::query(statement).bind(Json::numbers(ids.iter().copied())), |row| {
             let (id, name) = two(row)?;
             Ok((id, (name, row.try_get(2).map_err(garbage)?, row.try_get(3).map_err(garbage)?)))
@@ -251,7 +251,7 @@ impl Store for Sqlite {
 
     async fn job_kinds(&self, ids: &[i32]) -> Result<Vec<(i32, JobKind)>> {
         let statement = "SELECT k.id, k.name_id, k.stage_id, k.native_id, k.url_id, k.status, k.allow_failure \
-                         FROM json_each(?1) i CROSS JOIN job_kinds k ON k.id = i.value";
+                         FROM jsonb_each(?1) i CROSS JOIN job_kinds k ON k.id = i.value";
         self.all(sqlx::query(statement).bind(Json::numbers(ids.iter().copied())), |row| {
             let read = || -> std::result::Result<(i32, JobKind), sqlx::Error> {
                 let kind = JobKind {
@@ -289,7 +289,7 @@ impl Store for Sqlite {
         from: i32,
         to: i32,
     ) -> Result<Vec<(i32, i32, Vec<u8>)>> {
-        const ROLLS: &str = "SELECT d.id, d.data FROM json_each(?1) s CROSS JOIN daily_statistics d \
+        const ROLLS: &str = "SELECT d.id, d.data FROM jsonb_each(?1) s CROSS JOIN daily_statistics d \
              ON d.id BETWEEN s.value ->> 0 AND s.value ->> 1";
         let ranges = Json::rows(scopes, |cells, scope| {
             cells.n(roll_id(kind, level, *scope, from)).n(roll_id(kind, level, *scope, to));
@@ -351,7 +351,7 @@ impl Store for Sqlite {
 
     async fn flakes(&self, projects: &[i32], from: i32, to: i32) -> Result<Vec<FlakeRow>> {
         const FLAKES: &str = "SELECT f.project_id, f.lane_id, f.commit_key, f.job_id, f.branch_id, f.day, f.red, f.green, \
-             f.wasted_ms, f.run_key FROM json_each(?1) p CROSS JOIN flakes f ON f.project_id = p.value AND f.day BETWEEN ?2 AND ?3";
+             f.wasted_ms, f.run_key FROM jsonb_each(?1) p CROSS JOIN flakes f ON f.project_id = p.value AND f.day BETWEEN ?2 AND ?3";
         self.all(sqlx::query(FLAKES).bind(Json::numbers(projects.iter().copied())).bind(from).bind(to), flake)
             .await
     }
@@ -364,7 +364,7 @@ impl Store for Sqlite {
 
     async fn default_heads(&self, projects: &[i32]) -> Result<Vec<SnapshotRow>> {
         const HEADS: &str = "SELECT b.project_id, b.branch_id, max(b.seen_at), b.sha, b.author_id, b.message, b.committed_at, \
-             b.is_default, b.is_protected, b.url_id FROM json_each(?1) i JOIN projects p ON p.id = i.value \
+             b.is_default, b.is_protected, b.url_id FROM jsonb_each(?1) i JOIN projects p ON p.id = i.value \
              JOIN words w ON w.text = p.default_branch \
              JOIN branch_snapshots b ON b.project_id = p.id AND b.branch_id = w.id GROUP BY b.project_id";
         self.all(sqlx::query(HEADS).bind(Json::numbers(projects.iter().copied())), snapshot).await

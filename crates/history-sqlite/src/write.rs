@@ -63,7 +63,7 @@ impl Tx {
     async fn put_jobs(&mut self, rows: impl Iterator<Item = &RunRow> + Clone) -> Result<()> {
         const PUT: &str = "INSERT OR REPLACE INTO jobs (pipeline_id, job_key, kind_id, reason_id, created, started, finished, \
              duration_ms, queued_ms, job_text) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, \
-             value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM json_each(?1)";
+             value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM jsonb_each(?1)";
         let jobs = rows.flat_map(|r| r.jobs.iter().flatten().map(|j| (r.id, j)));
         let jobs = Json::rows(jobs, |cells, (run, j)| {
             cells.n(run).n(j.job).n(j.kind).n(j.reason).opt(j.created).opt(j.started).opt(j.finished);
@@ -93,10 +93,10 @@ impl Writing for Tx {
     }
 
     async fn sources(&mut self, sources: &[(String, String)]) -> Result<Vec<SourceRow>> {
-        const INSERT: &str = "INSERT INTO sources (name, platform) SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true \
+        const INSERT: &str = "INSERT INTO sources (name, platform) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1) WHERE true \
              ON CONFLICT (name) DO UPDATE SET platform = excluded.platform \
              WHERE excluded.platform <> '' AND excluded.platform <> platform";
-        const SELECT: &str = "SELECT s.id, s.name, s.platform FROM json_each(?1) a CROSS JOIN sources s ON s.name = a.value ->> 0";
+        const SELECT: &str = "SELECT s.id, s.name, s.platform FROM jsonb_each(?1) a CROSS JOIN sources s ON s.name = a.value ->> 0";
         let asked = Json::rows(sources, |cells, (name, platform)| {
             cells.text(name).text(platform);
         });
@@ -113,7 +113,7 @@ impl Writing for Tx {
     async fn projects(&mut self, keys: &[(i32, String)]) -> Result<Vec<ProjectRow>> {
         const SELECT: &str = "SELECT p.id, p.source_id, p.native_id, p.name, p.description, p.visibility, p.avatar_url, p.url, \
              p.default_branch, p.archived, p.ci_disabled, p.last_activity_at, p.described, p.gone_at, p.known_from, p.known_to \
-             FROM json_each(?1) k CROSS JOIN projects p ON p.source_id = k.value ->> 0 AND p.native_id = k.value ->> 1";
+             FROM jsonb_each(?1) k CROSS JOIN projects p ON p.source_id = k.value ->> 0 AND p.native_id = k.value ->> 1";
         let asked = Json::rows(keys, |cells, (source, native)| {
             cells.n(*source).text(native);
         });
@@ -122,19 +122,19 @@ impl Writing for Tx {
 
     async fn put_projects(&mut self, rows: &[ProjectRow], now: i64) -> Result<Vec<i32>> {
         const NAMES: &str = "INSERT OR REPLACE INTO project_names (project_id, name, until) \
-             SELECT p.id, p.name, ?2 FROM json_each(?1) a CROSS JOIN projects p ON p.id = a.value ->> 0 \
+             SELECT p.id, p.name, ?2 FROM jsonb_each(?1) a CROSS JOIN projects p ON p.id = a.value ->> 0 \
              WHERE p.described AND p.name <> a.value ->> 3";
         const PUT: &str = "INSERT INTO projects (id, source_id, native_id, name, description, visibility, avatar_url, url, \
              default_branch, archived, ci_disabled, last_activity_at, described, gone_at, known_from, known_to) \
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
              value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15 \
-             FROM json_each(?1) WHERE true \
+             FROM jsonb_each(?1) WHERE true \
              ON CONFLICT DO UPDATE SET name = excluded.name, description = excluded.description, \
              visibility = excluded.visibility, avatar_url = excluded.avatar_url, url = excluded.url, \
              default_branch = excluded.default_branch, archived = excluded.archived, ci_disabled = excluded.ci_disabled, \
              last_activity_at = excluded.last_activity_at, described = excluded.described, gone_at = excluded.gone_at, \
              known_from = excluded.known_from, known_to = excluded.known_to";
-        const SELECT: &str = "SELECT p.id FROM json_each(?1) a CROSS JOIN projects p ON p.source_id = a.value ->> 1 \
+        const SELECT: &str = "SELECT p.id FROM jsonb_each(?1) a CROSS JOIN projects p ON p.source_id = a.value ->> 1 \
              AND p.native_id = a.value ->> 2 ORDER BY a.key";
         let asked = Json::rows(rows, |cells, r| {
             cells.opt((r.id != 0).then_some(r.id)).n(r.source).text(&r.native_id).text(&r.name);
@@ -153,16 +153,16 @@ impl Writing for Tx {
     }
 
     async fn intern_words(&mut self, texts: &[String]) -> Result<Vec<i32>> {
-        const INSERT: &str = "INSERT OR IGNORE INTO words (text) SELECT value FROM json_each(?1)";
+        const INSERT: &str = "INSERT OR IGNORE INTO words (text) SELECT value FROM jsonb_each(?1)";
         const SELECT: &str =
-            "SELECT w.id FROM json_each(?1) t CROSS JOIN words w ON w.text = t.value ORDER BY t.key";
+            "SELECT w.id FROM jsonb_each(?1) t CROSS JOIN words w ON w.text = t.value ORDER BY t.key";
         self.numbers(INSERT, SELECT, Json::texts(texts)).await
     }
 
     async fn intern_people(&mut self, people: &[PersonRow]) -> Result<Vec<i32>> {
         const INSERT: &str = "INSERT OR IGNORE INTO people (name, login, avatar_url) \
-             SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)";
-        const SELECT: &str = "SELECT p.id FROM json_each(?1) a CROSS JOIN people p ON p.name = a.value ->> 0 \
+             SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1)";
+        const SELECT: &str = "SELECT p.id FROM jsonb_each(?1) a CROSS JOIN people p ON p.name = a.value ->> 0 \
              AND p.login = a.value ->> 1 AND p.avatar_url = a.value ->> 2 ORDER BY a.key";
         let asked = Json::rows(people, |cells, (name, login, url)| {
             cells.text(name).text(login).text(url);
@@ -172,8 +172,8 @@ impl Writing for Tx {
 
     async fn intern_kinds(&mut self, kinds: &[JobKind]) -> Result<Vec<i32>> {
         const INSERT: &str = "INSERT OR IGNORE INTO job_kinds (name_id, stage_id, native_id, url_id, status, allow_failure) \
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1)";
-        const SELECT: &str = "SELECT k.id FROM json_each(?1) a CROSS JOIN job_kinds k ON k.name_id = a.value ->> 0 \
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM jsonb_each(?1)";
+        const SELECT: &str = "SELECT k.id FROM jsonb_each(?1) a CROSS JOIN job_kinds k ON k.name_id = a.value ->> 0 \
              AND k.stage_id = a.value ->> 1 AND k.native_id = a.value ->> 2 AND k.url_id = a.value ->> 3 \
              AND k.status = a.value ->> 4 AND k.allow_failure = a.value ->> 5 ORDER BY a.key";
         let asked = Json::rows(kinds, |cells, k| {
@@ -186,7 +186,7 @@ impl Writing for Tx {
         const SELECT: &str = concat!(
             "SELECT ",
             run_columns!(),
-            " FROM json_each(?1) k CROSS JOIN pipelines r ON r.project_id = k.value ->> 0 \
+            " FROM jsonb_each(?1) k CROSS JOIN pipelines r ON r.project_id = k.value ->> 0 \
              AND r.run_key = k.value ->> 1"
         );
         let asked = Json::rows(keys, |cells, key| {
@@ -201,7 +201,7 @@ impl Writing for Tx {
         const SELECT: &str = concat!(
             "SELECT ",
             run_columns!(),
-            " FROM json_each(?1) k CROSS JOIN pipelines r ON r.commit_key = k.value ->> 0 \
+            " FROM jsonb_each(?1) k CROSS JOIN pipelines r ON r.commit_key = k.value ->> 0 \
              AND r.commit_key <> 0 WHERE r.project_id = k.value ->> 1 AND r.lane_id = k.value ->> 2 \
              AND r.day BETWEEN k.value ->> 3 AND k.value ->> 4 AND r.status IN (2, 3, 4)"
         );
@@ -218,7 +218,7 @@ impl Writing for Tx {
     }
 
     async fn put_reasons(&mut self, reasons: &[(i32, i32)]) -> Result<()> {
-        const PUT: &str = "INSERT OR IGNORE INTO reasons (reason_id, normal_id) SELECT value ->> 0, value ->> 1 FROM json_each(?1)";
+        const PUT: &str = "INSERT OR IGNORE INTO reasons (reason_id, normal_id) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1)";
         if reasons.is_empty() {
             return Ok(());
         }
@@ -229,7 +229,7 @@ impl Writing for Tx {
     }
 
     async fn put_branches(&mut self, branches: &[(i32, i32)]) -> Result<()> {
-        const PUT: &str = "INSERT OR IGNORE INTO branches (branch_id, project_id) SELECT value ->> 0, value ->> 1 FROM json_each(?1)";
+        const PUT: &str = "INSERT OR IGNORE INTO branches (branch_id, project_id) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1)";
         if branches.is_empty() {
             return Ok(());
         }
@@ -241,7 +241,7 @@ impl Writing for Tx {
 
     async fn put_lanes(&mut self, lanes: &[(i32, i32, i32)]) -> Result<()> {
         const PUT: &str = "INSERT INTO lanes (project_id, lane_id, workflow_id) SELECT value ->> 0, value ->> 1, value ->> 2 \
-             FROM json_each(?1) WHERE true ON CONFLICT (project_id, lane_id) DO UPDATE SET workflow_id = excluded.workflow_id \
+             FROM jsonb_each(?1) WHERE true ON CONFLICT (project_id, lane_id) DO UPDATE SET workflow_id = excluded.workflow_id \
              WHERE excluded.workflow_id <> workflow_id";
         if lanes.is_empty() {
             return Ok(());
@@ -254,7 +254,7 @@ impl Writing for Tx {
 
     async fn put_runs(&mut self, new: &[RunRow], known: &[(RunRow, i32)]) -> Result<()> {
         const LAST: &str = "SELECT coalesce(max(id), 0) FROM pipelines";
-        const INSERT: &str = concat!("INSERT INTO pipelines SELECT ", cells!(), " FROM json_each(?1)");
+        const INSERT: &str = concat!("INSERT INTO pipelines SELECT ", cells!(), " FROM jsonb_each(?1)");
         // Only the columns that change, so that indexes of others are left alone.
         const UPDATE: &str = "UPDATE pipelines SET day = c.value ->> 4, flags = c.value ->> 5, status = c.value ->> 6, \
              native_id = c.value ->> 7, event_id = c.value ->> 8, branch_id = c.value ->> 9, lane_id = c.value ->> 10, \
@@ -263,7 +263,7 @@ impl Writing for Tx {
              finished_at = c.value ->> 19, updated_at = c.value ->> 20, committed_at = c.value ->> 21, \
              duration_ms = c.value ->> 22, queued_ms = c.value ->> 23, expected_ms = c.value ->> 24, \
              sha = unhex(c.value ->> 25), message = c.value ->> 26 \
-             FROM json_each(?1) c WHERE pipelines.id = c.value ->> 0";
+             FROM jsonb_each(?1) c WHERE pipelines.id = c.value ->> 0";
         if !new.is_empty() {
             // Nobody else writes meanwhile, so that numbers can be given here.
             let last = self.all(sqlx::query(LAST), |row| row.try_get::<i64, _>(0).map_err(garbage)).await?;
@@ -283,7 +283,7 @@ impl Writing for Tx {
 
     async fn rolls(&mut self, keys: &[RollKey]) -> Result<Vec<(RollKey, Vec<u8>)>> {
         const SELECT: &str =
-            "SELECT k.key, d.data FROM json_each(?1) k CROSS JOIN daily_statistics d ON d.id = k.value";
+            "SELECT k.key, d.data FROM jsonb_each(?1) k CROSS JOIN daily_statistics d ON d.id = k.value";
         let found = self
             .all(sqlx::query(SELECT).bind(Json::numbers(keys.iter().map(id_of))), |row| {
                 Ok((row.try_get::<i64, _>(0).map_err(garbage)?, row.try_get(1).map_err(garbage)?))
@@ -294,9 +294,9 @@ impl Writing for Tx {
     }
 
     async fn put_rolls(&mut self, rolls: &[(RollKey, Option<Vec<u8>>)]) -> Result<()> {
-        const PUT: &str = "INSERT INTO daily_statistics (id, data) SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?1) \
+        const PUT: &str = "INSERT INTO daily_statistics (id, data) SELECT value ->> 0, unhex(value ->> 1) FROM jsonb_each(?1) \
              WHERE true ON CONFLICT (id) DO UPDATE SET data = excluded.data";
-        const REMOVE: &str = "DELETE FROM daily_statistics WHERE id IN (SELECT value FROM json_each(?1))";
+        const REMOVE: &str = "DELETE FROM daily_statistics WHERE id IN (SELECT value FROM jsonb_each(?1))";
         let put =
             Json::rows(rolls.iter().filter_map(|(k, b)| Some((k, b.as_deref()?))), |cells, (key, bytes)| {
                 cells.n(id_of(key)).bytes(Some(bytes));
@@ -312,10 +312,10 @@ impl Writing for Tx {
 
     async fn put_flakes(&mut self, of: &[CommitKey], flakes: &[FlakeRow]) -> Result<()> {
         const REMOVE: &str = "DELETE FROM flakes WHERE (project_id, lane_id, commit_key) IN \
-             (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
+             (SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
         const PUT: &str = "INSERT INTO flakes (project_id, lane_id, commit_key, job_id, branch_id, day, red, green, wasted_ms, \
              run_key) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
-             value ->> 7, value ->> 8, value ->> 9 FROM json_each(?1)";
+             value ->> 7, value ->> 8, value ->> 9 FROM jsonb_each(?1)";
         let removed = Json::rows(of, |cells, key| {
             cells.n(key.project).n(key.lane).n(key.commit);
         });
@@ -333,7 +333,7 @@ impl Writing for Tx {
     async fn put_snapshots(&mut self, rows: &[SnapshotRow]) -> Result<()> {
         const PUT: &str = "INSERT OR IGNORE INTO branch_snapshots (project_id, branch_id, seen_at, sha, author_id, message, committed_at, \
              is_default, is_protected, url_id) SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4, \
-             value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM json_each(?1) \
+             value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM jsonb_each(?1) \
              WHERE unhex(value ->> 3) IS NOT (SELECT b.sha FROM branch_snapshots b WHERE b.project_id = value ->> 0 \
              AND b.branch_id = value ->> 1 AND b.seen_at <= value ->> 2 ORDER BY b.seen_at DESC LIMIT 1)";
         if rows.is_empty() {
