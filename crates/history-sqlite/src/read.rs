@@ -37,7 +37,11 @@ macro_rules! told {
 /// What the run says of its failure counts, and is what is asked for.
 macro_rules! own {
     () => {
-        concat!("(r.status = 4 AND r.failure_id IN (SELECT value FROM jsonb_each(?13)) AND NOT ", told!(), ")")
+        concat!(
+            "(r.status = 4 AND r.failure_id IN (SELECT value FROM jsonb_each(?13)) AND NOT ",
+            told!(),
+            ")"
+        )
     };
 }
 
