@@ -43,3 +43,7 @@ bench-history:
 # How fresh the board is and what that costs, in virtual time: `just bench-fresh github`
 bench-fresh *FILTER:
     cargo bench --locked -p aggregator --bench fresh -- {{FILTER}}
+
+# From a webhook that is accepted to the events in 200 browsers.
+bench-webhooks:
+    cargo bench --locked -p ci-dashboard --bench webhooks
