@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aggregator::Aggregator;
 use api::v1;
@@ -14,7 +13,7 @@ use history::{History, RunFilter};
 use lifecycle::Lifecycle;
 use tonic::Code;
 
-use crate::kit::{self, PATIENCE};
+use crate::kit::{self, until};
 
 const SOURCE: &str = "gitlab-main";
 
@@ -31,20 +30,6 @@ fn settings(gitlab: &str, token: &str, database: &str) -> Settings {
 async fn sim() -> Sim {
     let limits = forge_sim::Limits { gitlab_per_minute: Some(10_000_000), ..forge_sim::Limits::default() };
     Sim::builder().faces([gitlab::FACE]).projects(6).seed(5).broken(1).limits(limits).start().await.unwrap()
-}
-
-/// Waits until it is so.
-async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
-    let wait = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(50));
-        loop {
-            pause.tick().await;
-            if let Some(found) = look().await {
-                return found;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 struct Rig {

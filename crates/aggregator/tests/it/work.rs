@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use aggregator::Aggregator;
 use api::v1;
-use config::Settings;
 use domain::{Outcome, SystemClock};
 use forge_sim::world::{Project, RunStatus, Shape};
 use forge_sim::{Effect, Fault, Limits, Sim, SimBuilder};
@@ -18,19 +17,6 @@ use crate::kit::{self, PATIENCE};
 const ONCE: (&str, &str) = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "1m");
 /// Fast enough to see what moves.
 const FAST: (&str, &str) = ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms");
-
-fn settings(sim: &Sim, interval: (&str, &str)) -> Settings {
-    let (gitlab, github) = (sim.gitlab_url(), sim.github_url());
-    let env = [
-        ("GITLAB_URL", gitlab.as_str()),
-        ("GITHUB_URL", github.as_str()),
-        ("GITLAB_TOKEN", sim.token()),
-        ("GITHUB_TOKEN", sim.token()),
-        ("DATABASE_URL", "none"),
-        interval,
-    ];
-    kit::settings(env)
-}
 
 fn no_limits() -> Limits {
     Limits { github_hourly: Some(10_000_000), gitlab_per_minute: Some(10_000_000), ..Limits::default() }
@@ -55,7 +41,7 @@ impl Rig {
         }
         let life = Lifecycle::new();
         let aggregator =
-            Aggregator::new(&settings(&sim, interval), Arc::new(SystemClock), &life.tasks()).unwrap();
+            Aggregator::new(&kit::of_both(&sim, &[interval]), Arc::new(SystemClock), &life.tasks()).unwrap();
         let endpoint = api::Endpoint::InProcess(api::InProcess::default());
         aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
         let client = endpoint.client().unwrap();

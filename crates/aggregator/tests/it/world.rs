@@ -14,17 +14,9 @@ use lifecycle::Lifecycle;
 use crate::kit::{self, PATIENCE};
 
 fn settings(sim: &Sim, more: &[(&str, &str)]) -> Settings {
-    let (gitlab, github) = (sim.gitlab_url(), sim.github_url());
-    let env = [
-        ("GITLAB_URL", gitlab.as_str()),
-        ("GITHUB_URL", github.as_str()),
-        ("GITLAB_TOKEN", sim.token()),
-        ("GITHUB_TOKEN", sim.token()),
-        ("DATABASE_URL", "none"),
-        ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"),
-        ("CI_DASHBOARD__CACHE__TTL", "200ms"),
-    ];
-    kit::settings(env.into_iter().chain(more.iter().copied()))
+    const FAST: [(&str, &str); 2] =
+        [("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"), ("CI_DASHBOARD__CACHE__TTL", "200ms")];
+    kit::of_both(sim, &[&FAST, more].concat())
 }
 
 struct Rig {

@@ -7,7 +7,7 @@ use api::v1::WebhookVerdict as V;
 use domain::{ProjectKey, RunId};
 use history::{History, Logged, Treated};
 
-use crate::kit::*;
+use super::kit::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_board_comes_back_without_any_platform() {
@@ -88,8 +88,8 @@ async fn what_happened_while_it_was_away_is_fetched() {
     sim.shutdown().await;
 
     // A platform that has forgotten them.
-    let sim = crate::kit::sim().await;
-    let settings = crate::kit::settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let sim = super::kit::sim().await;
+    let settings = super::kit::settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
     let rig = Rig::start(&settings).await;
     rig.read().await;
     let all = v1::ListPipelinesRequest { project: Some((&project.key()).into()), ..Default::default() };

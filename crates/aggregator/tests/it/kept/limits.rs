@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use aggregator::Aggregator;
 use api::v1;
-use config::{Inputs, Role, Settings};
+use config::Settings;
 use domain::SystemClock;
 use forge_sim::{Sim, bitbucket};
 use lifecycle::Lifecycle;
 
-use crate::kit::*;
+use super::kit::*;
 
 /// Requests an hour.
 const LIMIT: u32 = 60;
@@ -23,7 +23,7 @@ fn settings(sim: &Sim, database: &str) -> Settings {
         ("BITBUCKET_TOKEN", sim.token().to_owned()),
         ("DATABASE_URL", database.to_owned()),
     ];
-    config::load(&Inputs::isolated(Role::Aggregator, None, env)).unwrap_or_else(|p| panic!("{p}")).settings
+    crate::kit::settings(env)
 }
 
 /// Somebody looks at every branch of every project: nothing of that waits for the schedule.

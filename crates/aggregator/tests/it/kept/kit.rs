@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aggregator::Aggregator;
 use api::v1;
-use config::{Inputs, Role, Secret, SecretFrom, Settings};
+use config::{Secret, SecretFrom, Settings};
 use domain::{Clock as _, NativeId, ProjectKey, SourceName, SystemClock};
 use forge_sim::world::Shape;
 use forge_sim::{ProjectId, RunStatus, Sim, gitlab};
@@ -15,8 +14,8 @@ use history::{History, RunFilter, Webhook};
 use lifecycle::Lifecycle;
 use serde_json::json;
 
-/// Nothing here takes nearly as long; a test that hangs is a test that fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) use crate::kit::{PATIENCE, until};
+
 pub(crate) const SECRET: &str = "s3cret";
 pub(crate) const SOURCE: &str = "gitlab-main";
 
@@ -27,8 +26,7 @@ pub(crate) fn settings(gitlab: &str, token: &str, database: &str) -> Settings {
         ("DATABASE_URL", database),
         ("CI_DASHBOARD__CACHE__REFRESH_INTERVAL", "200ms"),
     ];
-    let inputs = Inputs::isolated(Role::Aggregator, None, env);
-    let mut settings = config::load(&inputs).unwrap_or_else(|p| panic!("{p}")).settings;
+    let mut settings = crate::kit::settings(env);
     for source in &mut settings.sources {
         source.webhook_secret = Some(Secret::new(SECRET, SecretFrom::Settings));
     }
@@ -46,20 +44,6 @@ pub(crate) fn sqlite(folder: &Path) -> String {
 
 pub(crate) async fn opened(folder: &Path) -> impl History {
     history_sqlite::open(folder.join("history.db"), history_sqlite::Options::default()).await.unwrap()
-}
-
-/// Waits until it is so.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
-    let wait = async {
-        let mut pause = tokio::time::interval(Duration::from_millis(50));
-        loop {
-            pause.tick().await;
-            if let Some(found) = look().await {
-                return found;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 pub(crate) struct Rig {

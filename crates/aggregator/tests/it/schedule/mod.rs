@@ -1,14 +1,12 @@
 //! The schedule against a platform in virtual time: it keeps to the limit and to an even rate, nothing starves, and what
 //! matters is read soon. No I/O and no clock: a day takes a moment.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod platform;
 
+use self::platform::{Limit, Platform, secs};
 use aggregator::schedule::{CONFIRM, GAP, Hook, MAX_PAUSE, Next, Reading, SETTLE, Work, most_in_any_window};
 use domain::Timestamp;
 use jiff::SignedDuration;
-use platform::{Limit, Platform, secs};
 use proptest::prelude::*;
 
 const MINUTES_5: SignedDuration = SignedDuration::from_mins(5);

@@ -7,7 +7,7 @@ use cache_suite::{Options, Server};
 use config::{CacheKind, SecretUrl, Settings};
 use forge_sim::Sim;
 
-use crate::kit::*;
+use super::kit::*;
 
 /// Kept in this Redis, and in no database.
 fn in_redis(sim: &Sim, server: &Server) -> Settings {
@@ -77,7 +77,7 @@ async fn what_redis_knows_is_written_to_a_history_that_lags() {
     let Some(server) = Server::start(Options::default()) else { return };
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
     let with_history = |settings: Settings| Settings {
-        database: crate::kit::settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path())).database,
+        database: super::kit::settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path())).database,
         ..settings
     };
     // First both, then Redis alone: history has none of what came after.
