@@ -54,6 +54,8 @@ pub struct Flaky {
 
 /// How many runs are named with what is flaky.
 const EXAMPLES: usize = 10;
+/// Of how many, the worst ones, the numbers of those runs are told.
+const NUMBERED: usize = 100;
 
 type Id = (i32, i32, i32);
 
@@ -74,7 +76,6 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
     let words = of.keys().flat_map(|(_, lane, job)| [*lane, *job]).chain(lanes.values().copied()).collect();
     let names = keeper.resolve(words, BTreeSet::new(), BTreeSet::new()).await?;
     let mut found = Vec::new();
-    let mut examples: Vec<RunKey> = Vec::new();
     for ((project, lane, job), mut rows) in of {
         let Some(key) = scope.key(project) else { continue };
         rows.sort_unstable_by_key(|r| (std::cmp::Reverse(r.day), std::cmp::Reverse(r.run)));
@@ -89,10 +90,9 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
         } else {
             FlakyState::Flaky
         };
-        let newest: Vec<&FlakeRow> = rows.iter().take(EXAMPLES).collect();
-        // Ids that are no numbers have to be looked up.
-        let keys = newest.iter().filter(|r| r.run < 0);
-        examples.extend(keys.map(|r| RunKey { project, run: r.run, from: r.day - 1, to: r.day + 1 }));
+        let newest = rows.iter().take(EXAMPLES);
+        let examples = newest.map(|r| RunKey { project, run: r.run, from: r.day - 1, to: r.day + 1 });
+        let examples: Vec<RunKey> = examples.collect();
         let flaky = Flaky {
             project: key,
             project_name: scope.projects.get(&project).map(|p| p.name.clone()).unwrap_or_default(),
@@ -108,22 +108,24 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
             last: Day(last),
             runs: Vec::new(),
         };
-        found.push((flaky, project, newest.iter().map(|r| r.run).collect::<Vec<_>>()));
+        found.push((flaky, examples));
     }
-    let names = Named::find(keeper, &examples).await?;
-    let mut all: Vec<Flaky> = found
-        .into_iter()
-        .map(|(flaky, project, runs)| {
-            let runs = runs.into_iter().map(|run| names.of(project, run)).collect();
-            Flaky { runs, ..flaky }
-        })
-        .collect();
-    all.sort_by(|a, b| {
+    found.sort_by(|(a, _), (b, _)| {
         (b.wasted, b.commits)
             .cmp(&(a.wasted, a.commits))
             .then_with(|| (&a.project, &a.lane, &a.job).cmp(&(&b.project, &b.lane, &b.job)))
     });
-    Ok(all)
+    // Ids that are no numbers have to be looked up; what people call the runs is, of those that are shown.
+    let wanted = found.iter().enumerate().flat_map(|(at, (_, examples))| {
+        examples.iter().filter(move |key| at < NUMBERED || key.run < 0).copied()
+    });
+    let wanted: Vec<RunKey> = wanted.collect();
+    let names = Named::find(keeper, &wanted).await?;
+    let named = |(flaky, examples): (Flaky, Vec<RunKey>)| {
+        let runs = examples.iter().map(|key| names.of(key.project, key.run)).collect();
+        Flaky { runs, ..flaky }
+    };
+    Ok(found.into_iter().map(named).collect())
 }
 
 /// Verdicts and red ones, by lane and by job's name.

@@ -191,7 +191,7 @@ impl StatsService for Service {
             project: Some(key()),
             run_id: id.into(),
             project_name: "group/name".into(),
-            number: Some(17),
+            number: (id == "9001").then_some(17),
         };
         let median = |count, seconds| {
             Some(v1::MedianOf { count, median: Some(api::duration(Duration::from_secs(seconds))) })

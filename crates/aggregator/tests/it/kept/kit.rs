@@ -14,7 +14,7 @@ use history::{History, RunFilter, Webhook};
 use lifecycle::Lifecycle;
 use serde_json::json;
 
-pub(crate) use crate::kit::{PATIENCE, until};
+pub(crate) use crate::kit::until;
 
 pub(crate) const SECRET: &str = "s3cret";
 pub(crate) const SOURCE: &str = "gitlab-main";
