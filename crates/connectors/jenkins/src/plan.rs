@@ -60,8 +60,10 @@ pub(crate) fn wants(
         let own = || known.iter().filter(|r| child_of(r) == child && r.status != Status::Queued);
         let is_told = |number| told.iter().any(|r| number_of(r) == number && is_whole(r));
         let Some(newest) = own().map(|r| number_of(r)).max() else {
-            // The first build of a new branch.
-            if (1..=last).all(is_told) {
+            // The first builds of a new branch; or told back to what is older than all that the board holds.
+            let reach = (1..=last).rev().take_while(|number| is_told(*number)).last();
+            let began = told.iter().find(|r| Some(number_of(r)) == reach).and_then(|r| r.began());
+            if reach == Some(1) || oldest_held.zip(began).is_some_and(|(held, began)| began <= held) {
                 return None;
             }
             // Of a branch that was last built before all that the board holds nothing is known, and nothing needed.
@@ -271,6 +273,16 @@ mod tests {
         let told_both = [whole("9"), run("8", Success)];
         assert_eq!(wants(&told_both, &before, |_| true)[0].count, 2, "of that only how it ended is told");
         assert_eq!(wants(&[whole("x/1")], &known(&[("main/7", Success)]), |_| true), [], "a new branch");
+        assert_eq!(wants(&[whole("x/2"), whole("x/1")], &before, |_| true), [], "with two builds already");
+
+        // A branch that was quiet for so long that the board holds none of its builds.
+        let full: Vec<_> =
+            (100..100 + Heads::MAX_RUNS).map(|n| Arc::new(run(&format!("main/{n}"), Success))).collect();
+        let old = Pipeline { id: RunId::new("x/300"), ..whole("x/99") };
+        let told_both = [whole("x/301"), old.clone()];
+        assert_eq!(wants(&told_both, &full, |_| true), [], "the one before is older than all that is held");
+        assert_eq!(wants(&[whole("x/301")], &full, |_| true)[0].count, FIRST_SIGHT, "that is not known");
+        assert_eq!(wants(&told_both, &full[1..], |_| true)[0].count, FIRST_SIGHT, "there is room for more");
 
         let wanted = wants(
             &told(&[("main/7", Success), ("x%2Fy/3", Success)]),
