@@ -279,7 +279,7 @@ mod tests {
         let full: Vec<_> =
             (100..100 + Heads::MAX_RUNS).map(|n| Arc::new(run(&format!("main/{n}"), Success))).collect();
         let old = Pipeline { id: RunId::new("x/300"), ..whole("x/99") };
-        let told_both = [whole("x/301"), old.clone()];
+        let told_both = [whole("x/301"), old];
         assert_eq!(wants(&told_both, &full, |_| true), [], "the one before is older than all that is held");
         assert_eq!(wants(&[whole("x/301")], &full, |_| true)[0].count, FIRST_SIGHT, "that is not known");
         assert_eq!(wants(&told_both, &full[1..], |_| true)[0].count, FIRST_SIGHT, "there is room for more");
