@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use history::store::{
-    FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunQuery, RunRow, SnapshotRow, SourceRow, Store,
+    FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunQuery, RunRow, SnapshotRow, SourceRow,
+    Store,
 };
 use history::{Error, ErrorKind, Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -10,7 +11,9 @@ use sqlx::{Postgres as Db, Row as _};
 
 use crate::errors::told;
 use crate::open::Postgres;
-use crate::rows::{flake, garbage, job_columns, project, run, run_columns, run_with_jobs, snapshot};
+use crate::rows::{
+    column, flake, flaky_sum, garbage, job_columns, project, run, run_columns, run_with_jobs, snapshot,
+};
 use crate::times::{Date, Ms};
 use crate::write::Tx;
 
@@ -329,10 +332,36 @@ impl Store for Postgres {
         self.all(sqlx::query(ATTEMPTS_OF_ONE).bind(project).bind(run_key), run_with_jobs).await
     }
 
-    async fn flakes(&self, projects: &[i32], from: i32, to: i32) -> Result<Vec<FlakeRow>> {
-        const FLAKES: &str = "SELECT project_id, lane_id, commit_key, job_id, branch_id, day, red, green, wasted_ms, run_key \
-             FROM flakes WHERE project_id = ANY($1) AND day BETWEEN $2 AND $3";
-        self.all(sqlx::query(FLAKES).bind(projects.to_vec()).bind(Date(from)).bind(Date(to)), flake).await
+    async fn flaky(&self, projects: &[i32], branch: i32, from: i32, to: i32) -> Result<Vec<FlakySum>> {
+        const FLAKY: &str = "SELECT project_id, lane_id, job_id, count(*), sum(wasted_ms)::bigint, max(day) FROM flakes \
+             WHERE project_id = ANY($1) AND day BETWEEN $2 AND $3 AND ($4 = 0 OR branch_id = $4) \
+             GROUP BY project_id, lane_id, job_id";
+        let query = sqlx::query(FLAKY).bind(projects.to_vec()).bind(Date(from)).bind(Date(to)).bind(branch);
+        self.all(query, flaky_sum).await
+    }
+
+    async fn newest_flakes(
+        &self,
+        of: &[(i32, i32, i32)],
+        branch: i32,
+        from: i32,
+        to: i32,
+        each: i64,
+    ) -> Result<Vec<FlakeRow>> {
+        const NEWEST: &str = "SELECT project_id, lane_id, commit_key, job_id, branch_id, day, red, green, wasted_ms, run_key \
+             FROM (SELECT f.*, row_number() OVER (PARTITION BY f.project_id, f.lane_id, f.job_id \
+             ORDER BY f.day DESC, f.run_key DESC) AS place FROM unnest($1::int[], $2::int[], $3::int[]) \
+             AS k (project, lane, job) JOIN flakes f ON f.project_id = k.project AND f.lane_id = k.lane AND f.job_id = k.job \
+             WHERE f.day BETWEEN $4 AND $5 AND ($6 = 0 OR f.branch_id = $6)) n WHERE place <= $7 ORDER BY place";
+        let query = sqlx::query(NEWEST)
+            .bind(column(of, |k| k.0))
+            .bind(column(of, |k| k.1))
+            .bind(column(of, |k| k.2))
+            .bind(Date(from))
+            .bind(Date(to))
+            .bind(branch)
+            .bind(each);
+        self.all(query, flake).await
     }
 
     async fn snapshots(&self, project: i32, branch: i32, limit: i64) -> Result<Vec<SnapshotRow>> {

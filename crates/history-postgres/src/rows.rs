@@ -1,6 +1,6 @@
 //! Rows from columns, and columns from rows.
 
-use history::store::{FlakeRow, JobRow, ProjectRow, RunRow, SnapshotRow, flags};
+use history::store::{FlakeRow, FlakySum, JobRow, ProjectRow, RunRow, SnapshotRow, flags};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -179,6 +179,20 @@ pub(crate) fn flake(row: &PgRow) -> Result<FlakeRow> {
     read().map_err(garbage)
 }
 
+pub(crate) fn flaky_sum(row: &PgRow) -> Result<FlakySum> {
+    let read = || -> Read<FlakySum> {
+        Ok(FlakySum {
+            project: row.try_get(0)?,
+            lane: row.try_get(1)?,
+            job: row.try_get(2)?,
+            commits: row.try_get(3)?,
+            wasted: row.try_get(4)?,
+            last: day(row, 5)?,
+        })
+    };
+    read().map_err(garbage)
+}
+
 pub(crate) fn snapshot(row: &PgRow) -> Result<SnapshotRow> {
     let read = || -> Read<SnapshotRow> {
         Ok(SnapshotRow {
@@ -195,4 +209,9 @@ pub(crate) fn snapshot(row: &PgRow) -> Result<SnapshotRow> {
         })
     };
     read().map_err(garbage)
+}
+
+/// A column of some rows.
+pub(crate) fn column<R, T>(rows: &[R], of: impl Fn(&R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
 }

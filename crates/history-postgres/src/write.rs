@@ -14,7 +14,7 @@ use sqlx::{Postgres as Db, Row as _, Transaction};
 use crate::errors::told;
 use crate::open::Postgres;
 use crate::read::project_columns;
-use crate::rows::{garbage, job_arrays, job_columns, project, run_columns, run_with_jobs};
+use crate::rows::{column, garbage, job_arrays, job_columns, project, run_columns, run_with_jobs};
 use crate::times::{Date, Ms};
 
 /// The advisory lock at which writers wait for each other: `ci-d` in ASCII.
@@ -31,11 +31,6 @@ pub struct Tx {
 }
 
 type Query = sqlx::query::Query<'static, Db, PgArguments>;
-
-/// A column of some rows.
-fn column<R, T>(rows: &[R], of: impl Fn(&R) -> T) -> Vec<T> {
-    rows.iter().map(of).collect()
-}
 
 impl Tx {
     pub(crate) async fn begin(of: &Postgres, durable: bool) -> Result<Self> {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use history::store::{
-    FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunQuery, RunRow, SnapshotRow, SourceRow, Store, flags,
+    FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunQuery, RunRow, SnapshotRow, SourceRow,
+    Store, flags,
 };
 use history::{Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::sqlite::SqliteRow;
@@ -12,7 +13,9 @@ use sqlx::{Row as _, Sqlite as Db};
 
 use crate::errors::told;
 use crate::open::Sqlite;
-use crate::rows::{Json, flake, garbage, job, project, roll_id, run, run_columns, scope_and_block, snapshot};
+use crate::rows::{
+    Json, flake, flaky_sum, garbage, job, project, roll_id, run, run_columns, scope_and_block, snapshot,
+};
 use crate::write::Tx;
 
 pub(crate) const PROJECT: &str = "SELECT p.id, p.source_id, p.native_id, p.name, p.description, p.visibility, p.avatar_url, p.url, \
@@ -160,9 +163,14 @@ pub(crate) const JOBS: &str = "SELECT j.pipeline_id, j.job_key, j.kind_id, j.rea
      j.duration_ms, j.queued_ms, j.job_text FROM jsonb_each(?1) p CROSS JOIN jobs j ON j.pipeline_id = p.value";
 
 impl Sqlite {
-    async fn all<T>(&self, query: Query, read: impl Fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
-        let rows = query.fetch_all(&self.readers).await.map_err(|e| told(&self.path, e))?;
-        rows.iter().map(read).collect()
+    async fn all<T: Send + Unpin>(
+        &self,
+        query: Query,
+        read: impl Fn(&SqliteRow) -> Result<T> + Send,
+    ) -> Result<Vec<T>> {
+        // One by one, as they come: thousands of rows of statistics need not stand in memory twice.
+        let rows = query.map(move |row| read(&row)).fetch_all(&self.readers).await;
+        rows.map_err(|e| told(&self.path, e))?.into_iter().collect()
     }
 }
 
@@ -353,11 +361,33 @@ impl Store for Sqlite {
         Ok(rows)
     }
 
-    async fn flakes(&self, projects: &[i32], from: i32, to: i32) -> Result<Vec<FlakeRow>> {
-        const FLAKES: &str = "SELECT f.project_id, f.lane_id, f.commit_key, f.job_id, f.branch_id, f.day, f.red, f.green, \
-             f.wasted_ms, f.run_key FROM jsonb_each(?1) p CROSS JOIN flakes f ON f.project_id = p.value AND f.day BETWEEN ?2 AND ?3";
-        self.all(sqlx::query(FLAKES).bind(Json::numbers(projects.iter().copied())).bind(from).bind(to), flake)
-            .await
+    async fn flaky(&self, projects: &[i32], branch: i32, from: i32, to: i32) -> Result<Vec<FlakySum>> {
+        // Of a project the days asked for are most of what there is: no index, since its rows would have to be looked up.
+        const FLAKY: &str = "SELECT f.project_id, f.lane_id, f.job_id, count(*), sum(f.wasted_ms), max(f.day) \
+             FROM jsonb_each(?1) p CROSS JOIN flakes f ON f.project_id = p.value AND +f.day BETWEEN ?2 AND ?3 \
+             WHERE ?4 = 0 OR f.branch_id = ?4 GROUP BY f.project_id, f.lane_id, f.job_id";
+        let asked = Json::numbers(projects.iter().copied());
+        self.all(sqlx::query(FLAKY).bind(asked).bind(from).bind(to).bind(branch), flaky_sum).await
+    }
+
+    async fn newest_flakes(
+        &self,
+        of: &[(i32, i32, i32)],
+        branch: i32,
+        from: i32,
+        to: i32,
+        each: i64,
+    ) -> Result<Vec<FlakeRow>> {
+        const NEWEST: &str = "SELECT project_id, lane_id, commit_key, job_id, branch_id, day, red, green, wasted_ms, run_key \
+             FROM (SELECT f.*, row_number() OVER (PARTITION BY f.project_id, f.lane_id, f.job_id \
+             ORDER BY f.day DESC, f.run_key DESC) AS place FROM jsonb_each(?1) k CROSS JOIN flakes f \
+             ON f.project_id = k.value ->> 0 AND f.lane_id = k.value ->> 1 AND f.job_id = k.value ->> 2 \
+             AND +f.day BETWEEN ?2 AND ?3 WHERE ?4 = 0 OR f.branch_id = ?4) WHERE place <= ?5 ORDER BY place";
+        let asked = Json::rows(of, |cells, (project, lane, job)| {
+            cells.n(*project).n(*lane).n(*job);
+        });
+        let query = sqlx::query(NEWEST).bind(asked).bind(from).bind(to).bind(branch).bind(each);
+        self.all(query, flake).await
     }
 
     async fn snapshots(&self, project: i32, branch: i32, limit: i64) -> Result<Vec<SnapshotRow>> {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use history::store::{FlakeRow, JobRow, ProjectRow, RunRow, SnapshotRow};
+use history::store::{FlakeRow, FlakySum, JobRow, ProjectRow, RunRow, SnapshotRow};
 use history::{Error, ErrorKind, Known, Result};
-use sqlx::Row as _;
+use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite};
 
 /// A JSON array of arrays, or of plain values.
 #[derive(Debug)]
@@ -171,7 +172,7 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow> {
     read().map_err(garbage)
 }
 
-/// A run's cells in the order of `pipelines`' columns.
+/// A run's cells in the same order, for what is written over those that are there.
 pub(crate) fn run_cells(cells: &mut Cells<'_>, r: &RunRow) {
     cells.opt((r.id != 0).then_some(r.id)).n(r.project).n(r.run).n(r.attempt).n(r.day).n(r.flags).n(r.status);
     cells
@@ -187,6 +188,17 @@ pub(crate) fn run_cells(cells: &mut Cells<'_>, r: &RunRow) {
     cells.opt(r.number).opt(r.created_at).opt(r.started_at).opt(r.finished_at).opt(r.updated_at);
     cells.opt(r.committed_at).opt(r.duration).opt(r.queued).opt(r.expected).bytes(r.sha.as_deref());
     cells.opt_text(r.message.as_deref()).opt_text(r.run_text.as_deref());
+}
+
+/// A run's values in the order of `pipelines`' columns.
+pub(crate) fn bind_run(cells: &mut Separated<'_, Sqlite, &'static str>, id: i64, r: &RunRow) {
+    cells.push_bind(id).push_bind(r.project).push_bind(r.run).push_bind(r.attempt).push_bind(r.day);
+    cells.push_bind(r.flags).push_bind(r.status).push_bind(r.native).push_bind(r.event).push_bind(r.branch);
+    cells.push_bind(r.lane).push_bind(r.workflow).push_bind(r.author).push_bind(r.url).push_bind(r.failure);
+    cells.push_bind(r.commit).push_bind(r.number).push_bind(r.created_at).push_bind(r.started_at);
+    cells.push_bind(r.finished_at).push_bind(r.updated_at).push_bind(r.committed_at).push_bind(r.duration);
+    cells.push_bind(r.queued).push_bind(r.expected).push_bind(r.sha.clone()).push_bind(r.message.clone());
+    cells.push_bind(r.run_text.clone());
 }
 
 /// A job: number of its run, then itself.
@@ -248,6 +260,20 @@ pub(crate) fn flake(row: &SqliteRow) -> Result<FlakeRow> {
             green: row.try_get(7)?,
             wasted: row.try_get(8)?,
             run: row.try_get(9)?,
+        })
+    };
+    read().map_err(garbage)
+}
+
+pub(crate) fn flaky_sum(row: &SqliteRow) -> Result<FlakySum> {
+    let read = || -> std::result::Result<FlakySum, sqlx::Error> {
+        Ok(FlakySum {
+            project: row.try_get(0)?,
+            lane: row.try_get(1)?,
+            job: row.try_get(2)?,
+            commits: row.try_get(3)?,
+            wasted: row.try_get(4)?,
+            last: row.try_get(5)?,
         })
     };
     read().map_err(garbage)

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use history::roll::RollKey;
 use history::store::{
-    CommitKey, FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow, SourceRow, Writing,
+    CommitKey, FlakeRow, JobKind, JobRow, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow, SourceRow,
+    Writing,
 };
 use history::{Logged, Result, Treated, Webhook};
+use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite as Db, Transaction};
+use sqlx::{QueryBuilder, Row as _, Sqlite as Db, Transaction};
 
 use crate::errors::told;
 use crate::read::{JOBS, having_jobs, with_jobs};
-use crate::rows::{Json, garbage, project, roll_id, run, run_cells, run_columns};
+use crate::rows::{Json, bind_run, garbage, project, roll_id, run, run_cells, run_columns};
 
 /// A transaction on the one connection that writes.
 #[derive(Debug)]
@@ -24,6 +26,12 @@ pub struct Tx {
 }
 
 type Query = sqlx::query::Query<'static, Db, sqlx::sqlite::SqliteArguments>;
+
+type Cells<'a> = Separated<'a, Db, &'static str>;
+
+/// How many rows one statement writes: few sizes, so that each is prepared once, and none needs more parameters than
+/// SQLite takes (32,766).
+const AT_ONCE: [usize; 3] = [128, 16, 1];
 
 impl Tx {
     async fn run(&mut self, query: Query) -> Result<u64> {
@@ -60,30 +68,38 @@ impl Tx {
         self.all(sqlx::query(select).bind(asked), |row| row.try_get(0).map_err(garbage)).await
     }
 
-    async fn put_jobs(&mut self, rows: impl Iterator<Item = &RunRow> + Clone) -> Result<()> {
-        const PUT: &str = "INSERT OR REPLACE INTO jobs (pipeline_id, job_key, kind_id, reason_id, created, started, finished, \
-             duration_ms, queued_ms, job_text) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, \
-             value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM jsonb_each(?1)";
-        let jobs = rows.flat_map(|r| r.jobs.iter().flatten().map(|j| (r.id, j)));
-        let jobs = Json::rows(jobs, |cells, (run, j)| {
-            cells.n(run).n(j.job).n(j.kind).n(j.reason).opt(j.created).opt(j.started).opt(j.finished);
-            cells.opt(j.duration).opt(j.queued).opt_text(j.job_text.as_deref());
-        });
-        if jobs != "[]" {
-            self.run(sqlx::query(PUT).bind(jobs)).await?;
+    /// Writes many rows: `head` up to their values, and what follows those. Bound, since JSON takes SQLite as long as the
+    /// writing.
+    async fn insert<T>(
+        &mut self,
+        head: &'static str,
+        mut rows: &[T],
+        row: impl Fn(&mut Cells<'_>, &T),
+        tail: &'static str,
+    ) -> Result<()> {
+        for size in AT_ONCE {
+            while let Some((now, later)) = rows.split_at_checked(size) {
+                let mut query = QueryBuilder::<Db>::new(head);
+                query.push_values(now, |mut cells, item| row(&mut cells, item)).push(tail);
+                query.build().execute(&mut *self.tx).await.map_err(|e| told(&self.path, e))?;
+                rows = later;
+            }
         }
         Ok(())
     }
-}
 
-/// A run's columns from the cells of [`run_cells`].
-macro_rules! cells {
-    () => {
-        "value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
-         value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, \
-         value ->> 16, value ->> 17, value ->> 18, value ->> 19, value ->> 20, value ->> 21, value ->> 22, value ->> 23, \
-         value ->> 24, unhex(value ->> 25), value ->> 26, value ->> 27"
-    };
+    async fn put_jobs(&mut self, rows: impl Iterator<Item = (i64, &RunRow)>) -> Result<()> {
+        const PUT: &str = "INSERT OR REPLACE INTO jobs (pipeline_id, job_key, kind_id, reason_id, created, started, finished, \
+             duration_ms, queued_ms, job_text) ";
+        let jobs: Vec<(i64, &JobRow)> =
+            rows.flat_map(|(id, r)| r.jobs.iter().flatten().map(move |j| (id, j))).collect();
+        let row = |cells: &mut Cells<'_>, (run, j): &(i64, &JobRow)| {
+            cells.push_bind(*run).push_bind(j.job).push_bind(j.kind).push_bind(j.reason);
+            cells.push_bind(j.created).push_bind(j.started).push_bind(j.finished);
+            cells.push_bind(j.duration).push_bind(j.queued).push_bind(j.job_text.clone());
+        };
+        self.insert(PUT, &jobs, row, "").await
+    }
 }
 
 #[async_trait]
@@ -198,10 +214,11 @@ impl Writing for Tx {
     }
 
     async fn of_commits(&mut self, keys: &[CommitKey]) -> Result<Vec<RunRow>> {
+        // Without statistics of its own SQLite takes the index of days, and goes through a project's runs for each commit.
         const SELECT: &str = concat!(
             "SELECT ",
             run_columns!(),
-            " FROM jsonb_each(?1) k CROSS JOIN pipelines r ON r.commit_key = k.value ->> 0 \
+            " FROM jsonb_each(?1) k CROSS JOIN pipelines r INDEXED BY pipelines_by_commit ON r.commit_key = k.value ->> 0 \
              AND r.commit_key <> 0 WHERE r.project_id = k.value ->> 1 AND r.lane_id = k.value ->> 2 \
              AND r.day BETWEEN k.value ->> 3 AND k.value ->> 4 AND r.status IN (2, 3, 4)"
         );
@@ -254,7 +271,6 @@ impl Writing for Tx {
 
     async fn put_runs(&mut self, new: &[RunRow], known: &[(RunRow, i32)]) -> Result<()> {
         const LAST: &str = "SELECT coalesce(max(id), 0) FROM pipelines";
-        const INSERT: &str = concat!("INSERT INTO pipelines SELECT ", cells!(), " FROM jsonb_each(?1)");
         // Only the columns that change, so that indexes of others are left alone.
         const UPDATE: &str = "UPDATE pipelines SET day = c.value ->> 4, flags = c.value ->> 5, status = c.value ->> 6, \
              native_id = c.value ->> 7, event_id = c.value ->> 8, branch_id = c.value ->> 9, lane_id = c.value ->> 10, \
@@ -268,15 +284,15 @@ impl Writing for Tx {
             // Nobody else writes meanwhile, so that numbers can be given here.
             let last = self.all(sqlx::query(LAST), |row| row.try_get::<i64, _>(0).map_err(garbage)).await?;
             let first = last.first().copied().unwrap_or_default() + 1;
-            let new: Vec<RunRow> =
-                new.iter().zip(first..).map(|(row, id)| RunRow { id, ..row.clone() }).collect();
-            self.run(sqlx::query(INSERT).bind(Json::rows(&new, run_cells))).await?;
-            self.put_jobs(new.iter()).await?;
+            let new: Vec<(i64, &RunRow)> = (first..).zip(new).collect();
+            let row = |cells: &mut Cells<'_>, (id, row): &(i64, &RunRow)| bind_run(cells, *id, row);
+            self.insert("INSERT INTO pipelines ", &new, row, "").await?;
+            self.put_jobs(new.iter().copied()).await?;
         }
         if !known.is_empty() {
             let rows = || known.iter().map(|(row, _)| row);
             self.run(sqlx::query(UPDATE).bind(Json::rows(rows(), run_cells))).await?;
-            self.put_jobs(rows()).await?;
+            self.put_jobs(rows().map(|r| (r.id, r))).await?;
         }
         Ok(())
     }
@@ -294,18 +310,18 @@ impl Writing for Tx {
     }
 
     async fn put_rolls(&mut self, rolls: &[(RollKey, Option<Vec<u8>>)]) -> Result<()> {
-        const PUT: &str = "INSERT INTO daily_statistics (id, data) SELECT value ->> 0, unhex(value ->> 1) FROM jsonb_each(?1) \
-             WHERE true ON CONFLICT (id) DO UPDATE SET data = excluded.data";
+        const PUT: &str = "INSERT INTO daily_statistics (id, data) ";
+        const OVER: &str = " ON CONFLICT (id) DO UPDATE SET data = excluded.data";
         const REMOVE: &str = "DELETE FROM daily_statistics WHERE id IN (SELECT value FROM jsonb_each(?1))";
-        let put =
-            Json::rows(rolls.iter().filter_map(|(k, b)| Some((k, b.as_deref()?))), |cells, (key, bytes)| {
-                cells.n(id_of(key)).bytes(Some(bytes));
-            });
+        let put: Vec<(i64, &Vec<u8>)> =
+            rolls.iter().filter_map(|(k, bytes)| Some((id_of(k), bytes.as_ref()?))).collect();
+        let row = |cells: &mut Cells<'_>, (id, bytes): &(i64, &Vec<u8>)| {
+            cells.push_bind(*id).push_bind(bytes.to_vec());
+        };
+        self.insert(PUT, &put, row, OVER).await?;
         let remove = Json::numbers(rolls.iter().filter(|(_, b)| b.is_none()).map(|(k, _)| id_of(k)));
-        for (statement, rows) in [(PUT, put), (REMOVE, remove)] {
-            if rows != "[]" {
-                self.run(sqlx::query(statement).bind(rows)).await?;
-            }
+        if remove != "[]" {
+            self.run(sqlx::query(REMOVE).bind(remove)).await?;
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::answers::{
 };
 use crate::calendar::LEVELS;
 use crate::merge::Attempt;
-use crate::reading::{Names, Numbers, moment, project, project_key, status_number};
-use crate::roll::{Group, Kind, Roll};
+use crate::reading::{Names, Numbers, Texts, moment, project, project_key, status_number};
+use crate::roll::{Group, Kind, Parts, Roll};
 use crate::store::{JobKind, PersonRow, ProjectRow, RunQuery, RunRow, SourceRow, Store, Writing};
 use crate::text::run_key;
 use crate::{
@@ -121,29 +121,29 @@ impl<S: Store> Keeper<S> {
     pub(crate) async fn numbers(
         &self,
         tx: &mut S::Tx,
-        words: Vec<String>,
-        people: Vec<PersonRow>,
+        texts: Texts,
         attempts: &[&Attempt],
         fresh: &mut Numbers,
     ) -> Result<(Numbers, HashMap<i32, JobKind>)> {
-        let words: BTreeSet<String> = words.into_iter().filter(|w| !w.is_empty()).collect();
-        let people: BTreeSet<PersonRow> = people.into_iter().collect();
         let mut numbers = Numbers::default();
         let (mut new_words, mut new_people) = (Vec::new(), Vec::new());
         self.cache(|cache| {
-            for word in words {
+            for word in texts.words {
                 match cache.numbers.words.get_key_value(word.as_str()) {
                     Some((text, id)) => drop(numbers.words.insert(Arc::clone(text), *id)),
                     None => new_words.push(word),
                 }
             }
-            for person in people {
+            for person in texts.people {
                 match cache.numbers.people.get(&person) {
                     Some(id) => drop(numbers.people.insert(person, *id)),
                     None => new_people.push(person),
                 }
             }
         });
+        // In one order, so that two who write do not wait for each other.
+        new_words.sort_unstable();
+        new_people.sort_unstable();
         if !new_words.is_empty() {
             let ids = tx.intern_words(&new_words).await?;
             for (word, id) in new_words.into_iter().zip(ids) {
@@ -323,7 +323,11 @@ impl<S: Store> Keeper<S> {
         let mut totals: HashMap<i32, u64> = HashMap::new();
         for (project, _, bytes) in rolls {
             *totals.entry(project).or_default() +=
-                Roll::from_bytes_of(&bytes, |key| key.0 == 0)?.0.values().map(Group::runs).sum::<u64>();
+                Roll::from_bytes_of(&bytes, Parts::Counts, |key| key.0 == 0)?
+                    .0
+                    .values()
+                    .map(Group::runs)
+                    .sum::<u64>();
         }
         Ok(totals)
     }

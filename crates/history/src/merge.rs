@@ -155,8 +155,11 @@ pub fn merge(known: &mut Attempts, report: Report) -> bool {
 
 /// Whose run it is does not change between attempts; how it went does.
 fn share(known: &mut Attempts) {
-    let all: Vec<(i16, Pipeline, Option<Timestamp>)> =
-        known.iter().rev().map(|(n, a)| (*n, a.pipeline.clone(), a.committed_at)).collect();
+    let all: Vec<(i16, Pipeline, Option<Timestamp>)> = match known.len() {
+        // Nearly all runs: there is nobody to share with.
+        0 | 1 => Vec::new(),
+        _ => known.iter().rev().map(|(n, a)| (*n, a.pipeline.clone(), a.committed_at)).collect(),
+    };
     for (number, attempt) in known.iter_mut() {
         for (_, other, committed_at) in all.iter().filter(|(n, ..)| n != number) {
             let own = attempt.pipeline.attempt;

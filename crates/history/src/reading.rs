@@ -1,6 +1,6 @@
 //! Rows into domain types and back. Numbers of texts are resolved from what [`Names`] holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use domain::{
 };
 
 use crate::calendar::DAY_MS;
+use crate::ingest::COMMON_BRANCHES;
 use crate::merge::{Attempt, Attempts, is_first};
 use crate::store::{JobKind, JobRow, PersonRow, ProjectRow, RunRow, SnapshotRow, flags};
 use crate::text::{
@@ -186,24 +187,71 @@ impl Names {
     }
 }
 
-/// The texts that a row will hold, before there are numbers for them.
-pub(crate) fn texts_of(attempt: &Attempt, words: &mut Vec<String>, people: &mut Vec<PersonRow>) {
-    let p = &attempt.pipeline;
-    words.push(p.native_status.clone());
-    words.push(p.workflow.lane.clone());
-    words.extend([&p.event, &p.branch, &p.workflow.name, &p.failure].into_iter().flatten().cloned());
-    words.extend(p.failure.as_deref().map(crate::normalise_reason));
-    if let Some((job, reason)) = attempt.of_job() {
-        words.push(job.to_owned());
-        words.extend(reason.map(crate::normalise_reason));
+/// The texts that rows will hold, before there are numbers for them. Each once, however many rows have it.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    pub(crate) words: HashSet<String>,
+    pub(crate) people: HashSet<PersonRow>,
+}
+
+impl Default for Texts {
+    /// Of no row; the names of branches that have statistics of their own are always wanted.
+    fn default() -> Self {
+        Self { words: COMMON_BRANCHES.map(str::to_owned).into(), people: HashSet::new() }
     }
-    words.extend(p.url.as_ref().map(|u| template_of(u.as_str(), p.id.as_str(), p.number, None)));
-    people.extend(p.author.as_ref().map(person_row));
-    for job in attempt.jobs.iter().flat_map(BTreeMap::values) {
-        words.extend([job.name.clone(), job.native_status.clone()]);
-        words.extend([&job.stage, &job.failure_reason].into_iter().flatten().cloned());
-        words.extend(job.failure_reason.as_deref().map(crate::normalise_reason));
-        words.extend(job_template(job, p));
+}
+
+impl Texts {
+    /// Adds those of an attempt.
+    pub(crate) fn of(&mut self, attempt: &Attempt) {
+        let p = &attempt.pipeline;
+        self.word(&p.native_status);
+        self.word(&p.workflow.lane);
+        for text in [&p.event, &p.branch, &p.workflow.name].into_iter().flatten() {
+            self.word(text);
+        }
+        self.reason(p.failure.as_deref());
+        if let Some((job, reason)) = attempt.of_job() {
+            self.word(job);
+            self.reason(reason);
+        }
+        if let Some(url) = &p.url {
+            self.word(&template_of(url.as_str(), p.id.as_str(), p.number, None));
+        }
+        self.person(p.author.as_ref());
+        for job in attempt.jobs() {
+            self.word(&job.name);
+            self.word(&job.native_status);
+            self.word(job.stage.as_deref().unwrap_or_default());
+            self.reason(job.failure_reason.as_deref());
+            self.word(job_template(job, p).as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Adds those of a branch's head.
+    pub(crate) fn of_head(&mut self, branch: &Branch) {
+        self.word(&branch.name);
+        self.word(branch.url.as_ref().map_or("", WebUrl::as_str));
+        self.person(branch.author.as_ref());
+    }
+
+    /// The empty text needs no number.
+    fn word(&mut self, text: &str) {
+        if !text.is_empty() && !self.words.contains(text) {
+            self.words.insert(text.to_owned());
+        }
+    }
+
+    /// As it is, and as it is grouped.
+    fn reason(&mut self, reason: Option<&str>) {
+        if let Some(reason) = reason {
+            self.word(reason);
+            self.word(&crate::normalise_reason(reason));
+        }
+    }
+
+    fn person(&mut self, person: Option<&Person>) {
+        self.people.extend(person.map(person_row));
     }
 }
 

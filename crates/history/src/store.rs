@@ -230,6 +230,23 @@ pub struct FlakeRow {
     pub run: i64,
 }
 
+/// The flakes of a lane, or of a job of it, put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlakySum {
+    /// Number of the project.
+    pub project: i32,
+    /// Number of the lane.
+    pub lane: i32,
+    /// Number of the job's name; 0: the run as a whole.
+    pub job: i32,
+    /// On so many commits.
+    pub commits: i64,
+    /// Milliseconds of work in the red ones.
+    pub wasted: i64,
+    /// The last day.
+    pub last: i32,
+}
+
 /// Where a branch's head was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotRow {
@@ -410,8 +427,18 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// All attempts of a run with their jobs, oldest first.
     async fn attempts(&self, project: i32, run: i64) -> Result<Vec<RunRow>>;
 
-    /// Flakes of some projects in a window.
-    async fn flakes(&self, projects: &[i32], from: i32, to: i32) -> Result<Vec<FlakeRow>>;
+    /// What is flaky in some projects in a window, on a branch (0: any).
+    async fn flaky(&self, projects: &[i32], branch: i32, from: i32, to: i32) -> Result<Vec<FlakySum>>;
+
+    /// The newest flakes of some projects' lanes' jobs, so many of each, likewise; newest first.
+    async fn newest_flakes(
+        &self,
+        of: &[(i32, i32, i32)],
+        branch: i32,
+        from: i32,
+        to: i32,
+        each: i64,
+    ) -> Result<Vec<FlakeRow>>;
 
     /// Heads of a branch, newest first.
     async fn snapshots(&self, project: i32, branch: i32, limit: i64) -> Result<Vec<SnapshotRow>>;

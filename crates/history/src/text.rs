@@ -100,7 +100,11 @@ pub(crate) fn template_of(url: &str, run: &str, number: Option<u64>, job: Option
     {
         replace(&number.to_string(), NUMBER);
     }
-    // An id may be part of anything, and a link may have braces of its own.
+    // Without braces of its own a link comes back as it was.
+    if !url.contains('{') && !url.starts_with('=') {
+        return out;
+    }
+    // An id may be part of anything.
     if fill_template(&out, run, number, job) == url { out } else { format!("={url}") }
 }
 

@@ -1,5 +1,6 @@
 //! Deployments and how soon trouble is over.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -119,7 +120,7 @@ fn stretches(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, Verdict
 /// The first green run on each commit that began in the window, with the time since the commit. What runs on a commit
 /// again, every night for one, says nothing of how long the commit took.
 fn leads(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, i64)> {
-    let mut commits = HashSet::new();
+    let mut commits = HashSet::with_capacity(verdicts.len());
     let firsts = verdicts.iter().filter(|v| v.green && (v.commit == 0 || commits.insert(v.commit)));
     firsts.filter(|v| window.contains(&v.began_ms)).filter_map(|v| Some((*v, v.lead_ms?))).collect()
 }
@@ -128,7 +129,9 @@ fn leads(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, i64)> {
 /// one of all ends in the window, it may have been red before; a commit that is older may have been green before.
 fn needs_older(verdicts: &[Verdict], window: &Range<i64>, known_from: i64) -> bool {
     let red_before = verdicts.iter().find(|v| v.green).is_some_and(|v| window.contains(&end(v)));
-    red_before || leads(verdicts, window).iter().any(|(v, lead)| end(v) - lead < known_from)
+    let is_older = |v: &Verdict, lead: i64| end(v) - lead < known_from;
+    let may_be_older = || verdicts.iter().any(|v| v.green && v.lead_ms.is_some_and(|lead| is_older(v, lead)));
+    red_before || (may_be_older() && leads(verdicts, window).iter().any(|(v, lead)| is_older(v, *lead)))
 }
 
 /// Which deployments failed: those that were red, and those that a remedy followed soon.
@@ -144,26 +147,35 @@ fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = (&Verdict, bool)> {
 #[derive(Debug, Default)]
 struct Measured {
     times: Sketch,
-    runs: Vec<(i32, Verdict)>,
+    runs: Vec<Place>,
 }
 
 impl Measured {
     fn note(&mut self, project: i32, run: Verdict, ms: i64) {
         self.times.add(&Sketch::of(ms), 1);
-        self.runs.push((project, run));
+        self.runs.push(place(project, &run));
     }
 }
 
-/// The newest of some runs, newest first.
-fn newest(mut runs: Vec<(i32, Verdict)>) -> Vec<RunKey> {
-    runs.sort_unstable_by_key(|(project, v)| std::cmp::Reverse((v.began_ms, *project, v.run)));
-    runs.truncate(NAMED);
-    runs.iter().map(|(project, v)| key(*project, v)).collect()
+/// When a run began, its project and its key: newest first.
+type Place = Reverse<(i64, i32, i64)>;
+
+const fn place(project: i32, v: &Verdict) -> Place {
+    Reverse((v.began_ms, project, v.run))
 }
 
-fn key(project: i32, v: &Verdict) -> RunKey {
-    let day = Day::of_ms(v.began_ms).0;
-    RunKey { project, run: v.run, from: day - 1, to: day + 1 }
+/// The newest of some runs, newest first.
+fn newest(mut runs: Vec<Place>) -> Vec<RunKey> {
+    if runs.len() > NAMED {
+        runs.select_nth_unstable(NAMED);
+        runs.truncate(NAMED);
+    }
+    runs.sort_unstable();
+    let key = |Reverse((began_ms, project, run)): &Place| {
+        let day = Day::of_ms(*began_ms).0;
+        RunKey { project: *project, run: *run, from: day - 1, to: day + 1 }
+    };
+    runs.iter().map(key).collect()
 }
 
 /// Verdicts by project and lane, in the order of their beginning.
@@ -282,12 +294,12 @@ pub(crate) async fn delivery<S: Store>(
         }
         for (v, is_failed) in failed(verdicts).filter(|(v, _)| window.contains(&v.began_ms)) {
             delivery.deployments += 1;
-            runs.push((*project, *v));
+            runs.push(place(*project, v));
             if v.green {
                 *by_day.entry(Day::of_ms(v.began_ms).0).or_default() += 1;
             }
             if is_failed {
-                bad.push((*project, *v));
+                bad.push(place(*project, v));
             }
         }
     }

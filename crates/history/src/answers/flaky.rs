@@ -1,17 +1,17 @@
 //! What is red and green on the same commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use domain::{ProjectKey, RunId, Status};
 
 use super::delivery::Named;
 use super::ranking::lane_names;
-use super::scope::{Branch, Scope};
+use super::scope::Scope;
 use super::{Ask, NEARLY_ONLY_RED, QUIET_DAYS, QUIET_RUNS};
 use crate::keeper::Keeper;
-use crate::roll::{Group, Kind};
-use crate::store::{FlakeRow, RunKey, Store};
+use crate::roll::{Group, Kind, Parts};
+use crate::store::{FlakeRow, FlakySum, RunKey, Store};
 use crate::{Day, Result, Window};
 
 /// How flaky something is.
@@ -48,39 +48,36 @@ pub struct Flaky {
     pub wasted: Duration,
     /// The last time.
     pub last: Day,
-    /// The newest runs that it was seen on, newest first.
+    /// The newest runs that it was seen on, newest first: ten, and of the hundred that waste most.
     pub runs: Vec<(RunId, Option<u64>)>,
 }
 
 /// How many runs are named with what is flaky.
-const EXAMPLES: usize = 10;
-/// Of how many, the worst ones, the numbers of those runs are told.
-const NUMBERED: usize = 100;
+const EXAMPLES: i64 = 10;
+/// With how many, the worst ones.
+const NAMED: usize = 100;
 
 type Id = (i32, i32, i32);
 
 pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec<Flaky>> {
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
-    let rows = keeper.store.flakes(&scope.project_ids(), scope.window.from.0, scope.window.to.0).await?;
-    let mut of: BTreeMap<Id, Vec<FlakeRow>> = BTreeMap::new();
-    for row in rows.into_iter().filter(|r| scope.branch == Branch::Any || r.branch == scope.branch.number()) {
-        of.entry((row.project, row.lane, row.job)).or_default().push(row);
-    }
-    let projects: BTreeSet<i32> = of.keys().map(|(project, ..)| *project).collect();
+    let (branch, Window { from, to }) = (scope.branch.number(), scope.window);
+    let sums = keeper.store.flaky(&scope.project_ids(), branch, from.0, to.0).await?;
+    let projects: BTreeSet<i32> = sums.iter().map(|f| f.project).collect();
     let projects: Vec<i32> = projects.into_iter().collect();
-    let counts = Counts::of(keeper, &scope, scope.window, &projects).await?;
     let recent = Window { from: Day(scope.window.to.0 - QUIET_DAYS + 1), to: scope.window.to };
-    let quiet = Counts::of(keeper, &scope, recent, &projects).await?;
+    let (counts, quiet) = tokio::try_join!(
+        Counts::of(keeper, &scope, scope.window, &projects),
+        Counts::of(keeper, &scope, recent, &projects)
+    )?;
 
     let lanes = lane_names(keeper, &projects).await?;
-    let words = of.keys().flat_map(|(_, lane, job)| [*lane, *job]).chain(lanes.values().copied()).collect();
+    let words = sums.iter().flat_map(|f| [f.lane, f.job]).chain(lanes.values().copied()).collect();
     let names = keeper.resolve(words, BTreeSet::new(), BTreeSet::new()).await?;
     let mut found = Vec::new();
-    for ((project, lane, job), mut rows) in of {
+    for FlakySum { project, lane, job, commits, wasted, last } in sums {
         let Some(key) = scope.key(project) else { continue };
-        rows.sort_unstable_by_key(|r| (std::cmp::Reverse(r.day), std::cmp::Reverse(r.run)));
         let (verdicts, red) = counts.get((project, lane, job));
-        let last = rows.first().map_or(0, |r| r.day);
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let nearly_only_red = verdicts > 0 && red as f64 / verdicts as f64 >= NEARLY_ONLY_RED;
         let state = if nearly_only_red {
@@ -90,9 +87,6 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
         } else {
             FlakyState::Flaky
         };
-        let newest = rows.iter().take(EXAMPLES);
-        let examples = newest.map(|r| RunKey { project, run: r.run, from: r.day - 1, to: r.day + 1 });
-        let examples: Vec<RunKey> = examples.collect();
         let flaky = Flaky {
             project: key,
             project_name: scope.projects.get(&project).map(|p| p.name.clone()).unwrap_or_default(),
@@ -102,29 +96,28 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
                 .map(str::to_owned),
             job: names.word(job)?.map(str::to_owned),
             state,
-            commits: rows.len() as u64,
+            commits: commits.max(0).cast_unsigned(),
             verdicts,
-            wasted: Duration::from_millis(rows.iter().map(|r| r.wasted.max(0).cast_unsigned()).sum()),
+            wasted: Duration::from_millis(wasted.max(0).cast_unsigned()),
             last: Day(last),
             runs: Vec::new(),
         };
-        found.push((flaky, examples));
+        found.push(((project, lane, job), flaky));
     }
-    found.sort_by(|(a, _), (b, _)| {
+    found.sort_by(|(_, a), (_, b)| {
         (b.wasted, b.commits)
             .cmp(&(a.wasted, a.commits))
             .then_with(|| (&a.project, &a.lane, &a.job).cmp(&(&b.project, &b.lane, &b.job)))
     });
-    // Ids that are no numbers have to be looked up; what people call the runs is, of those that are shown.
-    let wanted = found.iter().enumerate().flat_map(|(at, (_, examples))| {
-        examples.iter().filter(move |key| at < NUMBERED || key.run < 0).copied()
-    });
-    let wanted: Vec<RunKey> = wanted.collect();
-    let names = Named::find(keeper, &wanted).await?;
-    let named = |(flaky, examples): (Flaky, Vec<RunKey>)| {
-        let runs = examples.iter().map(|key| names.of(key.project, key.run)).collect();
-        Flaky { runs, ..flaky }
-    };
+    let worst: Vec<Id> = found.iter().take(NAMED).map(|(id, _)| *id).collect();
+    let rows = keeper.store.newest_flakes(&worst, branch, from.0, to.0, EXAMPLES).await?;
+    let key = |r: &FlakeRow| RunKey { project: r.project, run: r.run, from: r.day - 1, to: r.day + 1 };
+    let names = Named::find(keeper, &rows.iter().map(key).collect::<Vec<_>>()).await?;
+    let mut runs: HashMap<Id, Vec<(RunId, Option<u64>)>> = HashMap::new();
+    for row in rows {
+        runs.entry((row.project, row.lane, row.job)).or_default().push(names.of(row.project, row.run));
+    }
+    let named = |(id, flaky)| Flaky { runs: runs.remove(&id).unwrap_or_default(), ..flaky };
     Ok(found.into_iter().map(named).collect())
 }
 
@@ -148,12 +141,12 @@ impl Counts {
             *sum = (sum.0 + red + group.of(Status::Success) + group.of(Status::Warning), sum.1 + red);
         }
         let mut counts = Self::default();
-        let lanes = &mut counts.lanes;
-        scope
-            .each(keeper, Kind::Runs, window, projects, |p, lane, group| add(lanes, (p, lane), &group))
-            .await?;
-        let jobs = &mut counts.jobs;
-        scope.each(keeper, Kind::Jobs, window, projects, |p, job, group| add(jobs, (p, job), &group)).await?;
+        let (lanes, jobs) = (&mut counts.lanes, &mut counts.jobs);
+        let parts = |kind| (kind, Parts::Counts);
+        tokio::try_join!(
+            scope.each(keeper, parts(Kind::Runs), window, projects, |p, lane, g| add(lanes, (p, lane), &g)),
+            scope.each(keeper, parts(Kind::Jobs), window, projects, |p, job, g| add(jobs, (p, job), &g)),
+        )?;
         Ok(counts)
     }
 

@@ -7,7 +7,7 @@ use domain::ProjectKey;
 use super::Ask;
 use super::scope::Scope;
 use crate::keeper::Keeper;
-use crate::roll::Kind;
+use crate::roll::{Kind, Parts};
 use crate::store::Store;
 use crate::text::of_job_and_reason;
 use crate::{Result, normalise_reason};
@@ -41,7 +41,7 @@ pub(crate) async fn failure_groups<S: Store>(
     let mut jobs = HashSet::new();
     let projects = scope.project_ids();
     scope
-        .each(keeper, Kind::Jobs, scope.window, &projects, |project, job, group| {
+        .each(keeper, (Kind::Jobs, Parts::Reasons), scope.window, &projects, |project, job, group| {
             if group.runs() > 0 || group.further > 0 {
                 jobs.insert(job);
             }
@@ -51,7 +51,7 @@ pub(crate) async fn failure_groups<S: Store>(
         })
         .await?;
     scope
-        .each(keeper, Kind::Runs, scope.window, &projects, |project, _, group| {
+        .each(keeper, (Kind::Runs, Parts::Reasons), scope.window, &projects, |project, _, group| {
             for (reason, n) in group.reasons {
                 *found.entry((0, reason)).or_default().entry(project).or_default() += n;
             }

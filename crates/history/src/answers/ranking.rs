@@ -8,7 +8,7 @@ use super::scope::Scope;
 use super::{Ask, Figures};
 use crate::Result;
 use crate::keeper::Keeper;
-use crate::roll::{Group, Kind};
+use crate::roll::{Group, Kind, Parts};
 use crate::store::Store;
 
 /// What is ranked.
@@ -42,6 +42,14 @@ impl By {
             Self::Busiest => figures.runs,
             Self::Failing if figures.failed == 0 => 0,
             Self::Failing => figures.verdicts(),
+        }
+    }
+
+    /// The parts of the statistics that say the rank.
+    const fn decides(self) -> Parts {
+        match self {
+            Self::Slowest => Parts::Durations,
+            Self::Busiest | Self::Failing => Parts::Counts,
         }
     }
 
@@ -91,28 +99,18 @@ pub(crate) async fn ranking<S: Store>(
     ranking: &Ranking,
 ) -> Result<Vec<Ranked>> {
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
-    let kind = if ranking.of == Of::Jobs { Kind::Jobs } else { Kind::Runs };
-    let mut groups: HashMap<(i32, i32), Group> = HashMap::new();
-    scope
-        .each(keeper, kind, scope.window, &scope.project_ids(), |project, key, group| {
-            let key = if ranking.of == Of::Projects { 0 } else { key };
-            groups.entry((project, key)).or_default().add(&group, 1);
-        })
-        .await?;
-    let found: Vec<((i32, i32), Figures)> = groups
-        .iter()
-        .map(|(key, group)| (*key, Figures::of(group)))
-        .filter(|(_, f)| ranking.by.counts(f) >= ranking.min_runs.max(1))
-        .collect();
-    let of: BTreeSet<i32> = found.iter().map(|((project, _), _)| *project).collect();
+    // By what decides the places first; the rest of the figures is read of those that are told.
+    let mut found = sums(keeper, &scope, ranking.of, ranking.by.decides(), &scope.project_ids()).await?;
+    found.retain(|_, f| ranking.by.counts(f) >= ranking.min_runs.max(1));
+    let of: BTreeSet<i32> = found.keys().map(|(project, _)| *project).collect();
     let lanes = match ranking.of {
         Of::Workflows => lane_names(keeper, &of.into_iter().collect::<Vec<_>>()).await?,
         Of::Projects | Of::Jobs => HashMap::new(),
     };
-    let words = found.iter().map(|((_, key), _)| *key).chain(lanes.values().copied()).collect();
+    let words = found.keys().map(|(_, key)| *key).chain(lanes.values().copied()).collect();
     let names = keeper.resolve(words, BTreeSet::new(), BTreeSet::new()).await?;
     let mut ranked = Vec::with_capacity(found.len());
-    for ((project, key), figures) in found {
+    for (place @ (project, key), figures) in found {
         let Some(project_key) = scope.key(project) else { continue };
         let word = names.word(key)?.map(str::to_owned);
         let (lane, name) = match ranking.of {
@@ -124,16 +122,41 @@ pub(crate) async fn ranking<S: Store>(
             }
         };
         let project_name = scope.projects.get(&project).map(|p| p.name.clone()).unwrap_or_default();
-        ranked.push(Ranked { project: project_key, project_name, lane, name, figures });
+        ranked.push((place, Ranked { project: project_key, project_name, lane, name, figures }));
     }
     let weight = |f: &Figures| ranking.by.weight(f);
-    ranked.sort_by(|a, b| {
+    ranked.sort_by(|(_, a), (_, b)| {
         (weight(&b.figures), b.figures.runs)
             .cmp(&(weight(&a.figures), a.figures.runs))
             .then_with(|| (&a.project, &a.lane, &a.name).cmp(&(&b.project, &b.lane, &b.name)))
     });
     ranked.truncate(ranking.limit);
-    Ok(ranked)
+    let of: BTreeSet<i32> = ranked.iter().map(|((project, _), _)| *project).collect();
+    let whole = sums(keeper, &scope, ranking.of, Parts::All, &of.into_iter().collect::<Vec<_>>()).await?;
+    let told = |(place, told): ((i32, i32), Ranked)| match whole.get(&place) {
+        Some(figures) => Ranked { figures: *figures, ..told },
+        None => told,
+    };
+    Ok(ranked.into_iter().map(told).collect())
+}
+
+/// Figures by project and lane, or job's name; of projects as a whole by that and 0. As far as the parts say.
+async fn sums<S: Store>(
+    keeper: &Keeper<S>,
+    scope: &Scope,
+    of: Of,
+    parts: Parts,
+    projects: &[i32],
+) -> Result<HashMap<(i32, i32), Figures>> {
+    let kind = if of == Of::Jobs { Kind::Jobs } else { Kind::Runs };
+    let mut groups: HashMap<(i32, i32), Group> = HashMap::new();
+    scope
+        .each(keeper, (kind, parts), scope.window, projects, |project, key, group| {
+            let key = if of == Of::Projects { 0 } else { key };
+            groups.entry((project, key)).or_default().add(&group, 1);
+        })
+        .await?;
+    Ok(groups.iter().map(|(key, group)| (*key, Figures::of(group))).collect())
 }
 
 /// Numbers of workflows' names by project and lane.

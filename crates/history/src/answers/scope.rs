@@ -7,7 +7,7 @@ use domain::{NativeId, ProjectKey, SourceName};
 use crate::calendar::{Blocks, LEVELS};
 use crate::ingest::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
-use crate::roll::{Group, Kind, Roll};
+use crate::roll::{Group, Kind, Parts, Roll};
 use crate::store::{ProjectRow, RunQuery, SourceRow, Store, flags};
 use crate::{Result, Window};
 
@@ -116,11 +116,12 @@ impl Scope {
         Some(ProjectKey::new(source, NativeId::new(&row.native_id)))
     }
 
-    /// Hands over every group of projects' runs, or jobs, that fits: project, lane or job's name, group.
+    /// Hands over every group of projects' runs, or jobs, that fits, with at least the parts that are wanted: project, lane or
+    /// job's name, group.
     pub(super) async fn each<S: Store>(
         &self,
         keeper: &Keeper<S>,
-        kind: Kind,
+        (kind, parts): (Kind, Parts),
         window: Window,
         projects: &[i32],
         mut take: impl FnMut(i32, i32, Group),
@@ -134,7 +135,7 @@ impl Scope {
         let branch = self.branch.number();
         for Blocks { level, from, to } in window.blocks() {
             for (project, _, bytes) in keeper.store.rolls(kind.number(), level, projects, from, to).await? {
-                for ((_, key), group) in Roll::from_bytes_of(&bytes, |key| key.0 == branch)?.0 {
+                for ((_, key), group) in Roll::from_bytes_of(&bytes, parts, |key| key.0 == branch)?.0 {
                     take(project, key, group);
                 }
             }
@@ -170,7 +171,7 @@ impl Scope {
         let branch = self.branch.number();
         for Blocks { level, from, to } in blocks {
             for (_, block, bytes) in keeper.store.rolls(kind.number(), level, &scopes, from, to).await? {
-                for (_, group) in Roll::from_bytes_of(&bytes, |key| key.0 == branch)?.0 {
+                for (_, group) in Roll::from_bytes_of(&bytes, Parts::All, |key| key.0 == branch)?.0 {
                     take(block * LEVELS[usize::from(level)], group);
                 }
             }

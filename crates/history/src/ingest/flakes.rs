@@ -1,6 +1,6 @@
 //! Which commits were red and green.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use domain::{Pipeline, Status};
 
@@ -16,11 +16,13 @@ use crate::text::commit_key;
 const SAME_COMMIT_DAYS: i32 = 30;
 
 impl<S: Store> Keeper<S> {
-    /// Finds what is flaky anew for the commits whose runs came to a verdict.
+    /// Finds what is flaky anew for the commits whose runs came to a verdict. `unwritten`: attempts that the database does not
+    /// have yet, or not as they are now.
     pub(super) async fn put_flakes(
         &self,
         tx: &mut S::Tx,
         runs: &Runs,
+        unwritten: &[&RunRow],
         numbers: &Numbers,
         kinds: &HashMap<i32, JobKind>,
     ) -> Result<()> {
@@ -54,11 +56,17 @@ impl<S: Store> Keeper<S> {
             return Ok(());
         }
         let asked: Vec<CommitKey> = keys.values().copied().collect();
-        let rows = tx.of_commits(&asked).await?;
+        let mut rows = tx.of_commits(&asked).await?;
+        let ours: HashSet<_> = unwritten.iter().map(|r| (r.project, r.run, r.attempt)).collect();
+        rows.retain(|r| !ours.contains(&(r.project, r.run, r.attempt)));
         let kinds = self.kinds_of(&rows, kinds).await?;
-        let mut of: BTreeMap<(i32, i32, i32), Vec<RunRow>> = BTreeMap::new();
-        for row in rows {
-            of.entry((row.project, row.lane, row.commit)).or_default().push(row);
+        let mut of: BTreeMap<(i32, i32, i32), Vec<&RunRow>> = BTreeMap::new();
+        for row in rows.iter().chain(unwritten.iter().copied()) {
+            let id = (row.project, row.lane, row.commit);
+            let near = |key: &CommitKey| (key.from..=key.to).contains(&row.day);
+            if status_of(row.status).is_verdict() && keys.get(&id).is_some_and(near) {
+                of.entry(id).or_default().push(row);
+            }
         }
         let (mut clear, mut flakes) = (Vec::new(), Vec::new());
         for (id, key) in keys {
@@ -69,7 +77,7 @@ impl<S: Store> Keeper<S> {
             clear.push(key);
             // Commits whose ids begin alike are found together, and are not one.
             let mut by_sha: BTreeMap<Option<&[u8]>, Vec<&RunRow>> = BTreeMap::new();
-            for row in &rows {
+            for row in rows {
                 by_sha.entry(row.sha.as_deref()).or_default().push(row);
             }
             let mut found: BTreeMap<i32, FlakeRow> = BTreeMap::new();

@@ -13,7 +13,7 @@ use self::statistics::put_statistics;
 pub(crate) use self::statistics::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
 use crate::merge::{Attempt, Attempts, Report, merge};
-use crate::reading::{Numbers, person_row, texts_of};
+use crate::reading::{Numbers, Texts};
 use crate::store::{JobKind, RunKey, RunRow, Store, Writing};
 use crate::text::run_key;
 use crate::{Batch, Day, Ingested, Result, Snapshot};
@@ -87,18 +87,16 @@ impl<S: Store> Keeper<S> {
         }
         runs.retain(|_, run| run.before != run.after);
 
-        let mut words: Vec<String> = COMMON_BRANCHES.map(str::to_owned).into();
-        let mut people = Vec::new();
-        for attempt in runs.values().flat_map(|r| r.before.values().chain(r.after.values())) {
-            texts_of(attempt, &mut words, &mut people);
+        let mut texts = Texts::default();
+        for attempt in runs_of(&runs) {
+            texts.of(attempt);
         }
         for Snapshot { branch, .. } in &batch.snapshots {
-            words.push(branch.name.clone());
-            words.extend(branch.url.as_ref().map(|u| u.as_str().to_owned()));
-            people.extend(branch.author.as_ref().map(person_row));
+            texts.of_head(branch);
         }
-        let (numbers, kinds) = self.numbers(tx, words, people, &runs_of(&runs), fresh).await?;
+        let (numbers, kinds) = self.numbers(tx, texts, &runs_of(&runs), fresh).await?;
 
+        // With the rows as they stand.
         let (mut new, mut changed) = (Vec::new(), Vec::new());
         for ((project, _), run) in &runs {
             for (number, attempt) in &run.after {
@@ -107,12 +105,8 @@ impl<S: Store> Keeper<S> {
                     None => new.push(row),
                     Some(old) => {
                         let row = RunRow { id: old.id, ..row };
-                        let same_jobs = row.jobs == old.jobs && row.day == old.day;
-                        let (mine, theirs) =
-                            (RunRow { jobs: None, ..row.clone() }, RunRow { jobs: None, ..old.clone() });
-                        if mine != theirs || !same_jobs {
-                            let jobs = row.jobs.clone().filter(|_| !same_jobs);
-                            changed.push((RunRow { jobs, ..row }, old.day));
+                        if row != *old {
+                            changed.push((row, old));
                         }
                     }
                 }
@@ -120,28 +114,25 @@ impl<S: Store> Keeper<S> {
         }
         done.added += new.len();
         done.changed += changed.len();
-        let days: BTreeSet<i32> = new.iter().chain(changed.iter().map(|(r, _)| r)).map(|r| r.day).collect();
+        let written: Vec<&RunRow> = new.iter().chain(changed.iter().map(|(r, _)| r)).collect();
+        let days: BTreeSet<i32> = written.iter().map(|r| r.day).collect();
         tx.make_room(&days.into_iter().collect::<Vec<_>>()).await?;
         tx.put_reasons(&reasons(&runs, &numbers)).await?;
-        let lanes: BTreeMap<(i32, i32), i32> = new
-            .iter()
-            .chain(changed.iter().map(|(r, _)| r))
-            .filter(|r| r.workflow != 0)
-            .map(|r| ((r.project, r.lane), r.workflow))
-            .collect();
+        let lanes: BTreeMap<(i32, i32), i32> =
+            written.iter().filter(|r| r.workflow != 0).map(|r| ((r.project, r.lane), r.workflow)).collect();
         let lanes: Vec<_> = lanes.into_iter().map(|((project, lane), name)| (project, lane, name)).collect();
         tx.put_lanes(&lanes).await?;
         let common: BTreeSet<i32> = COMMON_BRANCHES.iter().map(|b| numbers.word(b)).collect();
-        let branches: BTreeSet<(i32, i32)> = new
+        let branches: BTreeSet<(i32, i32)> = written
             .iter()
-            .chain(changed.iter().map(|(r, _)| r))
             .filter(|r| r.branch != 0 && !common.contains(&r.branch))
             .map(|r| (r.branch, r.project))
             .collect();
         tx.put_branches(&branches.into_iter().collect::<Vec<_>>()).await?;
-        tx.put_runs(&new, &changed).await?;
+        self.put_flakes(tx, &runs, &written, &numbers, &kinds).await?;
         put_statistics(tx, &runs, &scopes, &numbers).await?;
-        self.put_flakes(tx, &runs, &numbers, &kinds).await?;
+        let changed: Vec<(RunRow, i32)> = changed.into_iter().map(|(row, old)| changes(row, old)).collect();
+        tx.put_runs(&new, &changed).await?;
 
         let seen_at = batch.seen_at.as_millisecond();
         let heads: Vec<_> = batch
@@ -179,6 +170,14 @@ impl<S: Store> Keeper<S> {
         }
         Ok(runs)
     }
+}
+
+/// What to write of an attempt that is there: its jobs only where they are others, or others' days (their times count from
+/// it). With the day that it stood under.
+fn changes(row: RunRow, old: &RunRow) -> (RunRow, i32) {
+    let same_jobs = row.jobs == old.jobs && row.day == old.day;
+    let jobs = if same_jobs { None } else { row.jobs };
+    (RunRow { jobs, ..row }, old.day)
 }
 
 /// Every attempt with its run, for whoever needs the texts of all.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{ANY_DAY, COMMON_BRANCHES, Runs, put_statistics, reasons, runs_of};
+use super::{ANY_DAY, Runs, put_statistics, reasons, runs_of};
 use crate::Result;
 use crate::keeper::Keeper;
-use crate::reading::{Numbers, texts_of};
+use crate::reading::{Numbers, Texts};
 use crate::store::{ProjectRow, RunKey, RunQuery, RunRow, Store, Writing, flags};
 
 /// Attempts that are counted at once.
@@ -60,15 +60,14 @@ impl<S: Store> Keeper<S> {
             let run = runs.entry((row.project, row.run)).or_default();
             run.after.insert(row.attempt, names.attempt(row)?);
         }
-        let (mut words, mut people) = (COMMON_BRANCHES.map(str::to_owned).into(), Vec::new());
+        let mut texts = Texts::default();
         for attempt in runs_of(&runs) {
-            texts_of(attempt, &mut words, &mut people);
+            texts.of(attempt);
         }
         // Nearly all of these are known; what is remembered is for those who write.
-        let (numbers, kinds) =
-            self.numbers(tx, words, people, &runs_of(&runs), &mut Numbers::default()).await?;
+        let (numbers, kinds) = self.numbers(tx, texts, &runs_of(&runs), &mut Numbers::default()).await?;
         tx.put_reasons(&reasons(&runs, &numbers)).await?;
         put_statistics(tx, &runs, &HashMap::from([(project.id, project.source)]), &numbers).await?;
-        self.put_flakes(tx, &runs, &numbers, &kinds).await
+        self.put_flakes(tx, &runs, &[], &numbers, &kinds).await
     }
 }

@@ -135,6 +135,28 @@ fn verdict(run: i64, attempts: &Attempts, numbers: &Numbers) -> Option<((i32, i3
     Some((key, attempt.day.0.div_euclid(TIMELINE_DAYS), verdict))
 }
 
+/// From days of projects to blocks of every length, of projects and of sources.
+fn differences(
+    by_day: BTreeMap<(Kind, i32, i32), Roll>,
+    sources: &HashMap<i32, i32>,
+) -> BTreeMap<RollKey, Roll> {
+    let mut all: BTreeMap<RollKey, Roll> = BTreeMap::new();
+    for ((kind, project, day), roll) in by_day {
+        for (level, days) in (0..).zip(LEVELS) {
+            let at = |kind, scope| RollKey { kind, level, scope, block: day.div_euclid(days) };
+            all.entry(at(kind, project)).or_default().merge(&roll);
+            if kind == Kind::Runs {
+                let source = sources.get(&project).copied().unwrap_or_default();
+                let whole = all.entry(at(Kind::Source, source)).or_default();
+                for ((branch, _), group) in &roll.0 {
+                    whole.add((*branch, 0), group, 1);
+                }
+            }
+        }
+    }
+    all
+}
+
 pub(super) async fn put_statistics<T: Writing>(
     tx: &mut T,
     runs: &Runs,
@@ -142,10 +164,10 @@ pub(super) async fn put_statistics<T: Writing>(
     numbers: &Numbers,
 ) -> Result<()> {
     let common: BTreeSet<i32> = COMMON_BRANCHES.iter().map(|b| numbers.word(b)).collect();
-    let mut differences: BTreeMap<RollKey, Roll> = BTreeMap::new();
+    // By kind, project and day.
+    let mut by_day: BTreeMap<(Kind, i32, i32), Roll> = BTreeMap::new();
     let mut moves: BTreeMap<RollKey, Vec<Move>> = BTreeMap::new();
     for ((project, run_number), run) in runs {
-        let source = sources.get(project).copied().unwrap_or_default();
         for (attempts, others, sign) in [(&run.before, &run.after, -1), (&run.after, &run.before, 1)] {
             for (number, attempt) in attempts {
                 let first = is_first(*number, attempts);
@@ -155,25 +177,14 @@ pub(super) async fn put_statistics<T: Writing>(
                 for (kind, groups) in
                     [Kind::Runs, Kind::Jobs].into_iter().zip(shares(first, attempt, numbers))
                 {
+                    if groups.is_empty() {
+                        continue;
+                    }
+                    let roll = by_day.entry((kind, *project, attempt.day.0)).or_default();
                     for (key, group) in groups {
-                        for (level, days) in LEVELS.into_iter().enumerate() {
-                            let at = |kind, scope| RollKey {
-                                kind,
-                                level: level as u8,
-                                scope,
-                                block: attempt.day.0.div_euclid(days),
-                            };
-                            let mut count = |at, lane| {
-                                let roll: &mut Roll = differences.entry(at).or_default();
-                                roll.add((0, lane), &group, sign);
-                                if common.contains(&key.0) {
-                                    roll.add((key.0, lane), &group, sign);
-                                }
-                            };
-                            count(at(kind, *project), key.1);
-                            if kind == Kind::Runs {
-                                count(at(Kind::Source, source), 0);
-                            }
+                        roll.add((0, key.1), &group, sign);
+                        if common.contains(&key.0) {
+                            roll.add(key, &group, sign);
                         }
                     }
                 }
@@ -191,6 +202,7 @@ pub(super) async fn put_statistics<T: Writing>(
             }
         }
     }
+    let mut differences = differences(by_day, sources);
     differences.retain(|_, roll| !roll.tidy());
 
     let keys: Vec<RollKey> = differences.keys().chain(moves.keys()).copied().collect();

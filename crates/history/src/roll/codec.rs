@@ -42,6 +42,19 @@ impl<'a> Reader<'a> {
         Ok((n >> 1).cast_signed() ^ -((n & 1).cast_signed()))
     }
 
+    /// Passes over so many numbers.
+    pub(super) fn skip(&mut self, numbers: usize) -> Result<()> {
+        let mut left = numbers;
+        let end = |byte: &u8| {
+            left -= usize::from(*byte < 0x80);
+            left == 0
+        };
+        let len = if numbers == 0 { Some(0) } else { self.0.iter().position(end).map(|at| at + 1) };
+        let len = len.ok_or_else(|| Error::garbage("statistics end too early"))?;
+        self.0 = &self.0[len..];
+        Ok(())
+    }
+
     /// A number that fits a smaller type.
     pub(super) fn small<T: TryFrom<i64>>(&mut self) -> Result<T> {
         T::try_from(self.get_signed()?).map_err(|_| Error::garbage("a number in the statistics is too large"))

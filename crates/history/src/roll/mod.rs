@@ -68,6 +68,19 @@ const STATUSES: usize = domain::Status::ALL.len();
 /// Written first, so that blobs of another form are known.
 const FORM: u8 = 1;
 
+/// How much is wanted of groups. Most of a group are its durations, which takes most of the time to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// How many of which status, and how many further attempts.
+    Counts,
+    /// The same and durations.
+    Durations,
+    /// Counts, and why they failed.
+    Reasons,
+    /// All of it.
+    All,
+}
+
 /// What is counted of the runs of one branch and lane (or the jobs of one branch and name) in a block.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Group {
@@ -152,7 +165,7 @@ impl Group {
         }
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self> {
+    fn read(from: &mut Reader<'_>, parts: Parts) -> Result<Self> {
         let mut group = Self::default();
         let present = from.get()?;
         for (i, n) in group.counts.iter_mut().enumerate() {
@@ -161,9 +174,22 @@ impl Group {
             }
         }
         group.further = from.get_signed()?;
-        group.durations = Sketch::read(from)?;
-        group.queued = Sketch::read(from)?;
-        Sketch::read(from)?;
+        match parts {
+            Parts::Counts => return Ok(group),
+            Parts::Durations => {
+                group.durations = Sketch::read(from)?;
+                return Ok(group);
+            }
+            Parts::Reasons => {
+                Sketch::skip(from)?;
+                Sketch::skip(from)?;
+            }
+            Parts::All => {
+                group.durations = Sketch::read(from)?;
+                group.queued = Sketch::read(from)?;
+            }
+        }
+        Sketch::skip(from)?;
         for _ in 0..from.count()? {
             let hour = from.byte()?;
             group.hours.insert(hour, (from.get_signed()?, from.get_signed()?));
@@ -222,14 +248,14 @@ impl Roll {
     /// # Errors
     /// When these are not the bytes of a roll.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::from_bytes_of(bytes, |_| true)
+        Self::from_bytes_of(bytes, Parts::All, |_| true)
     }
 
-    /// Reads the groups that are `wanted` and passes over the others.
+    /// Reads some parts of the groups that are `wanted` and passes over the others.
     ///
     /// # Errors
     /// When these are not the bytes of a roll.
-    pub fn from_bytes_of(bytes: &[u8], wanted: impl Fn(GroupKey) -> bool) -> Result<Self> {
+    pub fn from_bytes_of(bytes: &[u8], parts: Parts, wanted: impl Fn(GroupKey) -> bool) -> Result<Self> {
         let mut from = Reader(bytes);
         if from.byte()? != FORM {
             return Err(Error::garbage("statistics of a form that this version does not know"));
@@ -239,7 +265,7 @@ impl Roll {
             let key = (from.small()?, from.small()?);
             let mut group = from.part()?;
             if wanted(key) {
-                groups.insert(key, Group::read(&mut group)?);
+                groups.insert(key, Group::read(&mut group, parts)?);
             }
         }
         Ok(Self(groups))

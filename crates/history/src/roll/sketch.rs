@@ -50,7 +50,19 @@ impl Sketch {
     /// Adds (`sign` 1) or takes out (`sign` -1) another.
     pub fn add(&mut self, other: &Self, sign: i64) {
         self.sum += sign * other.sum;
-        if other.buckets.is_empty() {
+        // Mostly it is one duration.
+        if let [] | [_] = other.buckets[..] {
+            for (bucket, n) in &other.buckets {
+                match self.buckets.binary_search_by_key(bucket, |(b, _)| *b) {
+                    Ok(at) => {
+                        self.buckets[at].1 += sign * n;
+                        if self.buckets[at].1 == 0 {
+                            self.buckets.remove(at);
+                        }
+                    }
+                    Err(at) => self.buckets.insert(at, (*bucket, sign * n)),
+                }
+            }
             return;
         }
         let mut merged = Vec::with_capacity(self.buckets.len() + other.buckets.len());
@@ -142,6 +154,14 @@ impl Sketch {
             buckets.push((at, from.get_signed()?));
         }
         Ok(Self { sum, buckets })
+    }
+
+    /// Passes over one.
+    pub(super) fn skip(from: &mut Reader<'_>) -> Result<()> {
+        match from.count()? {
+            0 => Ok(()),
+            len => from.skip(1 + 2 * len),
+        }
     }
 }
 
