@@ -9,7 +9,7 @@ use history::store::{
 };
 use history::{Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite as Db};
+use sqlx::{Connection as _, Row as _, Sqlite as Db};
 
 use crate::errors::told;
 use crate::open::Sqlite;
@@ -196,6 +196,12 @@ impl Store for Sqlite {
     async fn begin(&self, durable: bool) -> Result<Tx> {
         let failed = |e| told(&self.path, e);
         let mut connection = self.writer.acquire().await.map_err(failed)?;
+        if connection.is_in_transaction() {
+            // SQLite itself undid one for want of room, or since the disk failed. Rolling it back once more fails, and sqlx
+            // takes it for open for ever.
+            connection.close().await.map_err(failed)?;
+            connection = self.writer.acquire().await.map_err(failed)?;
+        }
         let synchronous = if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
         sqlx::query(synchronous).execute(&mut *connection).await.map_err(failed)?;
         drop(connection);

@@ -42,6 +42,14 @@ fn is_whole(run: &Pipeline) -> bool {
     run.event.is_some()
 }
 
+/// The newest builds that are told whole, newest first. They are told as the job lists them: between them there is none,
+/// whatever their numbers, which have gaps where builds were deleted.
+fn followed<'a>(told: &[&'a Pipeline]) -> Vec<&'a Pipeline> {
+    let mut told = told.to_vec();
+    told.sort_unstable_by_key(|run| std::cmp::Reverse(number_of(run)));
+    told.into_iter().take_while(|run| is_whole(run)).collect()
+}
+
 /// Which builds have to be asked for: those that are new and not told whole, and known ones that go on but are none of the
 /// newest, where `looks` says so. A build that was seen to end needs no request, since the listing told how.
 pub(crate) fn wants(
@@ -58,19 +66,20 @@ pub(crate) fn wants(
     let want = |(child, told): (Option<&str>, Vec<&Pipeline>)| {
         let last = told.iter().map(|r| number_of(r)).max()?;
         let own = || known.iter().filter(|r| child_of(r) == child && r.status != Status::Queued);
-        let is_told = |number| told.iter().any(|r| number_of(r) == number && is_whole(r));
+        let followed = followed(&told);
         let Some(newest) = own().map(|r| number_of(r)).max() else {
             // The first builds of a new branch; or told back to what is older than all that the board holds.
-            let reach = (1..=last).rev().take_while(|number| is_told(*number)).last();
-            let began = told.iter().find(|r| Some(number_of(r)) == reach).and_then(|r| r.began());
-            if reach == Some(1) || oldest_held.zip(began).is_some_and(|(held, began)| began <= held) {
+            let first = followed.last().is_some_and(|r| number_of(r) == 1);
+            let began = followed.last().and_then(|r| r.began());
+            if first || oldest_held.zip(began).is_some_and(|(held, began)| began <= held) {
                 return None;
             }
             // Of a branch that was last built before all that the board holds nothing is known, and nothing needed.
             let older = oldest_held.is_some_and(|held| told.iter().all(|r| r.began() <= Some(held)));
             return (!older).then(|| Want { child: child.map(str::to_owned), count: FIRST_SIGHT });
         };
-        let new = (newest + 1..=last).find(|number| !is_told(*number));
+        let reaches = last <= newest || followed.iter().any(|r| number_of(r) <= newest + 1);
+        let new = (!reaches).then_some(newest + 1);
         // The newest build that has ended is told: what is newer than that goes on.
         let ended = told.iter().filter(|t| !t.status.is_active()).map(|t| number_of(t)).max();
         let untold = own()
@@ -270,6 +279,8 @@ mod tests {
         let before = known(&[("7", Success)]);
         assert_eq!(wants(&[whole("8")], &before, |_| true), [], "all of it was told");
         assert_eq!(wants(&[whole("9")], &before, |_| true)[0].count, 2, "one was missed before it");
+        let deleted = [whole("9"), whole("7")];
+        assert_eq!(wants(&deleted, &before, |_| true), [], "between the two newest there is none");
         let told_both = [whole("9"), run("8", Success)];
         assert_eq!(wants(&told_both, &before, |_| true)[0].count, 2, "of that only how it ended is told");
         assert_eq!(wants(&[whole("x/1")], &known(&[("main/7", Success)]), |_| true), [], "a new branch");
