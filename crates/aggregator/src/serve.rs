@@ -53,7 +53,7 @@ pub struct Aggregator {
     fleet: Fleet,
     /// So many branches are told of in the metrics.
     most_pipelines: usize,
-    /// Workflows that deploy.
+    /// Workflows and jobs that deploy.
     deployments: Patterns,
     /// Questions over gRPC.
     calls: Calls,

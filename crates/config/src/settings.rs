@@ -243,7 +243,7 @@ pub struct Ui {
 pub struct Filters {
     /// Native ids, full names or globs; empty: everything that a source's token can see.
     pub watched_repos: Vec<String>,
-    /// Workflows whose runs deploy; empty: none is known to, and there are no figures of deployments.
+    /// Workflows and jobs that deploy; empty: none is known to, and there are no figures of deployments.
     pub deployments: Patterns,
 }
 

@@ -203,6 +203,11 @@ impl Store for Postgres {
         Ok(self.all(query, project).await?.pop())
     }
 
+    async fn job_names(&self) -> Result<Vec<i32>> {
+        let names = sqlx::query("SELECT DISTINCT name_id FROM job_kinds");
+        self.all(names, |row| row.try_get(0).map_err(garbage)).await
+    }
+
     async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>> {
         let statement = "SELECT project_id, lane_id, workflow_id FROM lanes WHERE project_id = ANY($1)";
         self.all(sqlx::query(statement).bind(projects.to_vec()), |row| {

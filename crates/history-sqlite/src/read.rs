@@ -229,6 +229,11 @@ impl Store for Sqlite {
         Ok(self.all(query, project).await?.pop())
     }
 
+    async fn job_names(&self) -> Result<Vec<i32>> {
+        let names = sqlx::query("SELECT DISTINCT name_id FROM job_kinds");
+        self.all(names, |row| row.try_get(0).map_err(garbage)).await
+    }
+
     async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>> {
         const LANES: &str = "SELECT l.project_id, l.lane_id, l.workflow_id FROM jsonb_each(?1) p CROSS JOIN lanes l ON l.project_id = p.value";
         self.all(sqlx::query(LANES).bind(Json::numbers(projects.iter().copied())), |row| {

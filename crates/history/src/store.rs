@@ -375,6 +375,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Names of workflows: project, lane, number of the name.
     async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>>;
 
+    /// Numbers of all names that jobs have.
+    async fn job_names(&self) -> Result<Vec<i32>>;
+
     /// Numbers of the reasons that come to this one when they are normalised.
     async fn reasons(&self, normalised: i32) -> Result<Vec<i32>>;
 

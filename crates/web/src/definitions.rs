@@ -65,7 +65,8 @@ pub(crate) const RANKS: Definition = define(
 pub(crate) const DEPLOYMENTS: Definition = define(
     "deployments",
     "Deployments",
-    "Runs of the workflows that filters.deployments names; the mean over all days of the window, and the median day.",
+    "Runs of the workflows that filters.deployments names, and jobs that it names in runs of any other; the mean over all \
+     days of the window, and the median day.",
 );
 pub(crate) const CHANGE_FAILURE: Definition = define(
     "change-failure-rate",
@@ -90,8 +91,8 @@ pub(crate) const LEAD: Definition = define(
      for), where the time of the commit is known; median.",
 );
 /// Of the answer with all of them.
-pub(crate) const DELIVERY: &str = "Deployments are runs of the workflows that filters.deployments names; without it their \
-     figures are null. Failed are those that were red, or that a revert, rollback or hotfix followed within 24 h. Time to \
+pub(crate) const DELIVERY: &str = "Deployments are runs of the workflows that filters.deployments names, and jobs that it \
+     names in runs of any other; without it their figures are null. Failed are those that were red, or that a revert, rollback or hotfix followed within 24 h. Time to \
      restore: end of a failed deployment to the end of the next green one. Time to green: start of the first red run to \
      the end of the next green one. Lead time: commit to \
      the end of its first green run of each workflow. Medians; on default branches, or the branch that is asked for.";

@@ -27,7 +27,7 @@ pub struct Insights {
     pub archive: Arc<Archive>,
     /// Who knows names and the time.
     pub hub: Arc<Hub>,
-    /// Workflows that deploy.
+    /// Workflows and jobs that deploy.
     pub deployments: Patterns,
 }
 
@@ -180,12 +180,12 @@ impl StatsService for Insights {
         request: Request<v1::GetDeliveryRequest>,
     ) -> Answer<v1::GetDeliveryResponse> {
         let ask = self.ask(request.into_inner().scope)?;
-        let rule = DeploymentRule { workflows: self.deployments.clone() };
+        let rule = DeploymentRule { names: self.deployments.clone() };
         let found = within(self.history()?.delivery(&ask, &rule)).await?;
         let refs = |runs: &[RunOf]| runs.iter().map(|run| self.run_ref(run)).collect();
         Ok(Response::new(v1::GetDeliveryResponse {
             window: Some(wire::window(ask.window)),
-            rule: rule.workflows.texts().to_vec(),
+            rule: rule.names.texts().to_vec(),
             failed: refs(&found.failed),
             deployed: refs(&found.deployed),
             restored: refs(&found.restored),

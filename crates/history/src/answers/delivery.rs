@@ -12,16 +12,18 @@ use super::broken::branches;
 use super::ranking::lane_names;
 use super::scope::{Branch, Scope};
 use crate::keeper::{FOR_EVER, Keeper};
-use crate::roll::{Kind, Sketch, TIMELINE_DAYS, Timeline, Verdict};
-use crate::store::{RunKey, Store};
-use crate::text::id_of;
-use crate::{Day, Result};
+use crate::ingest::NEAR_DAYS;
+use crate::roll::{Group, Kind, Parts, Sketch, TIMELINE_DAYS, Timeline, Verdict};
+use crate::store::{Cause, RunKey, RunQuery, Store};
+use crate::text::{id_of, is_remedy};
+use crate::{Day, Result, Window};
 
 /// Which runs deploy.
 #[derive(Debug, Clone, Default)]
 pub struct DeploymentRule {
-    /// Runs of workflows of these names; empty: nothing is known to deploy, and there are no figures of deployments.
-    pub workflows: Patterns,
+    /// Runs of workflows of these names, and jobs of these names in runs of any other; empty: nothing is known to deploy, and
+    /// there are no figures of deployments.
+    pub names: Patterns,
 }
 
 /// A median, and of how many.
@@ -64,7 +66,7 @@ pub struct RunOf {
 /// Delivery in a window.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Delivery {
-    /// How often is deployed. `None`: the rule names no workflow.
+    /// How often is deployed. `None`: the rule names nothing.
     pub frequency: Option<Frequency>,
     /// Failed changes ÷ deployments, 0 to 1. `None` without a deployment.
     pub change_failure_rate: Option<f64>,
@@ -173,7 +175,8 @@ fn newest(mut runs: Vec<Place>) -> Vec<RunKey> {
     runs.sort_unstable();
     let key = |Reverse((began_ms, project, run)): &Place| {
         let day = Day::of_ms(*began_ms).0;
-        RunKey { project: *project, run: *run, from: day - 1, to: day + 1 }
+        // A job may wait long for whoever starts it.
+        RunKey { project: *project, run: *run, from: day - NEAR_DAYS, to: day + 1 }
     };
     runs.iter().map(key).collect()
 }
@@ -263,17 +266,20 @@ pub(crate) async fn delivery<S: Store>(
         scope.window.from.start().as_millisecond()..Day(scope.window.to.0 + 1).start().as_millisecond();
     let mut wanted =
         Wanted { branch_of: branches(keeper, &scope).await?, deploys: HashSet::new(), branch: scope.branch };
-    if !rule.workflows.is_empty() {
+    if !rule.names.is_empty() {
         let lanes = lane_names(keeper, &scope.project_ids()).await?;
         let names =
             keeper.resolve(lanes.values().copied().collect(), BTreeSet::new(), BTreeSet::new()).await?;
         for (key, name) in &lanes {
-            if names.word(*name)?.is_some_and(|n| rule.workflows.lets_in(n)) {
+            if names.word(*name)?.is_some_and(|n| rule.names.lets_in(n)) {
                 wanted.deploys.insert(*key);
             }
         }
     }
-    let [lanes, deployed] = wanted.all(keeper, &scope, &window).await?;
+    let [lanes, mut deployed] = wanted.all(keeper, &scope, &window).await?;
+    if !rule.names.is_empty() {
+        jobs_that_deploy(keeper, &scope, rule, &wanted.deploys, &mut deployed).await?;
+    }
 
     let (mut restore, mut to_green, mut lead) =
         (Measured::default(), Measured::default(), Measured::default());
@@ -303,7 +309,7 @@ pub(crate) async fn delivery<S: Store>(
             }
         }
     }
-    if !rule.workflows.is_empty() {
+    if !rule.names.is_empty() {
         delivery.frequency = Some(frequency(&by_day, scope.window.days()));
         delivery.failures = bad.len() as u64;
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -320,6 +326,69 @@ pub(crate) async fn delivery<S: Store>(
     )
     .await?;
     Ok(Delivery { failed, deployed, restored, turned_green, led, ..delivery })
+}
+
+/// Adds the jobs that the rule names, each name as a lane of its own, of runs whose workflow does not deploy as a whole. Back to
+/// as much before the window as is looked at of runs.
+async fn jobs_that_deploy<S: Store>(
+    keeper: &Keeper<S>,
+    scope: &Scope,
+    rule: &DeploymentRule,
+    deploys: &HashSet<(i32, i32)>,
+    deployed: &mut Lanes,
+) -> Result<()> {
+    let all: BTreeSet<i32> = keeper.store.job_names().await?.into_iter().collect();
+    let names = keeper.resolve(all.clone(), BTreeSet::new(), BTreeSet::new()).await?;
+    let mut projects: BTreeMap<i32, BTreeSet<i32>> = BTreeMap::new();
+    for job in all {
+        if names.word(job)?.is_some_and(|name| rule.names.lets_in(name)) {
+            projects.insert(job, BTreeSet::new());
+        }
+    }
+    if projects.is_empty() {
+        return Ok(());
+    }
+    let from = (scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1) * TIMELINE_DAYS;
+    let window = Window { from: Day(from), to: scope.window.to };
+    let note = |project: i32, job: i32, group: Group| {
+        if let Some(projects) = projects.get_mut(&job).filter(|_| group.runs() > 0 || group.further > 0) {
+            projects.insert(project);
+        }
+    };
+    scope.each(keeper, (Kind::Jobs, Parts::Counts), window, &scope.project_ids(), note).await?;
+    for (job, projects) in projects.into_iter().filter(|(_, projects)| !projects.is_empty()) {
+        let name = names.word(job)?.unwrap_or_default();
+        let query = RunQuery {
+            projects: projects.into_iter().collect(),
+            from,
+            to: scope.window.to.0,
+            branch: scope.branch.number(),
+            newest: true,
+            cause: Cause::Ran(job),
+            limit: i64::MAX,
+            ..RunQuery::default()
+        };
+        let rows = keeper.store.runs_with_jobs(&query).await?;
+        let texts = keeper.names(&rows, &[]).await?;
+        for row in rows.iter().filter(|r| !deploys.contains(&(r.project, r.lane))) {
+            let attempt = texts.attempt(row)?;
+            let remedy = attempt.pipeline.message.as_deref().is_some_and(is_remedy);
+            let verdicts = attempt.jobs().filter(|j| j.name == name && j.status.is_verdict());
+            let verdicts = verdicts.map(|j| Verdict {
+                began_ms: j.started_at.or(j.created_at).unwrap_or_else(|| attempt.day.start()).as_millisecond(),
+                run: row.run,
+                took_ms: j.duration.and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or_default(),
+                green: j.status.is_green(),
+                remedy,
+                commit: 0,
+                lead_ms: None,
+            });
+            // No lane has such a number.
+            deployed.entry((row.project, -job)).or_default().extend(verdicts);
+        }
+    }
+    deployed.values_mut().for_each(|verdicts| verdicts.sort_unstable());
+    Ok(())
 }
 
 /// What runs are called.

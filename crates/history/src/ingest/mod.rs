@@ -19,7 +19,7 @@ use crate::text::run_key;
 use crate::{Batch, Day, Ingested, Result, Snapshot};
 
 /// A run may have been written down under a day that is so far from the one that its creation says.
-const NEAR_DAYS: i32 = 31;
+pub(crate) const NEAR_DAYS: i32 = 31;
 /// Days for which nothing can stand.
 const ANY_DAY: (i32, i32) = (-1_000_000, 1_000_000);
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{Job, JobId, Patterns, Pipeline, RunId, Status, Workflow};
-use history::answers::{Ask, Behind, By, DeploymentRule, FlakyState, Of, Ranking};
+use history::answers::{Ask, Behind, By, DeploymentRule, FlakyState, Of, Ranking, RunOf};
 use history::{Day, RunNews, Window};
 
 use crate::{Place, Story, at, key, run};
@@ -524,7 +524,7 @@ pub async fn delivery(place: &dyn Place) {
         .news(lead(run(12, Status::Success, 3, 1_000), 300))
         .told(&*history)
         .await;
-    let rule = DeploymentRule { workflows: Patterns::new(["Deploy*"]).unwrap() };
+    let rule = DeploymentRule { names: Patterns::new(["Deploy*"]).unwrap() };
     let told = history.delivery(&Ask::all(days(0, 3)), &rule).await.unwrap();
     let frequency = told.frequency.unwrap();
     assert_eq!((frequency.deployments, frequency.median_day, told.deployments), (4, 1, 5));
@@ -545,6 +545,49 @@ pub async fn delivery(place: &dyn Place) {
         (None, None, 0),
         "no rule, no figure"
     );
+}
+
+/// Where platforms have one pipeline for all that is done, its jobs deploy.
+pub async fn deployments_by_jobs(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    // With a job that is started by hand `later` than its run.
+    let with = |id: u64, status: Status, day: i64, later: i64| {
+        let pipeline = run(id, status, day, 0);
+        let ended = |name: &str, n: u64, status: Status, second: i64| Job {
+            created_at: pipeline.created_at,
+            started_at: Some(at(day, second)),
+            finished_at: Some(at(day, second + 60)),
+            duration: Some(Duration::from_secs(60)),
+            ..Job::new(JobId::from(id * 10 + n), name, status, status.as_str())
+        };
+        let jobs = vec![ended("build", 1, Status::Success, 5), ended("deploy: prod", 2, status, later)];
+        RunNews { jobs: Some(jobs), ..RunNews::of(key("1"), pipeline) }
+    };
+    let whole = of_lane("d", "deploy all", run(9, Status::Success, 1, 0));
+    let within = RunNews { pipeline: whole, ..with(9, Status::Success, 1, 30) };
+    Story::new()
+        .project("1")
+        .news(with(1, Status::Success, 0, 30))
+        .news(with(2, Status::Failed, 1, 30))
+        .news(with(3, Status::Success, 1, 930))
+        // Nobody has started it.
+        .news(with(4, Status::Manual, 2, 30))
+        // Its workflow deploys, and counts once.
+        .news(within)
+        .told(&*history)
+        .await;
+    let rule = DeploymentRule { names: Patterns::new(["deploy*"]).unwrap() };
+    let told = history.delivery(&Ask::all(days(0, 3)), &rule).await.unwrap();
+    assert_eq!((told.deployments, told.failures, told.frequency.unwrap().deployments), (4, 1, 3));
+    let ids = |runs: &[RunOf]| runs.iter().map(|r| r.run.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(&told.deployed), ["3", "2", "9", "1"], "the newest first");
+    assert_eq!(ids(&told.failed), ["2"]);
+    assert_eq!(told.time_to_restore.count, 1);
+    let restored = told.time_to_restore.median.unwrap().as_secs_f64();
+    assert!((restored - 900.0).abs() <= 900.0 * 0.017, "from the end of the one to the end of the other: {restored}");
+    let elsewhere = Ask { branch: Some("other".into()), ..Ask::all(days(0, 3)) };
+    assert_eq!(history.delivery(&elsewhere, &rule).await.unwrap().deployments, 0);
+    assert_eq!(history.delivery(&Ask::all(days(2, 3)), &rule).await.unwrap().deployments, 0);
 }
 
 /// Every figure can be traced.
@@ -601,6 +644,6 @@ pub async fn nothing(place: &dyn Place) {
     assert!(history.failure_groups(&ask(), 9).await.unwrap().is_empty());
     assert!(history.attempts(&key("1"), &RunId::from(1)).await.unwrap().is_empty());
     assert!(history.behind(&ask(), &Behind::default(), 0, 9).await.unwrap().is_empty());
-    let rule = DeploymentRule { workflows: Patterns::new(["Deploy"]).unwrap() };
+    let rule = DeploymentRule { names: Patterns::new(["Deploy"]).unwrap() };
     assert_eq!(history.delivery(&ask(), &rule).await.unwrap().deployments, 0);
 }

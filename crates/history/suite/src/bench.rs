@@ -78,7 +78,7 @@ pub async fn measure(name: &str, small: &dyn Place, large: &dyn Place, settle: i
 }
 
 async fn ask_all(history: &dyn History, ask: &Ask) {
-    let rule = DeploymentRule { workflows: Patterns::new(["Deploy*"]).unwrap() };
+    let rule = DeploymentRule { names: Patterns::new(["Deploy*"]).unwrap() };
     let red = Behind { statuses: vec![Status::Failed], ..Behind::default() };
     let reason =
         Behind { job: Some("unit-tests".into()), reason: Some("exit code <n>".into()), ..Behind::default() };

@@ -66,7 +66,7 @@ pub async fn long_red(place: &dyn Place) {
     }
     story = story.run("1", run(100, Status::Success, 70, 0));
     story.run("2", of_lane("d", "Deploy", run(100, Status::Success, 70, 0))).told(&*history).await;
-    let rule = DeploymentRule { workflows: Patterns::new(["Deploy"]).unwrap() };
+    let rule = DeploymentRule { names: Patterns::new(["Deploy"]).unwrap() };
     for from in [0, 20, 65, 70] {
         let told = history.delivery(&Ask::all(days(from, 71)), &rule).await.unwrap();
         assert_eq!((told.time_to_green.count, told.time_to_restore.count), (2, 1), "from day {from}");
@@ -90,7 +90,7 @@ pub async fn named(place: &dyn Place) {
         story = story.news(RunNews { committed_at: Some(at(0, 0)), ..RunNews::of(key("1"), deploy) });
     }
     story.told(&*history).await;
-    let rule = DeploymentRule { workflows: Patterns::new(["Deploy"]).unwrap() };
+    let rule = DeploymentRule { names: Patterns::new(["Deploy"]).unwrap() };
     let told = history.delivery(&ask(), &rule).await.unwrap();
     for (what, count, runs) in [
         ("deployments", told.deployments, &told.deployed),

@@ -93,6 +93,7 @@ macro_rules! contract {
             ranked_jobs_lead_to_their_runs: answers::jobs_ran,
             draws_the_week: answers::heat,
             measures_delivery: answers::delivery,
+            measures_deployments_by_jobs: answers::deployments_by_jobs,
             a_commit_leads_to_green_once: delivery::lead_time,
             red_for_long_is_measured_in_full: delivery::long_red,
             names_the_runs_of_delivery: delivery::named,

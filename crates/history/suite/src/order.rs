@@ -52,7 +52,7 @@ pub async fn everything(history: &dyn History, size: Size, source: &str) -> Stri
             ..all.clone()
         },
     ];
-    let rule = DeploymentRule { workflows: Patterns::new(["Deploy"]).unwrap() };
+    let rule = DeploymentRule { names: Patterns::new(["Deploy"]).unwrap() };
     for ask in &asks {
         writeln!(out, "{:?}", history.figures(ask).await.unwrap()).unwrap();
         writeln!(out, "{:?}", history.course(ask).await.unwrap()).unwrap();
