@@ -57,7 +57,7 @@ fn a_prometheus_that_is_set_up_as_we_say_scrapes_both_daemons() {
     let auth =
         format!("auth: {{ mode: basic, users_file: {}, tokens_file: {} }}", path("users"), path("tokens"));
     place.config(&format!(
-        "{}aggregator: {{ metrics: \"127.0.0.1:{metrics}\" }}\n{auth}\n",
+        "{}aggregator: {{ metrics: \"127.0.0.1:{metrics}\", metrics_pipelines: 3 }}\n{auth}\n",
         house.forge.config()
     ));
     let (mut aggregator, mut web) = (house.start_aggregator(), house.start_web());
@@ -98,6 +98,21 @@ fn a_prometheus_that_is_set_up_as_we_say_scrapes_both_daemons() {
             Ok(())
         } else {
             Err(format!("{sources} sources, {requests} requests"))
+        }
+    });
+    eventually("of branches no more are told than are allowed, and how many are left out", || {
+        let told = query(prometheus, "ci_dashboard_pipeline_active")?.len();
+        let left_out = query(prometheus, "ci_dashboard_pipelines_left_out")?;
+        let is_some = left_out.first().and_then(|(_, n)| n.parse::<u32>().ok()).is_some_and(|n| n > 0);
+        if told == 3 && is_some { Ok(()) } else { Err(format!("{told} told, left out: {left_out:?}")) }
+    });
+    eventually("of the token it is told when it ends, and that it can write", || {
+        let of = "{source=\"gl\"}";
+        let ends = query(prometheus, &format!("ci_dashboard_source_token_expires_timestamp_seconds{of}"))?;
+        let writes = query(prometheus, &format!("ci_dashboard_source_token_writes{of}"))?;
+        match (&ends[..], &writes[..]) {
+            ([(_, at)], [(_, writes)]) if at.starts_with("181") && writes == "1" => Ok(()),
+            _ => Err(format!("{ends:?} {writes:?}")),
         }
     });
     eventually("every rule was evaluated", || {
