@@ -11,8 +11,8 @@ use super::Ask;
 use super::broken::branches;
 use super::ranking::lane_names;
 use super::scope::{Branch, Scope};
-use crate::keeper::{FOR_EVER, Keeper};
 use crate::ingest::NEAR_DAYS;
+use crate::keeper::{FOR_EVER, Keeper};
 use crate::roll::{Group, Kind, Parts, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::{Cause, RunKey, RunQuery, Store};
 use crate::text::{id_of, is_remedy};
@@ -375,7 +375,11 @@ async fn jobs_that_deploy<S: Store>(
             let remedy = attempt.pipeline.message.as_deref().is_some_and(is_remedy);
             let verdicts = attempt.jobs().filter(|j| j.name == name && j.status.is_verdict());
             let verdicts = verdicts.map(|j| Verdict {
-                began_ms: j.started_at.or(j.created_at).unwrap_or_else(|| attempt.day.start()).as_millisecond(),
+                began_ms: j
+                    .started_at
+                    .or(j.created_at)
+                    .unwrap_or_else(|| attempt.day.start())
+                    .as_millisecond(),
                 run: row.run,
                 took_ms: j.duration.and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or_default(),
                 green: j.status.is_green(),

@@ -584,7 +584,10 @@ pub async fn deployments_by_jobs(place: &dyn Place) {
     assert_eq!(ids(&told.failed), ["2"]);
     assert_eq!(told.time_to_restore.count, 1);
     let restored = told.time_to_restore.median.unwrap().as_secs_f64();
-    assert!((restored - 900.0).abs() <= 900.0 * 0.017, "from the end of the one to the end of the other: {restored}");
+    assert!(
+        (restored - 900.0).abs() <= 900.0 * 0.017,
+        "from the end of the one to the end of the other: {restored}"
+    );
     let elsewhere = Ask { branch: Some("other".into()), ..Ask::all(days(0, 3)) };
     assert_eq!(history.delivery(&elsewhere, &rule).await.unwrap().deployments, 0);
     assert_eq!(history.delivery(&Ask::all(days(2, 3)), &rule).await.unwrap().deployments, 0);
