@@ -105,7 +105,11 @@ async fn reach(url: &str, options: &Options) -> Result<Reached> {
     })?;
     let connect = connect
         .application_name("ci-dashboard")
-        .options([("statement_timeout", options.statement_timeout.as_millis().to_string())])
+        .options([
+            ("statement_timeout", options.statement_timeout.as_millis().to_string()),
+            // To compile a statement takes half a second where it is guessed to be long, and ours are done by then.
+            ("jit", "off".to_owned()),
+        ])
         .statement_cache_capacity(256);
     let database = connect.get_database().unwrap_or_else(|| connect.get_username());
     let at: Arc<str> = format!("{}:{}/{database}", connect.get_host(), connect.get_port()).into();
