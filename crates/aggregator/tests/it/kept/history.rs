@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use api::v1;
 use api::v1::WebhookVerdict as V;
 use domain::{ProjectKey, RunId};
+use forge_sim::RunStatus;
 use history::{History, Logged, Treated};
 
 use super::kit::*;
@@ -95,6 +96,44 @@ async fn what_happened_while_it_was_away_is_fetched() {
     let all = v1::ListPipelinesRequest { project: Some((&project.key()).into()), ..Default::default() };
     let total = rig.client.clone().list_pipelines(all).await.unwrap().into_inner().total;
     assert!(total as usize >= kept.len(), "{total} of {}", kept.len());
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_a_run_takes_is_known_from_history_where_the_board_has_too_few_green_ones() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
+    let project = Busy::of(&sim);
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    rig.written().await;
+    rig.life.stop().await;
+
+    // As many as the board holds, and none of them green.
+    let run = sim.world().with(|w| {
+        for _ in 0..connector::Heads::MAX_RUNS {
+            let run = w.start_pipeline(project.id, &project.branch, 0, false).unwrap();
+            w.finish_pipeline(project.id, run, RunStatus::Failed).unwrap();
+        }
+        w.start_pipeline(project.id, &project.branch, 0, true).unwrap().to_string()
+    });
+    let rig = Rig::start(&settings).await;
+    rig.read().await;
+    let key = Some((&project.key()).into());
+    let on_board = v1::ListPipelinesRequest { project: key.clone(), per_page: 100, ..Default::default() };
+    let listed = until("the run is on the board", async || {
+        let page = rig.client.clone().list_pipelines(on_board.clone()).await.ok()?.into_inner();
+        page.pipelines.into_iter().find(|r| r.id == run)
+    })
+    .await;
+    assert_eq!(listed.expected_of, 0, "the board alone does not know");
+    let request = v1::GetPipelineRequest { project: key, id: run };
+    let told = until("history is asked", async || {
+        let answer = rig.client.clone().get_pipeline(request.clone()).await.ok()?.into_inner();
+        answer.pipeline.filter(|run| run.expected_of > 0)
+    })
+    .await;
+    assert!(told.expected_of >= 5 && told.expected_duration.is_some(), "{told:?}");
     rig.life.stop().await;
 }
 
