@@ -107,7 +107,7 @@ async fn reach(url: &str, options: &Options) -> Result<Reached> {
         .application_name("ci-dashboard")
         .options([
             ("statement_timeout", options.statement_timeout.as_millis().to_string()),
-            // To compile a statement takes half a second where it is guessed to be long, and ours are done by then.
+            // Statements as short as ours are done before they would be compiled.
             ("jit", "off".to_owned()),
         ])
         .statement_cache_capacity(256);
