@@ -356,10 +356,12 @@ async fn jobs_that_deploy<S: Store>(
         }
     };
     scope.each(keeper, (Kind::Jobs, Parts::Counts), window, &scope.project_ids(), note).await?;
-    for (job, projects) in projects.into_iter().filter(|(_, projects)| !projects.is_empty()) {
+    // Project by project, so that no more than the runs of one stand in memory.
+    let each = projects.into_iter().flat_map(|(job, projects)| projects.into_iter().map(move |p| (job, p)));
+    for (job, project) in each {
         let name = names.word(job)?.unwrap_or_default();
         let query = RunQuery {
-            projects: projects.into_iter().collect(),
+            projects: vec![project],
             from,
             to: scope.window.to.0,
             branch: scope.branch.number(),

@@ -104,6 +104,11 @@ impl Scope {
         Ok(Some(Self { sources, projects, branch, whole: ask.project.is_none(), window: ask.window }))
     }
 
+    /// Whether its groups are counted from runs, and have all their parts whatever is wanted.
+    pub(super) const fn is_counted(&self) -> bool {
+        matches!(self.branch, Branch::Other(_))
+    }
+
     pub(super) fn project_ids(&self) -> Vec<i32> {
         let mut ids: Vec<i32> = self.projects.keys().copied().collect();
         ids.sort_unstable();

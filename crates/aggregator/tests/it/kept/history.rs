@@ -32,10 +32,7 @@ async fn what_happened_while_it_was_away_is_fetched() {
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
     let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
     let project = Busy::of(&sim);
-    let rig = Rig::start(&settings).await;
-    rig.read().await;
-    rig.written().await;
-    rig.life.stop().await;
+    Rig::was_at_work(&settings).await;
 
     // More than the board will ever hold.
     let missed = project.run(&sim, 260);
@@ -104,10 +101,7 @@ async fn how_long_a_run_takes_is_known_from_history_where_the_board_has_too_few_
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
     let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
     let project = Busy::of(&sim);
-    let rig = Rig::start(&settings).await;
-    rig.read().await;
-    rig.written().await;
-    rig.life.stop().await;
+    Rig::was_at_work(&settings).await;
 
     // As many as the board holds, and none of them green.
     let run = sim.world().with(|w| {
@@ -217,10 +211,7 @@ async fn what_was_logged_and_not_applied_is_applied_at_the_next_start() {
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
     let settings = settings(&sim.gitlab_url(), sim.token(), &sqlite(folder.path()));
     let project = Busy::of(&sim);
-    let rig = Rig::start(&settings).await;
-    rig.read().await;
-    rig.written().await;
-    rig.life.stop().await;
+    Rig::was_at_work(&settings).await;
     sim.shutdown().await;
 
     let history = opened(folder.path()).await;

@@ -60,6 +60,14 @@ impl Rig {
         Self { life, client: endpoint.client().unwrap() }
     }
 
+    /// It has read everything and written it down, and ended.
+    pub(crate) async fn was_at_work(settings: &Settings) {
+        let rig = Self::start(settings).await;
+        rig.read().await;
+        rig.written().await;
+        rig.life.stop().await;
+    }
+
     pub(crate) async fn rows(&self) -> Vec<v1::Row> {
         let request = v1::ListProjectsRequest { per_page: 100, ..Default::default() };
         self.client.clone().list_projects(request).await.unwrap().into_inner().rows
