@@ -27,6 +27,14 @@ async fn altered(path: &Path, statement: &'static str) {
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     sqlx::query(statement).execute(&pool).await.unwrap();
     pool.close().await;
+    // What was dropped is closed by its threads; the last of them takes the log ahead into the file, and away.
+    let log = path.with_extension("db-wal");
+    let closed = async {
+        while log.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), closed).await.unwrap();
 }
 
 #[tokio::test]
