@@ -3,7 +3,10 @@
 //! Two token buckets. The first is for what is done anyway: it fills at the rate at which the platform's limit, less a
 //! [`RESERVE`], lasts evenly until its reset. The second is small and for people who look and for webhooks; it may use the
 //! reserve as well. The sizes are such that no ten seconds see more than twice the even rate, whatever came before them: a
-//! start, a reset, a suspended machine, a platform that is back.
+//! start, a reset, a suspended machine, a platform that is back. Under a small limit that is less than a project's reading
+//! takes: then it is one piece of work in ten seconds ([`Recent`]), and what the buckets hold is only saved up.
+
+use std::collections::VecDeque;
 
 use connector::http::Budget;
 use domain::Timestamp;
@@ -18,8 +21,8 @@ pub const EVENLY_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 const BURST: f64 = 6.0;
 const URGENT_BURST: f64 = 2.0;
 const URGENT_RATE: f64 = 0.4;
-/// The first bucket's least size: with 60 requests an hour an even rate has no burst to speak of, and somebody who watches
-/// one repository should see it at once.
+/// The buckets' least sizes: somebody who watches one repository with 60 requests an hour sees it read within its first
+/// minute.
 const LEAST_BURST: f64 = 8.0;
 const LEAST_URGENT: f64 = 2.0;
 /// Requests a second where no limit is known.
@@ -85,18 +88,66 @@ impl Rates {
     }
 }
 
-/// The most that may be spent within [`EVENLY_WITHIN`] at this even rate, in requests.
+/// The most that may be spent within [`EVENLY_WITHIN`] at this even rate, in requests, unless one piece of work takes more.
 #[must_use]
-pub fn most_in_any_window(even: f64) -> f64 {
-    let rates = Rates {
-        even,
-        background: even * (1.0 - RESERVE),
-        urgent: even * URGENT_RATE,
-        left: f64::MAX,
-        left_to_who_looks: f64::MAX,
-    };
-    let seconds = EVENLY_WITHIN.as_secs_f64();
-    rates.burst() + rates.urgent_burst() + seconds * (rates.background + rates.urgent)
+pub fn most_within(even: f64) -> f64 {
+    2.0 * even * EVENLY_WITHIN.as_secs_f64()
+}
+
+/// What was spent within so short a time is one entry of [`Recent`].
+const TOGETHER: SignedDuration = SignedDuration::from_millis(100);
+
+/// What was spent within the last [`EVENLY_WITHIN`].
+#[derive(Debug, Default)]
+struct Recent(VecDeque<Spent>);
+
+/// Some of it, which was spent from `since` to `until`.
+#[derive(Debug)]
+struct Spent {
+    since: Timestamp,
+    until: Timestamp,
+    requests: f64,
+}
+
+impl Recent {
+    fn pass(&mut self, now: Timestamp) {
+        // A clock that was put back leaves none behind that never pass.
+        self.0.retain(|spent| spent.until <= now && now.duration_since(spent.until) < EVENLY_WITHIN);
+    }
+
+    fn add(&mut self, now: Timestamp, requests: f64) {
+        match self.0.back_mut() {
+            _ if requests <= 0.0 => {}
+            Some(last) if now.duration_since(last.since) < TOGETHER => {
+                (last.until, last.requests) = (now, last.requests + requests);
+            }
+            _ => self.0.push_back(Spent { since: now, until: now, requests }),
+        }
+    }
+
+    fn sum(&self) -> f64 {
+        self.0.iter().map(|spent| spent.requests).sum()
+    }
+
+    /// When so much has passed that `cost` is within `most` with the rest, or nothing else is left.
+    fn room(&self, now: Timestamp, cost: f64, most: f64) -> Timestamp {
+        let mut sum = self.sum();
+        let mut at = now;
+        for spent in &self.0 {
+            if sum + cost <= most + 1e-9 {
+                break;
+            }
+            sum -= spent.requests;
+            at = super::after(spent.until, EVENLY_WITHIN).max(now);
+        }
+        at
+    }
+}
+
+/// Whether what was spent lately may have been in the window before.
+fn has_just_begun(budget: Budget, now: Timestamp) -> bool {
+    let Some((reset, window)) = budget.reset_at.zip(budget.window) else { return false };
+    reset.duration_since(now) + EVENLY_WITHIN > window
 }
 
 /// One source's.
@@ -105,17 +156,28 @@ pub(super) struct Bucket {
     at: Timestamp,
     tokens: f64,
     urgent: f64,
+    recent: Recent,
     rates: Rates,
     /// Granted and not spent yet, by [`Slot`].
     reserved: [f64; 4],
     spent: u64,
+    begun: bool,
 }
 
 impl Bucket {
     /// Before anything is known of the limit, as little as any has.
     pub(super) fn new(now: Timestamp) -> Self {
         let rates = Rates::of(None, now);
-        Self { at: now, tokens: LEAST_BURST, urgent: LEAST_URGENT, rates, reserved: [0.0; 4], spent: 0 }
+        Self {
+            at: now,
+            tokens: LEAST_BURST,
+            urgent: LEAST_URGENT,
+            recent: Recent::default(),
+            rates,
+            reserved: [0.0; 4],
+            spent: 0,
+            begun: false,
+        }
     }
 
     /// Brings it to `now`. Gives back what was spent since the last time.
@@ -139,17 +201,28 @@ impl Bucket {
         self.charge(cost);
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
     fn fill(&mut self, now: Timestamp, budget: Option<Budget>, fills: bool) {
         let elapsed = if fills { now.duration_since(self.at).as_secs_f64().max(0.0) } else { 0.0 };
         self.at = now;
+        self.recent.pass(now);
         self.tokens += elapsed * self.rates.background;
         self.urgent += elapsed * self.rates.urgent;
         self.rates = Rates::of(budget, now);
+        if !std::mem::replace(&mut self.begun, true)
+            && let Some(budget) = budget
+        {
+            // Who begins and knows the limit has asked before. All that was may have been just now, but for one request.
+            let used = budget.limit.saturating_sub(budget.remaining) as f64;
+            let used = if has_just_begun(budget, now) { f64::MAX } else { used };
+            self.recent.add(now, used.min(most_within(self.rates.even) - 1.0));
+        }
         self.tokens = self.tokens.min(self.rates.burst()).min(self.rates.left);
         self.urgent = self.urgent.min(self.rates.urgent_burst()).min(self.rates.left_to_who_looks);
     }
 
     fn charge(&mut self, mut requests: f64) {
+        self.recent.add(self.at, requests);
         let looked_at = self.reserved[Slot::Urgent as usize] > 0.0;
         let first = if looked_at { requests.min(self.tokens.max(0.0)) } else { requests };
         self.tokens -= first;
@@ -184,9 +257,25 @@ impl Bucket {
         self.there(urgent) + 1e-9 >= cost
     }
 
+    /// Whether so much is within what the last seconds left of twice the even rate.
+    pub(super) fn has_room(&self, cost: f64) -> bool {
+        let spent = self.recent.sum() + self.reserved.iter().sum::<f64>();
+        spent + cost <= most_within(self.rates.even) + 1e-9
+    }
+
+    /// When it is, or nothing else is under way or was spent; `None` when not before what is under way has ended.
+    fn room(&self, now: Timestamp, cost: f64) -> Option<Timestamp> {
+        let (most, reserved) = (most_within(self.rates.even), self.reserved.iter().sum::<f64>());
+        if reserved > 0.0 && reserved + cost > most + 1e-9 {
+            return None;
+        }
+        Some(self.recent.room(now, reserved + cost, most))
+    }
+
     /// When so much can be spent; `None` when not before something else changes. What is more than the bucket holds is
     /// let through when it is full.
     pub(super) fn when(&self, now: Timestamp, cost: f64, urgent: bool) -> Option<Timestamp> {
+        let room = self.room(now, cost)?;
         let (mut size, mut rate) = (self.rates.burst(), self.rates.background);
         if urgent {
             size = self.rates.urgent_burst();
@@ -194,11 +283,11 @@ impl Bucket {
         }
         let lacks = cost.min(size) - self.there(urgent);
         if lacks <= 1e-9 {
-            return Some(now);
+            return Some(room);
         }
         let wait = SignedDuration::try_from_secs_f64(lacks / rate).ok()?;
         // Not a moment too early, whatever was rounded.
-        now.saturating_add(wait.saturating_add(SignedDuration::from_millis(1))).ok()
+        Some(now.saturating_add(wait.saturating_add(SignedDuration::from_millis(1))).ok()?.max(room))
     }
 
     /// Requests a second at which the limit would last evenly.
@@ -246,13 +335,58 @@ mod tests {
     }
 
     #[test]
-    fn an_even_rate_is_never_exceeded_twice() {
-        for limit in [1000.0, 5000.0, 15_000.0, 120_000.0] {
-            let even: f64 = limit / 3600.0;
-            let floor = LEAST_BURST + LEAST_URGENT + 12.0 * even;
-            assert!(most_in_any_window(even) <= (20.0 * even + 1e-9).max(floor), "{limit}");
-        }
+    fn the_sizes_keep_to_twice_the_even_rate() {
         let even = 5000.0 / 3600.0;
-        assert!(most_in_any_window(even) <= 20.0 * even + 1e-9);
+        let rates = Rates::of(budget(5000, 5000, None), at(0));
+        let most = rates.burst() + rates.urgent_burst() + 10.0 * (rates.background + rates.urgent);
+        // The least sizes are more than that here, and what was spent recently is what holds.
+        assert!((LEAST_BURST..=LEAST_BURST + 1.0).contains(&rates.burst()), "{}", rates.burst());
+        assert!(most <= most_within(even) + 1e-9, "{most}");
+    }
+
+    #[test]
+    fn who_begins_anew_may_have_spent_all_that_was_spent_just_before() {
+        let begun = |remaining, reset| {
+            let mut bucket = Bucket::new(at(0));
+            bucket.settle(at(0), budget(5000, remaining, Some(reset)), 0);
+            [1.0, 2.0].map(|cost| bucket.when(at(0), cost, false))
+        };
+        assert_eq!(begun(5000, 900), [Some(at(0)); 2], "nobody has asked");
+        assert_eq!(begun(4990, 900), [Some(at(0)); 2], "ten in this window");
+        assert_eq!(begun(4000, 900), [Some(at(0)), Some(at(10))]);
+        assert_eq!(
+            begun(4990, 3595),
+            [Some(at(0)), Some(at(10))],
+            "and who knows how many in the one before"
+        );
+    }
+
+    #[test]
+    fn a_small_limit_is_one_piece_in_ten_seconds() {
+        let mut bucket = Bucket::new(at(0));
+        bucket.settle(at(0), budget(60, 60, None), 1);
+        assert_eq!(bucket.when(at(0), 3.0, false), Some(at(10)), "what was saved up is not spent at once");
+        bucket.settle(at(10), budget(60, 59, None), 1);
+        assert_eq!(bucket.when(at(10), 3.0, false), Some(at(10)));
+        assert!(!bucket.has_room(3.0), "one project is let through, several are not");
+        bucket.reserve(Slot::Whole, 3.0);
+        assert_eq!(bucket.when(at(10), 1.0, true), None, "not beside another");
+        bucket.settle(at(11), budget(60, 56, None), 4);
+        bucket.release(Slot::Whole);
+        assert_eq!(bucket.when(at(11), 1.0, true), Some(at(21)));
+        bucket.settle(at(5), budget(60, 56, None), 4);
+        assert_eq!(bucket.when(at(5), 1.0, true), Some(at(5)), "the clock was put back");
+    }
+
+    #[test]
+    fn a_larger_one_is_as_much_as_twice_the_even_rate_in_ten_seconds() {
+        let mut bucket = Bucket::new(at(0));
+        bucket.settle(at(0), budget(5000, 5000, None), 0);
+        for second in 0..3 {
+            bucket.settle(at(second), budget(5000, 4000, None), u64::try_from(second + 1).unwrap() * 9);
+        }
+        assert!(bucket.has_room(0.7) && !bucket.has_room(0.8), "27 of 27.8 were spent");
+        assert_eq!(bucket.room(at(2), 9.0), Some(at(10)));
+        assert_eq!(bucket.room(at(2), 10.0), Some(at(11)));
     }
 }

@@ -29,6 +29,11 @@ impl Costs {
         self.pending = (self.pending - cost).max(0.0);
     }
 
+    /// A reading failed, which says nothing of what one takes.
+    pub(super) const fn failed(&mut self) {
+        self.pending = 0.0;
+    }
+
     /// A reading of so many projects ended. What was spent since the last one was for it, as far as anybody can tell.
     pub(super) fn read(&mut self, projects: usize) {
         self.requests = self.requests * MEMORY + std::mem::take(&mut self.pending);
@@ -43,6 +48,11 @@ impl Costs {
     /// Requests that reading so many projects takes.
     pub(super) fn reading(&self, projects: usize) -> f64 {
         self.per_project() * count(projects)
+    }
+
+    /// Requests that it takes where all of them have changed: what was free of late is not then.
+    pub(super) fn at_worst(&self, projects: usize) -> f64 {
+        self.per_project().max(UNKNOWN) * count(projects)
     }
 }
 
@@ -68,5 +78,10 @@ mod tests {
             costs.read(10);
         }
         assert!(costs.per_project() < 0.1, "unchanged: nearly free");
+        assert!((costs.at_worst(10) - 20.0).abs() < 1e-9, "until all of it changes");
+        costs.spent(1.0);
+        costs.failed();
+        costs.read(10);
+        assert!(costs.per_project() < 0.1, "what failed teaches nothing");
     }
 }

@@ -34,7 +34,7 @@ use connector::http::Budget;
 use domain::{NativeId, Timestamp};
 use jiff::SignedDuration;
 
-pub use bucket::{EVENLY_WITHIN, RESERVE, most_in_any_window};
+pub use bucket::{EVENLY_WITHIN, RESERVE, most_within};
 pub use circuit::MAX_PAUSE;
 pub use figures::{Figures, Standing};
 pub use pace::{Known, Why};
@@ -405,7 +405,14 @@ impl Scheduler {
         let bucket = self.bucket_of(slot);
         let most = if probing && reading != Reading::News { 1 } else { self.piece(reading) };
         let mut n = due.len().min(most);
-        while n > 1 && !bucket.has(self.cost(reading, n), slot == Slot::Urgent) {
+        let affordable = |n| {
+            let at_worst = match reading {
+                Reading::News => self.cost(reading, n),
+                Reading::Urgent | Reading::Whole => self.costs.at_worst(n),
+            };
+            bucket.has(self.cost(reading, n), slot == Slot::Urgent) && bucket.has_room(at_worst)
+        };
+        while n > 1 && !affordable(n) {
             n /= 2;
         }
         self.afford(!self.busy[slot as usize], now, self.cost(reading, n), slot)?;
@@ -537,6 +544,7 @@ impl Scheduler {
 
     /// A piece of work ended well. `more`: the listing has further pages; or more has moved than was told.
     pub fn done(&mut self, work: &Work, more: bool, now: Timestamp) {
+        self.learn(work);
         self.ended(work);
         self.circuit.answered(work.kind());
         let moved_every = MOVED_EVERY.min(self.plan.every);
@@ -573,6 +581,7 @@ impl Scheduler {
         now: Timestamp,
         jitter: f64,
     ) -> Timestamp {
+        self.costs.failed();
         self.ended(work);
         if *work == Work::List {
             // It begins anew: a page that was asked for in another state of the platform leads nowhere.
@@ -581,18 +590,22 @@ impl Scheduler {
         self.circuit.failed(work.kind(), until, now, jitter)
     }
 
+    /// Learns from what it took what such work takes.
+    fn learn(&mut self, work: &Work) {
+        match work {
+            Work::List | Work::Moved => self.costs.known(PAGE),
+            Work::Read { reading: Reading::News, .. } if self.batches.is_some() => {}
+            Work::Read { projects, reading: Reading::News } => {
+                self.costs.known(self.cost(Reading::News, projects.len()));
+            }
+            Work::Read { projects, .. } => self.costs.read(projects.len()),
+        }
+    }
+
     fn ended(&mut self, work: &Work) {
         let slot = match work {
-            Work::List | Work::Moved => {
-                self.costs.known(PAGE);
-                Slot::Listing
-            }
+            Work::List | Work::Moved => Slot::Listing,
             Work::Read { projects, reading } => {
-                match reading {
-                    Reading::News if self.batches.is_some() => {}
-                    Reading::News => self.costs.known(self.cost(*reading, projects.len())),
-                    Reading::Urgent | Reading::Whole => self.costs.read(projects.len()),
-                }
                 for id in projects {
                     self.reading.remove(id);
                 }
