@@ -81,6 +81,9 @@ pub struct HeadsAsk {
     pub known_head: Option<(Branch, Option<Timestamp>)>,
     /// Which workflows there were when last asked, and when that was: they change rarely.
     pub known_workflows: Option<(WhichWorkflows, Timestamp)>,
+    /// When it was last told how many merge requests are open in it; `None` when it never was. Where that costs nothing it is told
+    /// again ([`Heads::open_merge_requests`]), of those first of which it was told longest ago.
+    pub counted_at: Option<Timestamp>,
     /// What the listing told a moment ago ([`ProjectPage::told`]); `None` when nobody listed, or it told nothing.
     pub told: Option<Heads>,
     /// Whether the whole state is wanted. Otherwise a connector that can ask about many projects at once
@@ -100,6 +103,7 @@ impl HeadsAsk {
             known_at: None,
             known_head: None,
             known_workflows: None,
+            counted_at: None,
             told: None,
             full: true,
         }
@@ -137,6 +141,8 @@ pub struct Heads {
     pub workflows: Option<WhichWorkflows>,
     /// How many runs the platform has of it in all, where that came along.
     pub total_runs: Option<u64>,
+    /// How many merge requests are open in it, where that came along at no cost.
+    pub open_merge_requests: Option<u64>,
     /// The jobs of some of `pipelines`, where they were read anyway.
     pub jobs: JobsOfRuns,
     /// What could not be read. The rest stands.

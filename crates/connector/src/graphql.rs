@@ -42,8 +42,10 @@ pub struct Dialect {
     pub most: usize,
     /// Fewer are not worth a question of their own: below this a question that fails is not halved.
     pub least: usize,
-    /// There is a question for servers that do not know every field yet ([`GraphQl::is_plain`]).
+    /// There is a question for servers that do not know every field yet ([`GraphQl::is_plain`]) …
     pub has_plain: bool,
+    /// … and for tokens that may not see these fields, which are not in it.
+    pub optional: &'static [&'static str],
 }
 
 /// An answer, perhaps a partial one: what is missing has an error, and is to be asked for otherwise.
@@ -92,6 +94,11 @@ impl Complaint {
     /// Whether a server says that it does not know a field: of an older version than the question.
     fn is_unknown_field(&self) -> bool {
         self.message.contains("doesn't exist on type")
+    }
+
+    /// Whether it is about one of these fields.
+    fn is_about(&self, fields: &[&str]) -> bool {
+        self.path.iter().filter_map(Value::as_str).any(|name| fields.contains(&name))
     }
 
     fn is_limit(&self) -> bool {
@@ -181,7 +188,7 @@ impl GraphQl {
         !self.lasts(until)
     }
 
-    /// Whether only fields may be asked for that every server knows: within the last hour one was not.
+    /// Whether only fields may be asked for that every server knows and every token may see: within the last hour one was not.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         let until = self.state().plain_until;
@@ -193,6 +200,15 @@ impl GraphQl {
         let left = until.map(|until| until.duration_since(self.clock.now()));
         // A clock that was put back makes nothing last for long.
         left.is_some_and(|left| left.is_positive() && left <= ABSENT_FOR)
+    }
+
+    /// Leaves out from now on what not everybody may ask for. Whether that makes a difference.
+    fn becomes_plain(&self) -> bool {
+        let differs = self.dialect.has_plain && !self.is_plain();
+        if differs {
+            self.state().plain_until = self.clock.now().checked_add(ABSENT_FOR).ok();
+        }
+        differs
     }
 
     /// How many things one question asks at present.
@@ -260,6 +276,12 @@ impl GraphQl {
         let answer = self.client.post(self.dialect.endpoint, self.url.clone(), post).await;
         let envelope = answer.and_then(|answer| answer.json::<Envelope<T>>());
         match envelope {
+            Ok(Envelope { data: Some(_), errors })
+                if errors.iter().any(|e| e.is_about(self.dialect.optional)) && self.becomes_plain() =>
+            {
+                // What holds a field that may not be seen is not told either.
+                Err(Trouble::TooNew)
+            }
             Ok(Envelope { data: Some(data), errors }) => {
                 self.was_fine();
                 Ok(Answer { data, errors })
@@ -272,8 +294,7 @@ impl GraphQl {
                     return Err(Trouble::TooLarge);
                 }
                 let too_new = errors.iter().any(Complaint::is_unknown_field);
-                if too_new && self.dialect.has_plain && !self.is_plain() {
-                    self.state().plain_until = self.clock.now().checked_add(ABSENT_FOR).ok();
+                if too_new && self.becomes_plain() {
                     return Err(Trouble::TooNew);
                 }
                 let why = errors.first().map_or("an answer without data", |error| &error.message);

@@ -209,6 +209,7 @@ impl Entry {
             known_at: self.asked_at.and(self.read_at),
             known_head: self.head.clone(),
             known_workflows: self.workflows.clone(),
+            counted_at: None,
             told: None,
             full: true,
         }

@@ -112,7 +112,9 @@ impl Refresher {
             let ask = |id: &NativeId| {
                 let entry = p.board.get(&self.key(id))?;
                 known(entry)?;
-                p.board.ask(&entry.project.key)
+                let key = &entry.project.key;
+                let counted_at = p.work.counted(key).map(|(_, at)| at);
+                Some(HeadsAsk { counted_at, ..p.board.ask(key)? })
             };
             projects.iter().filter_map(ask).map(made).collect()
         })
@@ -133,6 +135,12 @@ impl Refresher {
             let (seen, failed) = match state {
                 Ok(mut heads) => {
                     self.tell_jobs(&key, &mut heads);
+                    if let Some(open) = heads.open_merge_requests {
+                        self.hub.keep(Some(&key), |work| {
+                            work.count(&key, open, asked_at);
+                            false
+                        });
+                    }
                     (moved, whole) = (heads.extent == Extent::Moved, heads.extent == Extent::Whole);
                     (Seen::Heads(key.clone(), Box::new(heads)), None)
                 }

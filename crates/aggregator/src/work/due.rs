@@ -8,6 +8,9 @@
 //! | without | the interval | [`REST`] intervals |
 //! | that failed | the interval | the interval |
 //! | that has no such list | [`HAS_NONE`] intervals | the same |
+//!
+//! Where a platform tells how many merge requests are open while it is asked for pipelines, another number than is known counts as
+//! having moved, and none at all need not be read.
 
 use std::time::Duration;
 
@@ -38,6 +41,8 @@ pub struct Due {
     pub kind: Kind,
     /// How the project is now.
     pub mark: Mark,
+    /// When it was told along with something else that the list is empty, if that is newer than the list and new enough.
+    pub none_at: Option<Timestamp>,
 }
 
 /// How a project is now, as far as it tells whether its list may have changed.
@@ -110,6 +115,26 @@ impl Known {
     }
 }
 
+/// What a number of open ones that was told along with something else says of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counted {
+    /// It is another than the list's.
+    differs: bool,
+    /// When there was none.
+    none_at: Option<Timestamp>,
+}
+
+impl Counted {
+    fn of<T>(told: Option<(u64, Timestamp)>, kept: Option<&Kept<T>>) -> Self {
+        let newer = |(_, at): &(u64, Timestamp)| {
+            kept.is_none_or(|k| k.has_none.is_none() && k.read_at.is_none_or(|read| read < *at))
+        };
+        let Some((open, at)) = told.filter(newer) else { return Self::default() };
+        let differs = kept.is_some_and(|k| !k.more && k.items.len() as u64 != open);
+        Self { differs, none_at: (open == 0).then_some(at) }
+    }
+}
+
 /// What decides the order of what is due: looked at first, then never read (the liveliest first), then longest due.
 pub type Urgency = (bool, bool, std::cmp::Reverse<Option<Timestamp>>, Option<Instant>);
 
@@ -147,23 +172,65 @@ impl Ask<'_> {
             }
             let kept = self.present.work.of::<T>().get(key);
             let mark = mark(entry, T::KIND);
-            let moved = kept.is_some_and(|k| k.mark != mark);
-            let age = may_age(self.every, &Known::of(kept), this || all, moved);
+            let counted = (T::KIND == Kind::MergeRequests).then(|| self.present.work.counted(key)).flatten();
+            let counted = Counted::of(counted, kept);
+            let moved = kept.is_some_and(|k| k.mark != mark) || counted.differs;
+            let age = |known| may_age(self.every, &known, this || all, moved);
+            let none_at =
+                counted.none_at.filter(|at| is_within(*at, age(Known::Read { any: false }), self.now));
+            let age = age(Known::of(kept));
             let at = kept.map(|k| k.asked + age);
             if at.is_some_and(|at| at > self.instant) {
                 then = then.into_iter().chain(at).min();
                 continue;
             }
             let urgency = (!this, kept.is_some(), std::cmp::Reverse(mark.activity), at);
-            found.push((urgency, Due { project: key.clone(), kind: T::KIND, mark }));
+            found.push((urgency, Due { project: key.clone(), kind: T::KIND, mark, none_at }));
         }
         then
     }
 }
 
+fn is_within(at: Timestamp, age: Duration, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(at)).is_ok_and(|since| since <= age)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_was_told_along_says_whether_a_list_is_worth_reading() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let list = |items: usize, read: i64| Kept {
+            items: vec![(); items],
+            more: false,
+            problem: None,
+            failed: false,
+            has_none: None,
+            read_at: Some(at(read)),
+            asked: Instant::now(),
+            mark: Mark::default(),
+        };
+        let of = |told, kept: Option<&Kept<()>>| {
+            let counted = Counted::of(told, kept);
+            (counted.differs, counted.none_at)
+        };
+        assert_eq!(of(None, None), (false, None));
+        assert_eq!(of(Some((0, at(5))), None), (false, Some(at(5))), "never read, and need not be");
+        assert_eq!(of(Some((2, at(5))), None), (false, None));
+        assert_eq!(of(Some((2, at(5))), Some(&list(2, 1))), (false, None));
+        assert_eq!(of(Some((3, at(5))), Some(&list(2, 1))), (true, None));
+        assert_eq!(of(Some((0, at(5))), Some(&list(2, 1))), (true, Some(at(5))));
+        assert_eq!(of(Some((0, at(5))), Some(&list(2, 9))), (false, None), "read since");
+        assert_eq!(
+            of(Some((400, at(5))), Some(&Kept { more: true, ..list(2, 1) })),
+            (false, None),
+            "not all are kept"
+        );
+        let none = Kept { has_none: Some(domain::Problem::new(ProblemKind::Partial, "off")), ..list(0, 1) };
+        assert_eq!(of(Some((0, at(5))), Some(&none)), (false, None));
+    }
 
     #[test]
     fn ages_are_those_of_the_table() {

@@ -160,7 +160,20 @@ impl Keeper {
             }
         });
         found.sort_by_key(|(urgency, _)| *urgency);
+        found.retain(|(_, due)| !self.is_counted(due));
         (found.into_iter().map(|(_, due)| due).take(most).collect(), then)
+    }
+
+    /// Whether it need not be read: that it is empty was told along with something else.
+    fn is_counted(&self, due: &Due) -> bool {
+        let Some(at) = due.none_at else { return false };
+        let since = Duration::try_from(self.now().duration_since(at)).unwrap_or_default();
+        let asked = Instant::now().checked_sub(since).unwrap_or_else(Instant::now);
+        let none = Told::Items { items: Vec::new(), more: false, problem: None };
+        self.hub.keep(Some(&due.project), |work| {
+            work.of_mut::<MergeRequest>().put(&due.project, none, due.mark.clone(), at, asked)
+        });
+        true
     }
 
     /// Lets go of projects whose lists are not read any more.

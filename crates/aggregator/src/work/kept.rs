@@ -156,6 +156,8 @@ impl<T: Item> Lists<T> {
 pub struct Work {
     pub(super) merge_requests: Lists<MergeRequest>,
     pub(super) issues: Lists<Issue>,
+    /// How many merge requests are open in a project, and when that was so, where a platform told it along with something else.
+    counts: BTreeMap<ProjectKey, (u64, Timestamp)>,
     /// Sources whose lists wait for their rate limit, until when.
     waiting: BTreeMap<SourceName, Timestamp>,
 }
@@ -174,6 +176,7 @@ impl Work {
 
     /// Lets go of a project. Whether there was anything to see of it.
     pub fn forget(&mut self, project: &ProjectKey) -> bool {
+        self.counts.remove(project);
         let (a, b) = (self.merge_requests.forget(project), self.issues.forget(project));
         a || b
     }
@@ -182,6 +185,17 @@ impl Work {
     #[must_use]
     pub fn is_unknown(&self, project: &ProjectKey) -> bool {
         self.merge_requests.get(project).is_none() && self.issues.get(project).is_none()
+    }
+
+    /// So many merge requests were open in a project at `at`.
+    pub fn count(&mut self, project: &ProjectKey, open: u64, at: Timestamp) {
+        self.counts.insert(project.clone(), (open, at));
+    }
+
+    /// How many were told to be open, and when.
+    #[must_use]
+    pub fn counted(&self, project: &ProjectKey) -> Option<(u64, Timestamp)> {
+        self.counts.get(project).copied()
     }
 
     /// A source's lists wait for its rate limit, or go on being read. Whether that is news.

@@ -346,7 +346,10 @@ async fn at_rest_nothing_is_asked_twice() {
         let asked = rig.sim.world().with(|w| w.projects().filter(|p| p.face == face && is_asked(p)).count());
         let counts = rig.sim.requests().counts(face);
         for list in lists {
-            assert_eq!(counts.get(list).copied(), Some(asked as u64), "{list}: {counts:?}");
+            let read = counts.get(list).copied().unwrap_or_default();
+            // Where GitHub has told along with the runs that none is open, that is not asked for.
+            let is_told = list.ends_with("/pulls");
+            assert!(read == asked as u64 || is_told && read < asked as u64, "{list}: {counts:?} of {asked}");
         }
         assert_eq!(counts.get("GET /user").copied(), Some(1), "{counts:?}");
     }

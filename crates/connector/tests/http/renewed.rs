@@ -172,12 +172,16 @@ async fn what_is_counted_apart_stops_nothing_else() {
 }
 
 const FEW: Dialect =
-    Dialect { endpoint: "POST /graphql", resource: None, most: 8, least: 2, has_plain: false };
+    Dialect { endpoint: "POST /graphql", resource: None, most: 8, least: 2, has_plain: false, optional: &[] };
 
 fn asking(server: &Server, clock: &Arc<ManualClock>) -> GraphQl {
+    asking_as(server, clock, FEW)
+}
+
+fn asking_as(server: &Server, clock: &Arc<ManualClock>, dialect: Dialect) -> GraphQl {
     let client =
         Client::with_limits(settings(server.url("/api")), Arc::clone(clock) as Arc<dyn Clock>, limits());
-    GraphQl::new(client.unwrap(), server.url("/api/graphql"), FEW, Arc::clone(clock) as Arc<dyn Clock>)
+    GraphQl::new(client.unwrap(), server.url("/api/graphql"), dialect, Arc::clone(clock) as Arc<dyn Clock>)
 }
 
 /// Asks about so many numbers; how many were answered, and how many were not.
@@ -238,6 +242,23 @@ async fn what_has_no_graphql_is_asked_once_an_hour() {
         clock.advance(SignedDuration::from_mins(61));
         assert!(graphql.is_there());
     }
+}
+
+#[tokio::test]
+async fn a_field_that_may_not_be_seen_is_left_out_for_an_hour() {
+    let refusal =
+        r#"{"data":{"r0":null},"errors":[{"type":"FORBIDDEN","message":"no","path":["r0","pulls"]}]}"#;
+    let server =
+        Server::start(move |_, n| data(if n % 2 == 0 { refusal } else { r#"{"data":{"r0":{}}}"# })).await;
+    let clock = clock();
+    let graphql = asking_as(&server, &clock, Dialect { has_plain: true, optional: &["pulls"], ..FEW });
+    assert_eq!(ask(&graphql, 8).await, (8, 0), "asked once more without it");
+    assert_eq!((server.seen().len(), graphql.is_plain(), graphql.size()), (2, true, 8));
+    // Whatever is complained of now: it is as good as it gets.
+    assert_eq!(ask(&graphql, 8).await, (8, 0));
+    assert_eq!(server.seen().len(), 3);
+    clock.advance(SignedDuration::from_mins(61));
+    assert!(!graphql.is_plain());
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 //!
 //! GitHub counts points for GraphQL, apart from requests: one point for each hundred connections. The question has one
 //! connection for each commit whose check suites it asks for, so that a hundred repositories whose default branch alone is
-//! shown cost one point, whether anything moved or not. (A count of open pull requests would be a second connection, and
-//! double that.) What a run is – its workflow, its state, its commit – comes along at no further cost, so that most of what
+//! shown cost one point, whether anything moved or not. Points are rounded to the nearest, so that there is room for some
+//! forty connections more: they count the open pull requests of those repositories in which they were counted longest ago
+//! ([`counted`]), and a few questions later all are. What a run is – its workflow, its state, its commit – comes along at no further cost, so that most of what
 //! happens is told at once; [`news`](crate::news) compares it with what is known.
 //!
 //! Asked for, of each repository, are the newest commits of the branches that are shown, and the commits elsewhere on which
@@ -24,12 +25,22 @@ use serde_json::{Map, Value};
 use crate::base::owner_and_name;
 
 /// GitHub's GraphQL. The resource's name is that of its headers.
-pub(crate) const DIALECT: Dialect =
-    Dialect { endpoint: "POST /graphql", resource: Some("graphql"), most: 100, least: 10, has_plain: false };
+pub(crate) const DIALECT: Dialect = Dialect {
+    endpoint: "POST /graphql",
+    resource: Some("graphql"),
+    most: 100,
+    least: 10,
+    has_plain: true,
+    optional: &["pullRequests"],
+};
 /// From so many repositories on, a point is cheaper than the requests, of which most are free.
 pub(crate) const WORTH_A_QUESTION: usize = 4;
 /// What GitHub counts points in.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// Connections in a point.
+const OF_A_POINT: usize = 100;
+/// So many more do not make it two: half a point does.
+const ROUNDED_AWAY: usize = 40;
 /// Check suites of one commit that are asked for, the last of them: a nightly run adds one each night.
 pub(crate) const SUITES: usize = 30;
 /// Further branches of one repository that are asked for: each costs as much as a repository.
@@ -43,12 +54,16 @@ pub(crate) fn fits(ask: &HeadsAsk) -> bool {
 }
 
 /// The question about these. Names are of GitHub's own alphabet; what is not is written as a JSON string, which GraphQL's
-/// are as well.
-pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
+/// are as well. `counts`: whether pull requests may be counted.
+pub(crate) fn question(asks: &[HeadsAsk], counts: bool) -> (String, Value) {
+    let counted = if counts { counted(asks) } else { HashSet::new() };
     let mut query = String::from("query Moved {\n rateLimit { cost limit remaining resetAt }\n");
     for (at, ask) in asks.iter().enumerate() {
         let Some((owner, name)) = owner_and_name(ask.project.key.id.as_str()) else { continue };
         let _ = write!(query, " r{at}: repository(owner: \"{owner}\", name: \"{name}\") {{ ...R");
+        if counted.contains(&at) {
+            query.push_str(" pullRequests(states: OPEN, first: 1) { totalCount }");
+        }
         for (number, branch) in others(ask).enumerate() {
             let name = Value::from(format!("refs/heads/{branch}"));
             let _ = write!(query, " b{number}: ref(qualifiedName: {name}) {{ ...B }}");
@@ -67,6 +82,16 @@ pub(crate) fn question(asks: &[HeadsAsk]) -> (String, Value) {
          workflow {{ databaseId name }} }} }} }} }}\n"
     );
     (query, Value::Object(Map::new()))
+}
+
+/// Those of them, by their places, in which pull requests are counted: as many as that adds nothing to the question's price.
+fn counted(asks: &[HeadsAsk]) -> HashSet<usize> {
+    let connections: usize = asks.iter().map(|ask| 1 + others(ask).count() + elsewhere(ask).len()).sum();
+    let points = (connections.saturating_add(OF_A_POINT / 2) / OF_A_POINT).max(1);
+    let room = (points * OF_A_POINT + ROUNDED_AWAY).saturating_sub(connections);
+    let mut longest_ago: Vec<usize> = (0..asks.len()).collect();
+    longest_ago.sort_by_key(|at| asks[*at].counted_at);
+    longest_ago.into_iter().take(room).collect()
 }
 
 /// The branches besides the default one.
@@ -116,9 +141,18 @@ pub(crate) struct Row {
     pub(crate) pushed_at: Option<Timestamp>,
     #[serde(default, rename = "defaultBranchRef")]
     pub(crate) head: Option<Ref>,
+    #[serde(default, rename = "pullRequests")]
+    pub(crate) pulls: Option<Count>,
     /// `b0`, `b1`, …: further branches; `c0`, `c1`, …: commits elsewhere.
     #[serde(flatten)]
     aliased: Map<String, Value>,
+}
+
+/// How many there are.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Count {
+    #[serde(default, rename = "totalCount", deserialize_with = "lenient_u64")]
+    pub(crate) total: Option<u64>,
 }
 
 /// A branch.

@@ -53,7 +53,7 @@ pub(crate) fn branch_heads<'a>(
     let Some(batch) = batch.filter(|_| !many.is_empty()) else { return read.boxed() };
     let extras = Arc::new(Extras::default());
     let told = batch
-        .ask_all(many, batch::question)
+        .ask_all(many, |asks| batch::question(asks, !batch.is_plain()))
         .flat_map(move |(asks, answer)| stream::iter(dealt(batch, asks, answer)))
         .map(move |(ask, row)| {
             let extras = Arc::clone(&extras);

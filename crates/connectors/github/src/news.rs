@@ -45,7 +45,7 @@ pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> News {
     let Some(mut row) = row else {
         return News { heads: Heads { extent: Extent::Moved, ..Heads::default() }, ..News::default() };
     };
-    let pushed_at = row.pushed_at;
+    let (pushed_at, open_merge_requests) = (row.pushed_at, row.pulls.as_ref().and_then(|pulls| pulls.total));
     let named = row.head.as_ref().and_then(|head| head.name.clone());
     let mut seen = Seen::new(ask);
     for (branch, commit) in row.commits(ask) {
@@ -82,6 +82,7 @@ pub(crate) fn of_row(ask: &HeadsAsk, row: Option<Row>, now: Timestamp) -> News {
         last_activity_at: pushed,
         default_branch: seen.branch,
         pipelines: seen.told,
+        open_merge_requests,
         ..Heads::default()
     };
     News { heads, unexplained }

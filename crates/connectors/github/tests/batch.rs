@@ -163,6 +163,35 @@ async fn nothing_moved_costs_a_point_for_a_hundred_repositories() {
 }
 
 #[tokio::test]
+async fn open_pull_requests_are_counted_at_no_cost_a_part_at_a_time() {
+    let mut forge = Forge::start(106).await;
+    let open = forge.sim.world().with(|w| {
+        let of = |p: &forge_sim::world::Project| {
+            (p.full_path(), p.history().merge_requests.iter().filter(|mr| mr.open).count() as u64)
+        };
+        w.projects_of(FACE).map(of).collect::<BTreeMap<_, _>>()
+    });
+    let mut counted = BTreeMap::new();
+    for round in 1..=4 {
+        let now = forge.clock.now();
+        let at = |key: &ProjectKey| counted.get(key).map(|(at, _)| *at);
+        let asks = forge.asks(false).into_iter();
+        let asks = asks.map(|ask| HeadsAsk { counted_at: at(&ask.project.key), ..ask }).collect();
+        let before = forge.points_left();
+        let answers = forge.take(asks).await;
+        assert_eq!((forge.spent(), before - forge.points_left()), ((2, 0, 0), 2), "as much as without");
+        let told = answers.into_iter().filter_map(|(key, heads)| Some((key, heads.open_merge_requests?)));
+        let told: Vec<_> = told.collect();
+        assert!((40..=50).contains(&told.len()), "{} in round {round}", told.len());
+        counted.extend(told.into_iter().map(|(key, open)| (key, (now, open))));
+        forge.pass(SignedDuration::from_secs(1));
+    }
+    assert_eq!(counted.len(), forge.known.len(), "those first that were counted longest ago");
+    assert!(counted.iter().all(|(key, (_, n))| open[key.id.as_str()] == *n), "{counted:?} {open:?}");
+    assert!(counted.values().any(|(_, n)| *n > 0) && counted.values().any(|(_, n)| *n == 0));
+}
+
+#[tokio::test]
 async fn a_push_and_its_run_are_told_and_only_why_it_failed_costs_requests() {
     let mut forge = Forge::start(36).await;
     let moved: Vec<_> = (0..6).map(|nth| forge.green(nth)).collect();

@@ -39,8 +39,14 @@ use serde_json::{Value, json};
 use crate::{convert, enrich, status, wire};
 
 /// GitLab's GraphQL, which is throttled as everything else is.
-pub(crate) const DIALECT: Dialect =
-    Dialect { endpoint: "POST /api/graphql", resource: None, most: 100, least: 5, has_plain: true };
+pub(crate) const DIALECT: Dialect = Dialect {
+    endpoint: "POST /api/graphql",
+    resource: None,
+    most: 100,
+    least: 5,
+    has_plain: true,
+    optional: &[],
+};
 /// From so many projects on, a question is cheaper than one for each.
 pub(crate) const WORTH_A_QUESTION: usize = 2;
 /// Changed pipelines of one project that are asked for.

@@ -98,6 +98,7 @@ fn repository<'a>(project: &'a Project, html: &'a str) -> Node<'a> {
             let branch = project.default_branch.as_deref().and_then(|name| project.branch(name));
             Got::node(branch.map(|branch| reference(project, branch, html)))
         }
+        "pullRequests" => Got::One(pull_requests(project, args)),
         "ref" => {
             let name = args.get("qualifiedName").and_then(Value::as_str).unwrap_or_default();
             let name = name.strip_prefix("refs/heads/").unwrap_or(name);
@@ -107,6 +108,21 @@ fn repository<'a>(project: &'a Project, html: &'a str) -> Node<'a> {
             let oid = args.get("oid").and_then(Value::as_str).unwrap_or_default();
             Got::node(project.commit(oid).map(|commit| of_commit(project, commit, html)))
         }
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+/// How many there are in one of these states; their nodes are not told.
+fn pull_requests<'a>(project: &'a Project, args: &Args) -> Node<'a> {
+    let states: Option<Vec<String>> = args.get("states").map(|states| match states {
+        Value::Array(states) => states.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        state => state.as_str().map(str::to_owned).into_iter().collect(),
+    });
+    let state = |open: bool| if open { "OPEN" } else { "CLOSED" };
+    let is_wanted = |open: bool| states.as_ref().is_none_or(|of| of.iter().any(|s| s == state(open)));
+    let total = project.history().merge_requests.iter().filter(|mr| is_wanted(mr.open)).count();
+    Node::new("PullRequestConnection", move |field, _| match field {
+        "totalCount" => Got::Leaf(json!(total)),
         _ => Got::Leaf(Value::Null),
     })
 }
