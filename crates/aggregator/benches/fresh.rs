@@ -6,7 +6,8 @@
 //! measured for an hour in which people push and pipelines run.
 //!
 //! *Fresh* is the time from a change on the platform (a run begins, or ends) to the board that shows it. *Spent* are
-//! requests that the platform counts, and points where it counts those.
+//! requests that the platform counts, and points where it counts those. *Busiest* are the ten seconds in which most was spent,
+//! from the start on, in parts of twice the rate at which the limit would last evenly.
 
 #![expect(clippy::unwrap_used, reason = "a program that measures fails by panicking")]
 
@@ -17,6 +18,7 @@ use std::time::Instant;
 use aggregator::Aggregator;
 use aggregator::hub::Hub;
 use aggregator::refresh::Refresher;
+use aggregator::schedule::{EVENLY_WITHIN, most_within};
 use config::{Inputs, Role, Secret, SecretFrom};
 use domain::{ManualClock, NativeId, ProjectKey, SourceName, Timestamp};
 use forge_sim::requests::Record;
@@ -40,6 +42,12 @@ const LARGE_KNOWN: SignedDuration = SignedDuration::from_mins(30);
 /// Share of projects in which nothing happens.
 const ASLEEP: f64 = 0.7;
 const SECRET: &str = "s3cret";
+/// The published limits: GitHub's requests in an hour, and as many points …
+const HOURLY: u32 = 5_000;
+const GRAPHQL: &str = "POST /graphql";
+/// … GitLab's in a minute, and Bitbucket's in an hour.
+const GITLAB_PER_MINUTE: u32 = 2_000;
+const BITBUCKET_HOURLY: u32 = 1_000;
 
 /// What is to be reached.
 struct Goal {
@@ -344,12 +352,45 @@ impl<'a> Rig<'a> {
 
     /// Requests that were counted, in points where the platform has them, and how many came in all.
     fn spent(&self) -> (u64, u64) {
-        let price = |r: &Record| match (self.scenario.platform, r.status) {
+        let all = self.sim.requests().all();
+        (all.iter().map(|r| self.price(r)).sum(), all.len() as u64)
+    }
+
+    fn price(&self, r: &Record) -> u64 {
+        match (self.scenario.platform, r.status) {
             ("github", 304) => 0,
             _ => r.points.max(1),
+        }
+    }
+
+    /// The most that was spent within [`EVENLY_WITHIN`], as a part of what may be: of each limit, the greater one.
+    fn busiest(&self) -> f64 {
+        let hourly = f64::from(HOURLY) / HOUR.as_secs_f64();
+        let points = |r: &Record| r.template == GRAPHQL;
+        let limits: &[(f64, bool)] = match self.scenario.platform {
+            "github" => &[(hourly, false), (hourly, true)],
+            "gitlab" => &[(f64::from(GITLAB_PER_MINUTE) / 60.0, false)],
+            "bitbucket" => &[(f64::from(BITBUCKET_HOURLY) / HOUR.as_secs_f64(), false)],
+            _ => &[],
         };
         let all = self.sim.requests().all();
-        (all.iter().map(price).sum(), all.len() as u64)
+        let busiest = |&(even, apart): &(f64, bool)| {
+            let of_it = all.iter().filter(|r| apart == (points(r) && self.scenario.platform == "github"));
+            let spent: Vec<_> = of_it.map(|r| (r.at, self.price(r))).collect();
+            let (mut most, mut sum, mut first) = (0, 0, 0);
+            for (at, n) in &spent {
+                sum += n;
+                while spent[first].0 + EVENLY_WITHIN <= *at {
+                    sum -= spent[first].1;
+                    first += 1;
+                }
+                most = most.max(sum);
+            }
+            #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
+            let most = most as f64;
+            most / most_within(even)
+        };
+        limits.iter().map(busiest).fold(0.0, f64::max)
     }
 
     /// Requests that were refused because of a limit.
@@ -392,7 +433,7 @@ async fn measure(scenario: &Scenario) -> bool {
         true => format!("{} s", rig.now().duration_since(start).as_secs()),
         false => format!("more than {} s", patience.as_secs()),
     };
-    let mut refused = rig.refused();
+    let (mut refused, mut busiest) = (rig.refused(), rig.busiest());
     rig.sim.requests().clear();
     (rig.fresh, rig.fresh_dormant) = (Vec::new(), Vec::new());
     rig.pending.clear();
@@ -406,11 +447,12 @@ async fn measure(scenario: &Scenario) -> bool {
     let hidden = late.iter().filter(|age| **age > 120.0).count();
     rig.fresh.extend(late);
     refused += rig.refused();
+    busiest = busiest.max(rig.busiest());
     let changes = rig.fresh.len();
     let (p50, p99, worst) = figure(std::mem::take(&mut rig.fresh));
     let dormant = figure(std::mem::take(&mut rig.fresh_dormant));
     println!(
-        "{:34} first reading {:>5} s, {first_spent:>6} spent, everything known after {all_known:>7}; then an hour: {spent:>5} spent of {requests:>6} requests, {refused} refused; \
+        "{:34} first reading {:>5} s, {first_spent:>6} spent, everything known after {all_known:>7}; then an hour: {spent:>5} spent of {requests:>6} requests, {refused} refused, busiest {busiest:.2}; \
          {changes:>5} changes, fresh p50 {p50:>5.1} s  p99 {p99:>6.1} s  worst {worst:>6.1} s (woken: p99 {:>6.1} s), {hidden} not shown  [{:.0?}]",
         scenario.name,
         first.as_secs(),

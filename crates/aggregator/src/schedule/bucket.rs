@@ -12,6 +12,8 @@ use connector::http::Budget;
 use domain::Timestamp;
 use jiff::SignedDuration;
 
+use super::cost::Price;
+
 /// The part of the limit that is left to people who look at details.
 pub const RESERVE: f64 = 0.2;
 /// In a period of this length, no more than twice the even rate is spent.
@@ -159,7 +161,7 @@ pub(super) struct Bucket {
     recent: Recent,
     rates: Rates,
     /// Granted and not spent yet, by [`Slot`].
-    reserved: [f64; 4],
+    reserved: [Price; 4],
     spent: u64,
     begun: bool,
 }
@@ -174,7 +176,7 @@ impl Bucket {
             urgent: LEAST_URGENT,
             recent: Recent::default(),
             rates,
-            reserved: [0.0; 4],
+            reserved: [Price::default(); 4],
             spent: 0,
             begun: false,
         }
@@ -223,7 +225,7 @@ impl Bucket {
 
     fn charge(&mut self, mut requests: f64) {
         self.recent.add(self.at, requests);
-        let looked_at = self.reserved[Slot::Urgent as usize] > 0.0;
+        let looked_at = self.reserved[Slot::Urgent as usize].at_worst > 0.0;
         let first = if looked_at { requests.min(self.tokens.max(0.0)) } else { requests };
         self.tokens -= first;
         self.urgent -= requests - first;
@@ -231,41 +233,44 @@ impl Bucket {
         self.tokens = self.tokens.max(-self.rates.burst());
         self.urgent = self.urgent.max(-self.rates.urgent_burst());
         for reserved in &mut self.reserved {
-            let used = reserved.min(requests);
-            *reserved -= used;
+            // Up to the most that it may take it is this one's.
+            let used = reserved.at_worst.min(requests);
+            reserved.at_worst -= used;
+            reserved.expected = (reserved.expected - used).max(0.0);
             requests -= used;
         }
     }
 
     /// Sets aside what a piece of work is expected to take.
-    pub(super) const fn reserve(&mut self, slot: Slot, cost: f64) {
-        self.reserved[slot as usize] = cost;
+    pub(super) const fn reserve(&mut self, slot: Slot, price: Price) {
+        self.reserved[slot as usize] = price;
     }
 
     /// It has ended, whatever it took.
     pub(super) const fn release(&mut self, slot: Slot) {
-        self.reserved[slot as usize] = 0.0;
+        self.reserved[slot as usize] = Price::exactly(0.0);
     }
 
     fn there(&self, urgent: bool) -> f64 {
         let there = if urgent { self.tokens.max(0.0) + self.urgent } else { self.tokens };
-        there - self.reserved.iter().sum::<f64>()
+        there - self.reserved.iter().map(|price| price.expected).sum::<f64>()
     }
 
-    /// Whether so much is there now.
-    pub(super) fn has(&self, cost: f64, urgent: bool) -> bool {
-        self.there(urgent) + 1e-9 >= cost
+    /// What is under way takes so much at worst.
+    fn under_way(&self) -> f64 {
+        self.reserved.iter().map(|price| price.at_worst).sum()
     }
 
-    /// Whether so much is within what the last seconds left of twice the even rate.
-    pub(super) fn has_room(&self, cost: f64) -> bool {
-        let spent = self.recent.sum() + self.reserved.iter().sum::<f64>();
-        spent + cost <= most_within(self.rates.even) + 1e-9
+    /// Whether so much is there now, and within what the last seconds left of twice the even rate.
+    pub(super) fn has(&self, price: Price, urgent: bool) -> bool {
+        let room = most_within(self.rates.even) - self.recent.sum() - self.under_way();
+        self.there(urgent) + 1e-9 >= price.expected && room + 1e-9 >= price.at_worst
     }
 
-    /// When it is, or nothing else is under way or was spent; `None` when not before what is under way has ended.
+    /// When so much is within twice the even rate, or nothing else is under way or was spent; `None` when not before what
+    /// is under way has ended.
     fn room(&self, now: Timestamp, cost: f64) -> Option<Timestamp> {
-        let (most, reserved) = (most_within(self.rates.even), self.reserved.iter().sum::<f64>());
+        let (most, reserved) = (most_within(self.rates.even), self.under_way());
         if reserved > 0.0 && reserved + cost > most + 1e-9 {
             return None;
         }
@@ -274,14 +279,14 @@ impl Bucket {
 
     /// When so much can be spent; `None` when not before something else changes. What is more than the bucket holds is
     /// let through when it is full.
-    pub(super) fn when(&self, now: Timestamp, cost: f64, urgent: bool) -> Option<Timestamp> {
-        let room = self.room(now, cost)?;
+    pub(super) fn when(&self, now: Timestamp, price: Price, urgent: bool) -> Option<Timestamp> {
+        let room = self.room(now, price.at_worst)?;
         let (mut size, mut rate) = (self.rates.burst(), self.rates.background);
         if urgent {
             size = self.rates.urgent_burst();
             rate += self.rates.urgent;
         }
-        let lacks = cost.min(size) - self.there(urgent);
+        let lacks = price.expected.min(size) - self.there(urgent);
         if lacks <= 1e-9 {
             return Some(room);
         }
@@ -329,9 +334,13 @@ mod tests {
     fn who_looks_may_use_the_reserve() {
         let mut bucket = Bucket::new(at(0));
         bucket.settle(at(0), budget(5000, 900, Some(3600)), 9);
-        assert_eq!(bucket.when(at(0), 1.0, false), None, "the background waits for the reset");
+        assert_eq!(
+            bucket.when(at(0), Price::exactly(1.0), false),
+            None,
+            "the background waits for the reset"
+        );
         bucket.settle(at(60), budget(5000, 900, Some(3600)), 9);
-        assert_eq!(bucket.when(at(60), 1.0, true), Some(at(60)));
+        assert_eq!(bucket.when(at(60), Price::exactly(1.0), true), Some(at(60)));
     }
 
     #[test]
@@ -349,7 +358,7 @@ mod tests {
         let begun = |remaining, reset| {
             let mut bucket = Bucket::new(at(0));
             bucket.settle(at(0), budget(5000, remaining, Some(reset)), 0);
-            [1.0, 2.0].map(|cost| bucket.when(at(0), cost, false))
+            [1.0, 2.0].map(|cost| bucket.when(at(0), Price::exactly(cost), false))
         };
         assert_eq!(begun(5000, 900), [Some(at(0)); 2], "nobody has asked");
         assert_eq!(begun(4990, 900), [Some(at(0)); 2], "ten in this window");
@@ -365,17 +374,21 @@ mod tests {
     fn a_small_limit_is_one_piece_in_ten_seconds() {
         let mut bucket = Bucket::new(at(0));
         bucket.settle(at(0), budget(60, 60, None), 1);
-        assert_eq!(bucket.when(at(0), 3.0, false), Some(at(10)), "what was saved up is not spent at once");
+        assert_eq!(
+            bucket.when(at(0), Price::exactly(3.0), false),
+            Some(at(10)),
+            "what was saved up is not spent at once"
+        );
         bucket.settle(at(10), budget(60, 59, None), 1);
-        assert_eq!(bucket.when(at(10), 3.0, false), Some(at(10)));
-        assert!(!bucket.has_room(3.0), "one project is let through, several are not");
-        bucket.reserve(Slot::Whole, 3.0);
-        assert_eq!(bucket.when(at(10), 1.0, true), None, "not beside another");
+        assert_eq!(bucket.when(at(10), Price::exactly(3.0), false), Some(at(10)));
+        assert!(!bucket.has(Price::exactly(3.0), false), "one project is let through, several are not");
+        bucket.reserve(Slot::Whole, Price::exactly(3.0));
+        assert_eq!(bucket.when(at(10), Price::exactly(1.0), true), None, "not beside another");
         bucket.settle(at(11), budget(60, 56, None), 4);
         bucket.release(Slot::Whole);
-        assert_eq!(bucket.when(at(11), 1.0, true), Some(at(21)));
+        assert_eq!(bucket.when(at(11), Price::exactly(1.0), true), Some(at(21)));
         bucket.settle(at(5), budget(60, 56, None), 4);
-        assert_eq!(bucket.when(at(5), 1.0, true), Some(at(5)), "the clock was put back");
+        assert_eq!(bucket.when(at(5), Price::exactly(1.0), true), Some(at(5)), "the clock was put back");
     }
 
     #[test]
@@ -385,7 +398,10 @@ mod tests {
         for second in 0..3 {
             bucket.settle(at(second), budget(5000, 4000, None), u64::try_from(second + 1).unwrap() * 9);
         }
-        assert!(bucket.has_room(0.7) && !bucket.has_room(0.8), "27 of 27.8 were spent");
+        assert!(
+            bucket.room(at(2), 0.7) == Some(at(2)) && bucket.room(at(2), 0.8) > Some(at(2)),
+            "27 of 27.8 were spent"
+        );
         assert_eq!(bucket.room(at(2), 9.0), Some(at(10)));
         assert_eq!(bucket.room(at(2), 10.0), Some(at(11)));
     }

@@ -5,9 +5,26 @@ const MEMORY: f64 = 0.9;
 /// Until something is known: a list of runs and a branch.
 const UNKNOWN: f64 = 2.0;
 /// A listing's page.
-pub(super) const PAGE: f64 = 1.0;
+pub(super) const PAGE: Price = Price::exactly(1.0);
+/// A project that took more than so many had others' requests counted with it.
+const MOST: f64 = 4.0;
 /// What is free (answered 304) still takes its turn.
 const LEAST: f64 = 0.05;
+
+/// What a piece of work takes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Price {
+    /// Mostly.
+    pub(super) expected: f64,
+    /// Where everything has changed, and what was free of late is not.
+    pub(super) at_worst: f64,
+}
+
+impl Price {
+    pub(super) const fn exactly(requests: f64) -> Self {
+        Self { expected: requests, at_worst: requests }
+    }
+}
 
 /// The costs of one source.
 #[derive(Debug, Default)]
@@ -15,6 +32,8 @@ pub(super) struct Costs {
     /// Requests, and projects that they were for, both fading.
     requests: f64,
     projects: f64,
+    /// The most that one project took of late.
+    most: f64,
     /// Requests since the last reading ended.
     pending: f64,
 }
@@ -36,7 +55,9 @@ impl Costs {
 
     /// A reading of so many projects ended. What was spent since the last one was for it, as far as anybody can tell.
     pub(super) fn read(&mut self, projects: usize) {
-        self.requests = self.requests * MEMORY + std::mem::take(&mut self.pending);
+        let requests = std::mem::take(&mut self.pending);
+        self.most = (self.most * MEMORY).max(requests / count(projects).max(1.0));
+        self.requests = self.requests * MEMORY + requests;
         self.projects = self.projects * MEMORY + count(projects);
     }
 
@@ -45,14 +66,11 @@ impl Costs {
         if self.projects > 0.0 { (self.requests / self.projects).max(LEAST) } else { UNKNOWN }
     }
 
-    /// Requests that reading so many projects takes.
-    pub(super) fn reading(&self, projects: usize) -> f64 {
-        self.per_project() * count(projects)
-    }
-
-    /// Requests that it takes where all of them have changed: what was free of late is not then.
-    pub(super) fn at_worst(&self, projects: usize) -> f64 {
-        self.per_project().max(UNKNOWN) * count(projects)
+    /// What reading so many projects takes.
+    pub(super) fn reading(&self, projects: usize) -> Price {
+        let each = self.per_project();
+        let at_worst = each.max(self.most.clamp(UNKNOWN, MOST));
+        Price { expected: each * count(projects), at_worst: at_worst * count(projects) }
     }
 }
 
@@ -68,7 +86,7 @@ mod tests {
     #[test]
     fn costs_are_learned() {
         let mut costs = Costs::default();
-        assert!((costs.reading(10) - 20.0).abs() < 1e-9);
+        assert_eq!(costs.reading(10), Price::exactly(20.0));
         for _ in 0..50 {
             costs.spent(30.0);
             costs.read(10);
@@ -78,7 +96,13 @@ mod tests {
             costs.read(10);
         }
         assert!(costs.per_project() < 0.1, "unchanged: nearly free");
-        assert!((costs.at_worst(10) - 20.0).abs() < 1e-9, "until all of it changes");
+        assert!((costs.reading(10).at_worst - 20.0).abs() < 1e-9, "until all of it changes");
+        costs.spent(35.0);
+        costs.read(10);
+        assert!((costs.reading(10).at_worst - 35.0).abs() < 1e-9);
+        for _ in 0..200 {
+            costs.read(10);
+        }
         costs.spent(1.0);
         costs.failed();
         costs.read(10);

@@ -42,7 +42,7 @@ pub use track::{Answer, Explanation, Hook};
 
 use bucket::{Bucket, Slot};
 use circuit::{Circuit, Kind};
-use cost::{Costs, PAGE};
+use cost::{Costs, PAGE, Price};
 use track::Track;
 
 /// From a webhook to the reading: what belongs together (a push and the runs it starts) comes within this time, and the
@@ -303,12 +303,13 @@ impl Scheduler {
     }
 
     /// Whether it can be paid now; else when that may be so.
-    fn afford(&self, free: bool, now: Timestamp, cost: f64, slot: Slot) -> Result<(), Timestamp> {
+    fn afford(&self, free: bool, now: Timestamp, price: Price, slot: Slot) -> Result<(), Timestamp> {
         let bucket = if slot == Slot::News { self.batches.as_ref() } else { None };
         let at =
-            if free { bucket.unwrap_or(&self.bucket).when(now, cost, slot == Slot::Urgent) } else { None };
+            if free { bucket.unwrap_or(&self.bucket).when(now, price, slot == Slot::Urgent) } else { None };
         // Whatever it costs, it is sent.
-        let sending = self.sending.as_ref().map_or(Some(now), |s| s.when(now, 1.0, slot == Slot::Urgent));
+        let one = Price::exactly(1.0);
+        let sending = self.sending.as_ref().map_or(Some(now), |s| s.when(now, one, slot == Slot::Urgent));
         match at.zip(sending).map(|(at, sending)| at.max(sending)) {
             None => Err(after(now, LONGEST_WAIT)),
             Some(at) if at <= now => Ok(()),
@@ -405,14 +406,7 @@ impl Scheduler {
         let bucket = self.bucket_of(slot);
         let most = if probing && reading != Reading::News { 1 } else { self.piece(reading) };
         let mut n = due.len().min(most);
-        let affordable = |n| {
-            let at_worst = match reading {
-                Reading::News => self.cost(reading, n),
-                Reading::Urgent | Reading::Whole => self.costs.at_worst(n),
-            };
-            bucket.has(self.cost(reading, n), slot == Slot::Urgent) && bucket.has_room(at_worst)
-        };
-        while n > 1 && !affordable(n) {
+        while n > 1 && !bucket.has(self.cost(reading, n), slot == Slot::Urgent) {
             n /= 2;
         }
         self.afford(!self.busy[slot as usize], now, self.cost(reading, n), slot)?;
@@ -438,9 +432,9 @@ impl Scheduler {
 
     /// What reading so many takes, of whatever it is paid from.
     #[expect(clippy::cast_precision_loss, reason = "a question's cost")]
-    fn cost(&self, reading: Reading, projects: usize) -> f64 {
+    fn cost(&self, reading: Reading, projects: usize) -> Price {
         match (reading, self.batching) {
-            (Reading::News, Some(batching)) => batching.cost.max(1) as f64,
+            (Reading::News, Some(batching)) => Price::exactly(batching.cost.max(1) as f64),
             _ => self.costs.reading(projects),
         }
     }
@@ -479,7 +473,7 @@ impl Scheduler {
     fn start(&mut self, projects: Vec<NativeId>, reading: Reading, now: Timestamp) -> Next {
         let (slot, cost) = (reading.slot(), self.cost(reading, projects.len()));
         match self.batches.as_mut().filter(|_| reading == Reading::News) {
-            Some(batches) => batches.take(cost),
+            Some(batches) => batches.take(cost.expected),
             None => self.bucket.reserve(slot, cost),
         }
         let unhurried = |id: &&NativeId| self.tracks.get(*id).is_some_and(|t| self.is_unhurried(reading, t));
@@ -489,7 +483,7 @@ impl Scheduler {
             // The more is asked for news, the less is spent on what can wait: there are limits to both together.
             let left = (1.0 - self.wanted(now) / even).clamp(LEAST_LEFT, 1.0);
             let rate = even * UNHURRIED_SHARE * left;
-            let wait = SignedDuration::try_from_secs_f64(self.cost(reading, can_wait) / rate);
+            let wait = SignedDuration::try_from_secs_f64(self.cost(reading, can_wait).expected / rate);
             self.unhurried_at = after(now, wait.unwrap_or(LONGEST_WAIT));
         }
         self.reading.extend(projects.iter().cloned());
@@ -593,10 +587,10 @@ impl Scheduler {
     /// Learns from what it took what such work takes.
     fn learn(&mut self, work: &Work) {
         match work {
-            Work::List | Work::Moved => self.costs.known(PAGE),
+            Work::List | Work::Moved => self.costs.known(PAGE.expected),
             Work::Read { reading: Reading::News, .. } if self.batches.is_some() => {}
             Work::Read { projects, reading: Reading::News } => {
-                self.costs.known(self.cost(Reading::News, projects.len()));
+                self.costs.known(self.cost(Reading::News, projects.len()).expected);
             }
             Work::Read { projects, .. } => self.costs.read(projects.len()),
         }
