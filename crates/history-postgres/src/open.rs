@@ -2,6 +2,7 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use history::{Error, ErrorKind, Keeper, Result};
@@ -38,6 +39,8 @@ pub struct Postgres {
     /// Host, port and database, for messages.
     pub(crate) at: Arc<str>,
     pub(crate) pool: PgPool,
+    /// Rows of statistics that were written since what they replaced was cleared.
+    pub(crate) rewritten: Arc<AtomicUsize>,
 }
 
 /// The migrations of this version, oldest first. Only ever added to.
@@ -50,6 +53,7 @@ pub(crate) fn migrations() -> Migrator {
         migration(2, "kept", include_str!("../../../migrations/postgres/0002_kept.sql")),
         migration(3, "unfinished", include_str!("../../../migrations/postgres/0003_unfinished.sql")),
         migration(4, "first_known", include_str!("../../../migrations/postgres/0004_first_known.sql")),
+        migration(5, "flaky", include_str!("../../../migrations/postgres/0005_flaky.sql")),
     ])
 }
 
@@ -74,7 +78,7 @@ pub async fn open(url: &str, options: Options) -> Result<Keeper<Postgres>> {
         .max_connections(options.pool_size.max(2))
         .acquire_timeout(options.connect_timeout)
         .connect_lazy_with(connect);
-    Keeper::opened(Postgres { at, pool }).await
+    Keeper::opened(Postgres { at, pool, rewritten: Arc::default() }).await
 }
 
 /// Whether it can be reached and is new enough; what it is and where, for people. Alters nothing.

@@ -1,6 +1,6 @@
 //! Writing.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use history::roll::RollKey;
@@ -23,11 +23,17 @@ const WRITERS: i64 = 0x6369_2d64;
 /// Rows per statement: enough to be fast, few enough to be sent at once.
 const CHUNK: usize = 4_000;
 
+/// So many rows of statistics that were written leave behind rows that are no more, whose room is worth having back. The
+/// server does that by itself once a minute, which is late where a whole history is filled within one.
+const ROWS_TO_CLEAR: usize = 20_000;
+
 /// A transaction of the one process that writes.
 #[derive(Debug)]
 pub struct Tx {
-    at: Arc<str>,
+    of: Postgres,
     tx: Transaction<'static, Db>,
+    /// Rows of statistics that were written.
+    rewritten: usize,
 }
 
 type Query = sqlx::query::Query<'static, Db, PgArguments>;
@@ -35,7 +41,7 @@ type Query = sqlx::query::Query<'static, Db, PgArguments>;
 impl Tx {
     pub(crate) async fn begin(of: &Postgres, durable: bool) -> Result<Self> {
         let tx = of.pool.begin().await.map_err(|e| told(&of.at, e))?;
-        let mut tx = Self { at: Arc::clone(&of.at), tx };
+        let mut tx = Self { of: of.clone(), tx, rewritten: 0 };
         // It waits for whoever writes, at most as long as a statement may take.
         tx.run(sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITERS)).await?;
         if durable {
@@ -45,12 +51,12 @@ impl Tx {
     }
 
     async fn run(&mut self, query: Query) -> Result<u64> {
-        let done = query.execute(&mut *self.tx).await.map_err(|e| told(&self.at, e))?;
+        let done = query.execute(&mut *self.tx).await.map_err(|e| told(&self.of.at, e))?;
         Ok(done.rows_affected())
     }
 
     async fn all<T>(&mut self, query: Query, read: impl Fn(&PgRow) -> Result<T>) -> Result<Vec<T>> {
-        let rows = query.fetch_all(&mut *self.tx).await.map_err(|e| told(&self.at, e))?;
+        let rows = query.fetch_all(&mut *self.tx).await.map_err(|e| told(&self.of.at, e))?;
         rows.iter().map(read).collect()
     }
 }
@@ -135,7 +141,14 @@ fn bind_runs(statement: &'static str, rows: &[(&RunRow, i32)]) -> Query {
 #[async_trait]
 impl Writing for Tx {
     async fn commit(self) -> Result<()> {
-        self.tx.commit().await.map_err(|e| told(&self.at, e))
+        let Self { of, tx, rewritten } = self;
+        tx.commit().await.map_err(|e| told(&of.at, e))?;
+        if of.rewritten.fetch_add(rewritten, Ordering::Relaxed) + rewritten >= ROWS_TO_CLEAR {
+            of.rewritten.store(0, Ordering::Relaxed);
+            // What was written is written; without this the room comes back later.
+            let _ = sqlx::query("VACUUM daily_statistics").execute(&of.pool).await;
+        }
+        Ok(())
     }
 
     async fn sources(&mut self, sources: &[(String, String)]) -> Result<Vec<SourceRow>> {
@@ -384,8 +397,11 @@ impl Writing for Tx {
             " WHERE r.run_key = g.run_key AND r.project_id = g.project_id AND r.attempt = g.attempt \
              AND r.day = g.stood"
         );
+        // An index that grows at its end is full; one that grows anywhere is two thirds so.
+        let mut new: Vec<&RunRow> = new.iter().collect();
+        new.sort_by_key(|r| r.run);
         for chunk in new.chunks(CHUNK) {
-            let rows: Vec<(&RunRow, i32)> = chunk.iter().map(|r| (r, r.day)).collect();
+            let rows: Vec<(&RunRow, i32)> = chunk.iter().map(|r| (*r, r.day)).collect();
             self.run(bind_runs(INSERT, &rows)).await?;
         }
         for chunk in known.chunks(CHUNK) {
@@ -432,6 +448,7 @@ impl Writing for Tx {
             let keys: Vec<RollKey> = chunk.iter().map(|(k, _)| *k).collect();
             self.run(keyed(PUT, &keys).bind(column(chunk, |(_, b)| b.clone()))).await?;
         }
+        self.rewritten += put.len();
         let remove: Vec<RollKey> = rolls.iter().filter(|(_, b)| b.is_none()).map(|(k, _)| *k).collect();
         if !remove.is_empty() {
             self.run(keyed(REMOVE, &remove)).await?;

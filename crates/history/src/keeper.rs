@@ -15,7 +15,7 @@ use crate::answers::{
 use crate::calendar::LEVELS;
 use crate::merge::Attempt;
 use crate::reading::{Names, Numbers, Texts, moment, project, project_key, status_number};
-use crate::roll::{Group, Kind, Parts, Roll};
+use crate::roll::{Kind, Parts, Roll};
 use crate::store::{JobKind, PersonRow, ProjectRow, RunQuery, RunRow, SourceRow, Store, Writing};
 use crate::text::run_key;
 use crate::{
@@ -322,12 +322,8 @@ impl<S: Store> Keeper<S> {
         let rolls = self.store.rolls(Kind::Runs.number(), level, projects, FOR_EVER.0, FOR_EVER.1).await?;
         let mut totals: HashMap<i32, u64> = HashMap::new();
         for (project, _, bytes) in rolls {
-            *totals.entry(project).or_default() +=
-                Roll::from_bytes_of(&bytes, Parts::Counts, |key| key.0 == 0)?
-                    .0
-                    .values()
-                    .map(Group::runs)
-                    .sum::<u64>();
+            let total = totals.entry(project).or_default();
+            Roll::each_of(&bytes, Parts::Counts, |key| key.0 == 0, |_, group| *total += group.runs())?;
         }
         Ok(totals)
     }

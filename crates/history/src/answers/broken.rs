@@ -101,16 +101,12 @@ pub(crate) async fn broken<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Ve
         let mut older: BTreeMap<(i32, i32), Vec<Verdict>> = BTreeMap::new();
         for (project, _, bytes) in keeper.store.rolls(Kind::Timeline.number(), 0, &projects, from, to).await?
         {
-            for ((branch, lane), verdicts) in
-                Timeline::from_bytes_of(&bytes, |(branch, _)| branch_of.get(&project) == Some(&branch))?.0
-            {
-                if branch_of.get(&project) == Some(&branch) {
-                    older
-                        .entry((project, lane))
-                        .or_default()
-                        .extend(verdicts.into_iter().filter(|v| v.began_ms < end));
-                }
-            }
+            let branch_of = branch_of.get(&project).copied();
+            let take = |(_, lane): (i32, i32), verdicts: &[Verdict]| {
+                let began = verdicts.iter().filter(|v| v.began_ms < end).copied();
+                older.entry((project, lane)).or_default().extend(began);
+            };
+            Timeline::each_of(&bytes, |(branch, _)| branch_of == Some(branch), take)?;
         }
         for (key, mut verdicts) in older {
             // Blocks come in order, and what was found before is newer.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -36,7 +37,8 @@ pub struct Median {
 }
 
 impl Median {
-    fn of(sketch: &Sketch) -> Self {
+    fn of(times_ms: Vec<i64>) -> Self {
+        let sketch = Sketch::of_all(times_ms);
         Self { count: sketch.count(), median: sketch.percentile(0.5) }
     }
 }
@@ -122,9 +124,34 @@ fn stretches(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, Verdict
 /// The first green run on each commit that began in the window, with the time since the commit. What runs on a commit
 /// again, every night for one, says nothing of how long the commit took.
 fn leads(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, i64)> {
-    let mut commits = HashSet::with_capacity(verdicts.len());
+    let mut commits = Commits::with_capacity_and_hasher(verdicts.len(), BuildHasherDefault::default());
     let firsts = verdicts.iter().filter(|v| v.green && (v.commit == 0 || commits.insert(v.commit)));
     firsts.filter(|v| window.contains(&v.began_ms)).filter_map(|v| Some((*v, v.lead_ms?))).collect()
+}
+
+/// Beginnings of commits' ids, which are as good as chance themselves.
+type Commits = HashSet<i32, BuildHasherDefault<AsItIs>>;
+
+/// Takes a number for its hash.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_i32(&mut self, n: i32) {
+        // A table takes its place from the low bits, and what tells neighbours apart from the high ones.
+        let n = u64::from(n.cast_unsigned());
+        self.0 = n << 32 | n;
+    }
 }
 
 /// Whether what began before the verdicts that are at hand (from `known_from` on) decides a figure: where the first green
@@ -148,13 +175,13 @@ fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = (&Verdict, bool)> {
 /// Times, and the runs that they are of.
 #[derive(Debug, Default)]
 struct Measured {
-    times: Sketch,
+    times: Vec<i64>,
     runs: Vec<Place>,
 }
 
 impl Measured {
     fn note(&mut self, project: i32, run: Verdict, ms: i64) {
-        self.times.add(&Sketch::of(ms), 1);
+        self.times.push(ms);
         self.runs.push(place(project, &run));
     }
 }
@@ -204,21 +231,22 @@ impl Wanted {
         let (mut lanes, mut deployed) = (Lanes::new(), Lanes::new());
         let rolls = keeper.store.rolls(Kind::Timeline.number(), 0, projects, first, last).await?;
         for (project, _, bytes) in rolls {
-            let counts = |branch| self.branch_of.get(&project) == Some(&branch);
-            let deploys = |lane| self.deploys.contains(&(project, lane));
-            let found = Timeline::from_bytes_of(&bytes, |(branch, lane)| deploys(lane) || counts(branch))?.0;
-            for ((branch, lane), verdicts) in found {
+            let branch_of = self.branch_of.get(&project).copied();
+            let counts = |branch| branch_of == Some(branch);
+            let deploys = |lane| !self.deploys.is_empty() && self.deploys.contains(&(project, lane));
+            let take = |(branch, lane): (i32, i32), verdicts: &[Verdict]| {
                 let asked = self.branch == Branch::Any || self.branch.number() == branch;
                 if deploys(lane) && asked {
-                    deployed.entry((project, lane)).or_default().extend(verdicts.iter().copied());
+                    deployed.entry((project, lane)).or_default().extend_from_slice(verdicts);
                 }
                 if counts(branch) {
-                    lanes.entry((project, lane)).or_default().extend(verdicts);
+                    lanes.entry((project, lane)).or_default().extend_from_slice(verdicts);
                 }
-            }
+            };
+            Timeline::each_of(&bytes, |(branch, lane)| deploys(lane) || counts(branch), take)?;
         }
-        // Of several branches.
-        deployed.values_mut().for_each(|verdicts| verdicts.sort_unstable());
+        // Of several branches, each of which is in order: what sorts by merging is quick.
+        deployed.values_mut().for_each(|verdicts| verdicts.sort());
         Ok([lanes, deployed])
     }
 
@@ -316,9 +344,9 @@ pub(crate) async fn delivery<S: Store>(
         let rate = delivery.failures as f64 / delivery.deployments as f64;
         delivery.change_failure_rate = (delivery.deployments > 0).then_some(rate);
     }
-    delivery.time_to_restore = Median::of(&restore.times);
-    delivery.time_to_green = Median::of(&to_green.times);
-    delivery.lead_time = Median::of(&lead.times);
+    delivery.time_to_restore = Median::of(restore.times);
+    delivery.time_to_green = Median::of(to_green.times);
+    delivery.lead_time = Median::of(lead.times);
     let [failed, deployed, restored, turned_green, led] = named(
         keeper,
         &scope,

@@ -7,7 +7,7 @@ use domain::{NativeId, ProjectKey, SourceName};
 use crate::calendar::{Blocks, LEVELS};
 use crate::ingest::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
-use crate::roll::{Group, Kind, Parts, Roll};
+use crate::roll::{Group, GroupKey, Kind, Parts, Roll};
 use crate::store::{ProjectRow, RunQuery, SourceRow, Store, flags};
 use crate::{Result, Window};
 
@@ -140,9 +140,8 @@ impl Scope {
         let branch = self.branch.number();
         for Blocks { level, from, to } in window.blocks() {
             for (project, _, bytes) in keeper.store.rolls(kind.number(), level, projects, from, to).await? {
-                for ((_, key), group) in Roll::from_bytes_of(&bytes, parts, |key| key.0 == branch)?.0 {
-                    take(project, key, group);
-                }
+                let take = |key: GroupKey, group| take(project, key.1, group);
+                Roll::each_of(&bytes, parts, |key| key.0 == branch, take)?;
             }
         }
         Ok(())
@@ -176,9 +175,8 @@ impl Scope {
         let branch = self.branch.number();
         for Blocks { level, from, to } in blocks {
             for (_, block, bytes) in keeper.store.rolls(kind.number(), level, &scopes, from, to).await? {
-                for (_, group) in Roll::from_bytes_of(&bytes, Parts::All, |key| key.0 == branch)?.0 {
-                    take(block * LEVELS[usize::from(level)], group);
-                }
+                let take = |_, group| take(block * LEVELS[usize::from(level)], group);
+                Roll::each_of(&bytes, Parts::All, |key| key.0 == branch, take)?;
             }
         }
         Ok(())

@@ -25,7 +25,17 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
+    #[inline]
     pub(super) fn get(&mut self) -> Result<u64> {
+        // Most are small.
+        if let [byte @ 0..0x80, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.get_long()
+    }
+
+    fn get_long(&mut self) -> Result<u64> {
         let mut n = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -37,6 +47,7 @@ impl<'a> Reader<'a> {
         Err(Error::garbage("a number in the statistics has no end"))
     }
 
+    #[inline]
     pub(super) fn get_signed(&mut self) -> Result<i64> {
         let n = self.get()?;
         Ok((n >> 1).cast_signed() ^ -((n & 1).cast_signed()))

@@ -192,6 +192,10 @@ impl Group {
         Sketch::skip(from)?;
         for _ in 0..from.count()? {
             let hour = from.byte()?;
+            if parts == Parts::Reasons {
+                from.skip(2)?;
+                continue;
+            }
             group.hours.insert(hour, (from.get_signed()?, from.get_signed()?));
         }
         for _ in 0..from.count()? {
@@ -248,26 +252,35 @@ impl Roll {
     /// # Errors
     /// When these are not the bytes of a roll.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::from_bytes_of(bytes, Parts::All, |_| true)
+        let mut groups = BTreeMap::new();
+        let take = |key, group| {
+            groups.insert(key, group);
+        };
+        Self::each_of(bytes, Parts::All, |_| true, take)?;
+        Ok(Self(groups))
     }
 
-    /// Reads some parts of the groups that are `wanted` and passes over the others.
+    /// Hands over some parts of the groups that are `wanted` and passes over the others.
     ///
     /// # Errors
     /// When these are not the bytes of a roll.
-    pub fn from_bytes_of(bytes: &[u8], parts: Parts, wanted: impl Fn(GroupKey) -> bool) -> Result<Self> {
+    pub fn each_of(
+        bytes: &[u8],
+        parts: Parts,
+        wanted: impl Fn(GroupKey) -> bool,
+        mut take: impl FnMut(GroupKey, Group),
+    ) -> Result<()> {
         let mut from = Reader(bytes);
         if from.byte()? != FORM {
             return Err(Error::garbage("statistics of a form that this version does not know"));
         }
-        let mut groups = BTreeMap::new();
         for _ in 0..from.count()? {
             let key = (from.small()?, from.small()?);
             let mut group = from.part()?;
             if wanted(key) {
-                groups.insert(key, Group::read(&mut group, parts)?);
+                take(key, Group::read(&mut group, parts)?);
             }
         }
-        Ok(Self(groups))
+        Ok(())
     }
 }

@@ -47,6 +47,22 @@ impl Sketch {
         Self { sum: ms, buckets: vec![(bucket(ms.cast_unsigned()), 1)] }
     }
 
+    /// Of many durations at once, milliseconds.
+    #[must_use]
+    pub fn of_all(durations_ms: impl IntoIterator<Item = i64>) -> Self {
+        let (mut sum, mut counts) = (0, Vec::new());
+        for ms in durations_ms {
+            let ms = ms.max(0);
+            let at = usize::from(bucket(ms.cast_unsigned()));
+            if at >= counts.len() {
+                counts.resize(at + 1, 0);
+            }
+            (sum, counts[at]) = (sum + ms, counts[at] + 1);
+        }
+        let buckets = (0..).zip(counts).filter(|(_, n)| *n != 0).collect();
+        Self { sum, buckets }
+    }
+
     /// Adds (`sign` 1) or takes out (`sign` -1) another.
     pub fn add(&mut self, other: &Self, sign: i64) {
         self.sum += sign * other.sum;
@@ -176,6 +192,13 @@ mod tests {
         fn a_bucket_is_narrow(ms in 0_u64..1 << 40) {
             let middle = middle(bucket(ms)) as f64;
             prop_assert!((middle - ms as f64).abs() <= ms as f64 * 0.0157, "{ms}: {middle}");
+        }
+
+        #[test]
+        fn many_at_once_are_as_one_by_one(all in prop::collection::vec(-5_i64..1 << 40, 0..40)) {
+            let mut sketch = Sketch::default();
+            all.iter().for_each(|ms| sketch.add(&Sketch::of(*ms), 1));
+            prop_assert_eq!(Sketch::of_all(all), sketch);
         }
 
         #[test]

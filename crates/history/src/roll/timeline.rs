@@ -95,19 +95,28 @@ impl Timeline {
     /// # Errors
     /// When these are not the bytes of a timeline.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Self::from_bytes_of(bytes, |_| true)
+        let mut all = BTreeMap::new();
+        let take = |key, verdicts: &[Verdict]| {
+            all.insert(key, verdicts.to_vec());
+        };
+        Self::each_of(bytes, |_| true, take)?;
+        Ok(Self(all))
     }
 
-    /// Reads the lists of branches and lanes that are `wanted` and passes over the others.
+    /// Hands over the lists of branches and lanes that are `wanted` and passes over the others.
     ///
     /// # Errors
     /// When these are not the bytes of a timeline.
-    pub fn from_bytes_of(bytes: &[u8], wanted: impl Fn((i32, i32)) -> bool) -> Result<Self> {
+    pub fn each_of(
+        bytes: &[u8],
+        wanted: impl Fn((i32, i32)) -> bool,
+        mut take: impl FnMut((i32, i32), &[Verdict]),
+    ) -> Result<()> {
         let mut from = Reader(bytes);
         if from.byte()? != FORM {
             return Err(Error::garbage("statistics of a form that this version does not know"));
         }
-        let mut all = BTreeMap::new();
+        let mut list = Vec::new();
         for _ in 0..from.count()? {
             let key = (from.small()?, from.small()?);
             let mut part = from.part()?;
@@ -116,7 +125,8 @@ impl Timeline {
             }
             let from = &mut part;
             let len = from.count()?;
-            let mut list = Vec::with_capacity(len);
+            list.clear();
+            list.reserve(len);
             let (mut at, mut run) = (0_i64, 0_i64);
             for _ in 0..len {
                 at = at.wrapping_add(from.get_signed()?);
@@ -133,9 +143,9 @@ impl Timeline {
                     lead_ms: if bits & LEAD == 0 { None } else { Some(from.get_signed()?) },
                 });
             }
-            all.insert(key, list);
+            take(key, &list);
         }
-        Ok(Self(all))
+        Ok(())
     }
 }
 
