@@ -25,7 +25,7 @@ const CHUNK: usize = 4_000;
 
 /// So many rows of statistics that were written leave behind rows that are no more, whose room is worth having back. The
 /// server does that by itself once a minute, which is late where a whole history is filled within one.
-const ROWS_TO_CLEAR: usize = 20_000;
+const ROWS_TO_CLEAR: usize = 30_000;
 
 /// A transaction of the one process that writes.
 #[derive(Debug)]
@@ -145,8 +145,10 @@ impl Writing for Tx {
         tx.commit().await.map_err(|e| told(&of.at, e))?;
         if of.rewritten.fetch_add(rewritten, Ordering::Relaxed) + rewritten >= ROWS_TO_CLEAR {
             of.rewritten.store(0, Ordering::Relaxed);
-            // What was written is written; without this the room comes back later.
-            let _ = sqlx::query("VACUUM daily_statistics").execute(&of.pool).await;
+            // Beside whoever writes on. Where it fails the room comes back later.
+            tokio::spawn(async move {
+                let _ = sqlx::query("VACUUM daily_statistics").execute(&of.pool).await;
+            });
         }
         Ok(())
     }

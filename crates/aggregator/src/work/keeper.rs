@@ -16,11 +16,14 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::due::{Ask, Due};
 use super::{Attention, Item, Kind, MAX_OF_PROJECT, MAX_PAGES, Mark, Told, Work};
 use crate::hub::Hub;
+use crate::schedule::most_within;
 use crate::sources::{Owner, State};
 use crate::watched::Watched;
 
-/// Lists that are read at once while somebody looks; one at a time at rest.
+/// Lists that are read at once while somebody looks; one at a time at rest, and where the limit is small.
 const AT_ONCE: usize = 4;
+/// … of what may be spent within ten seconds, so much.
+const SHARE_AT_ONCE: f64 = 0.2;
 /// At rest, at most so many lists are read in a refresh interval: one a second of five minutes.
 const LISTS_PER_INTERVAL: u32 = 300;
 /// While somebody looks, so many times as many.
@@ -107,7 +110,7 @@ impl Keeper {
         {
             *owner_at = Instant::now() + self.learn_owner(part).await?;
         }
-        let (due, then) = self.due(if looked_at { AT_ONCE } else { 1 });
+        let (due, then) = self.due(if looked_at { at_once(self.connector.budget()) } else { 1 });
         if due.is_empty() {
             self.let_go();
             let look = Instant::now() + self.every / LOOKS_AROUND;
@@ -267,6 +270,19 @@ fn share_of(budget: Budget, lists: u32, looked_at: bool) -> Duration {
     Duration::try_from_secs_f64(window.as_secs_f64() * f64::from(lists) / share.max(1.0)).unwrap_or_default()
 }
 
+/// How many lists may be read at the same time.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    reason = "a few requests"
+)]
+fn at_once(budget: Option<Budget>) -> usize {
+    let Some((budget, window)) = budget.and_then(|b| Some((b, b.window?))) else { return AT_ONCE };
+    let within = most_within(budget.limit as f64 / window.as_secs_f64().max(1.0));
+    ((within * SHARE_AT_ONCE) as usize).clamp(1, AT_ONCE)
+}
+
 /// When the rate limit is full again, if pipelines need for themselves what is left of it.
 fn out_of_budget(budget: Budget, looked_at: bool, now: Timestamp) -> Option<Timestamp> {
     // Without a reset ahead the window is full again, or the platform tells nothing of use.
@@ -280,6 +296,14 @@ fn out_of_budget(budget: Budget, looked_at: bool, now: Timestamp) -> Option<Time
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_limit_is_not_spent_at_once() {
+        let window = Some(SignedDuration::from_hours(1));
+        let budget = |limit| Some(Budget { limit, remaining: limit, reset_at: None, window });
+        assert_eq!([60, 1_000, 5_000, 100_000].map(|limit| at_once(budget(limit))), [1, 1, AT_ONCE, AT_ONCE]);
+        assert_eq!(at_once(None), AT_ONCE);
+    }
 
     #[test]
     fn pipelines_come_first() {

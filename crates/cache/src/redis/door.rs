@@ -73,7 +73,7 @@ impl Door {
         // The library's timeout does not count signing in.
         let connected = tokio::time::timeout(CONNECT + self.answer, connecting).await;
         let mut connection = match connected {
-            Ok(connected) => connected.map_err(|error| of(&at, "", &error))?,
+            Ok(connected) => connected.map_err(|error| turned_away(&at, &error))?,
             Err(_) => return Err(config(format!("Redis at {at} does not answer"))),
         };
         let info: Result<String, _> = redis::cmd("INFO").arg("server").query_async(&mut connection).await;
@@ -86,7 +86,7 @@ impl Door {
             })?,
             // A user that may not ask may use it all the same.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => "Redis".to_owned(),
-            Err(error) => return Err(of(&at, "", &error)),
+            Err(error) => return Err(turned_away(&at, &error)),
         };
         Ok(Open { connection, engine, at })
     }
@@ -107,6 +107,17 @@ fn engine(info: &str) -> Result<String, String> {
         (Some(major), Some(minor)) if (major, minor) < OLDEST => Err(version),
         _ => Ok(format!("Redis {version}")),
     }
+}
+
+/// An error before anything was told. Redis in protected mode hangs up on whoever comes from elsewhere, often before its reason
+/// is read, and so does a port that speaks TLS on who does not.
+fn turned_away(at: &str, error: &RedisError) -> Trouble {
+    let hung_up = error.is_connection_dropped() && !error.is_connection_refusal();
+    if error.code() == Some("DENIED") || hung_up {
+        let why = "is it in protected mode (then it wants a password, or protected-mode no), or does it want rediss:// ?";
+        return Trouble { text: format!("Redis at {at} hangs up: {why}"), broken: true };
+    }
+    of(at, "", error)
 }
 
 /// An error of the library's in words. `key` is what it was about.

@@ -1,6 +1,7 @@
 //! What is in memory and in Redis as well, with a real one that is away, slow, full, emptied, shared and guarded.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -319,6 +320,25 @@ async fn tls_a_user_and_a_database() {
     elsewhere.says("ACL lacks something").await;
     let no_file = Process::start(Settings { ca_file: Some("/nonexistent/ca.pem".into()), ..guarded() });
     no_file.says("/nonexistent/ca.pem").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_hears_why_that_may_be() {
+    let Some(server) = Server::start(Options::default()) else { return };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    // As a server in protected mode does, whether its reason is read or not.
+    std::thread::spawn(move || {
+        for (n, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            if n % 2 == 0 {
+                let _ = (&stream).write_all(b"-DENIED Redis is running in protected mode\r\n");
+            }
+        }
+    });
+    let process = Process::start(Settings { url, ..settings(&server) });
+    for _ in 0..4 {
+        process.says("protected mode").await;
+    }
 }
 
 fn moved(project: &str, gone: bool) -> Moved {
