@@ -1,14 +1,14 @@
 //! Connecting: who it is, whether it is new enough, migrated.
 
 use std::str::FromStr as _;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use history::{Error, ErrorKind, Keeper, Result};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, SqlSafeStr};
+use tokio::task::JoinSet;
 
 use crate::errors::{OLDEST, migrating, told, too_old};
 
@@ -39,8 +39,37 @@ pub struct Postgres {
     /// Host, port and database, for messages.
     pub(crate) at: Arc<str>,
     pub(crate) pool: PgPool,
+    clearing: Arc<Mutex<Clearing>>,
+}
+
+/// So many rows of statistics that were written leave behind rows that are no more, whose room is worth having back. The
+/// server does that by itself once a minute, which is late where a whole history is filled within one.
+const ROWS_TO_CLEAR: usize = 30_000;
+
+#[derive(Debug, Default)]
+struct Clearing {
     /// Rows of statistics that were written since what they replaced was cleared.
-    pub(crate) rewritten: Arc<AtomicUsize>,
+    rewritten: usize,
+    /// Ends with whoever opened the database.
+    task: JoinSet<()>,
+}
+
+impl Postgres {
+    /// So many rows of statistics were written. Now and then clears what they replaced, beside whoever writes on.
+    pub(crate) fn clear_after(&self, rewritten: usize) {
+        let mut clearing = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
+        clearing.rewritten += rewritten;
+        while clearing.task.try_join_next().is_some() {}
+        if clearing.rewritten < ROWS_TO_CLEAR || !clearing.task.is_empty() {
+            return;
+        }
+        clearing.rewritten = 0;
+        let pool = self.pool.clone();
+        clearing.task.spawn(async move {
+            // Where it fails the room comes back later.
+            let _ = sqlx::query("VACUUM daily_statistics").execute(&pool).await;
+        });
+    }
 }
 
 /// The migrations of this version, oldest first. Only ever added to.
@@ -78,7 +107,7 @@ pub async fn open(url: &str, options: Options) -> Result<Keeper<Postgres>> {
         .max_connections(options.pool_size.max(2))
         .acquire_timeout(options.connect_timeout)
         .connect_lazy_with(connect);
-    Keeper::opened(Postgres { at, pool, rewritten: Arc::default() }).await
+    Keeper::opened(Postgres { at, pool, clearing: Arc::default() }).await
 }
 
 /// Whether it can be reached and is new enough; what it is and where, for people. Alters nothing.

@@ -1,7 +1,5 @@
 //! Writing.
 
-use std::sync::atomic::Ordering;
-
 use async_trait::async_trait;
 use history::roll::RollKey;
 use history::store::{
@@ -22,10 +20,6 @@ const WRITERS: i64 = 0x6369_2d64;
 
 /// Rows per statement: enough to be fast, few enough to be sent at once.
 const CHUNK: usize = 4_000;
-
-/// So many rows of statistics that were written leave behind rows that are no more, whose room is worth having back. The
-/// server does that by itself once a minute, which is late where a whole history is filled within one.
-const ROWS_TO_CLEAR: usize = 30_000;
 
 /// A transaction of the one process that writes.
 #[derive(Debug)]
@@ -143,13 +137,7 @@ impl Writing for Tx {
     async fn commit(self) -> Result<()> {
         let Self { of, tx, rewritten } = self;
         tx.commit().await.map_err(|e| told(&of.at, e))?;
-        if of.rewritten.fetch_add(rewritten, Ordering::Relaxed) + rewritten >= ROWS_TO_CLEAR {
-            of.rewritten.store(0, Ordering::Relaxed);
-            // Beside whoever writes on. Where it fails the room comes back later.
-            tokio::spawn(async move {
-                let _ = sqlx::query("VACUUM daily_statistics").execute(&of.pool).await;
-            });
-        }
+        of.clear_after(rewritten);
         Ok(())
     }
 
