@@ -390,17 +390,17 @@ async fn the_metrics_count_what_the_platforms_were_asked() {
         ("github-main", forge_sim::github::FACE, "GET /repos/:owner/:repo/actions/runs"),
     ] {
         assert_eq!(value(&format!("ci_dashboard_source_up{{source=\"{source}\"}}")), 1.0);
-        let counted = value(&format!(
-            "ci_dashboard_platform_requests_total{{source=\"{source}\",endpoint=\"{endpoint}\"}}"
-        ));
+        let series = format!("ci_dashboard_platform_requests_total{{source=\"{source}\"");
+        let counted = value(&format!("{series},endpoint=\"{endpoint}\"}}"));
         assert!(counted >= 1.0, "{source}: {counted}");
-        let all: f64 = text
-            .lines()
-            .filter(|l| l.starts_with(&format!("ci_dashboard_platform_requests_total{{source=\"{source}\"")))
-            .map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-            .sum();
-        let seen = usize::try_from(rig.sim.requests().total_of(face)).unwrap();
-        assert_eq!(all as usize, seen, "{source}: what we count is what arrived");
+        // A request counts from when it is sent: what is on its way has still to arrive.
+        kit::until(&format!("{source}: what we count is what arrived"), || async {
+            let text = rig.metrics.text().unwrap();
+            let counts = text.lines().filter(|l| l.starts_with(&series));
+            let counted: f64 = counts.map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
+            (counted as u64 == rig.sim.requests().total_of(face)).then_some(())
+        })
+        .await;
     }
     assert!(text.ends_with("# EOF\n"));
     assert!(!text.contains(rig.sim.token()), "no token");
