@@ -77,6 +77,12 @@ impl Window {
         self.from.0 <= day.0 && day.0 <= self.to.0
     }
 
+    /// The same to the end of the longest block with its last day in it.
+    pub(crate) const fn rounded_up(self) -> Self {
+        let longest = LEVELS[LEVELS.len() - 1];
+        Self { from: self.from, to: Day((self.to.0.div_euclid(longest) + 1).saturating_mul(longest) - 1) }
+    }
+
     /// The fewest blocks that are exactly these days.
     pub(crate) fn blocks(self) -> Vec<Blocks> {
         let mut out: Vec<Blocks> = Vec::new();

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use domain::{DEAD_WORKFLOW_AFTER, Person, ProjectKey, RunId, Timestamp};
 
 use super::Ask;
+use super::rolls::each_roll;
 use super::scope::{Branch, Scope};
+use crate::calendar::Blocks;
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::reading::moment;
 use crate::roll::{Kind, TIMELINE_DAYS, Timeline, Verdict};
@@ -99,15 +101,16 @@ pub(crate) async fn broken<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Ve
     projects.sort_unstable();
     for (from, to) in [(last - FIRST_BLOCKS + 1, last), (FOR_EVER.0, last - FIRST_BLOCKS)] {
         let mut older: BTreeMap<(i32, i32), Vec<Verdict>> = BTreeMap::new();
-        for (project, _, bytes) in keeper.store.rolls(Kind::Timeline.number(), 0, &projects, from, to).await?
-        {
+        let blocks = [Blocks { level: 0, from, to }];
+        each_roll(keeper, Kind::Timeline, &blocks, &projects, |(_, project, _), bytes| {
             let branch_of = branch_of.get(&project).copied();
             let take = |(_, lane): (i32, i32), verdicts: &[Verdict]| {
                 let began = verdicts.iter().filter(|v| v.began_ms < end).copied();
                 older.entry((project, lane)).or_default().extend(began);
             };
-            Timeline::each_of(&bytes, |(branch, _)| branch_of == Some(branch), take)?;
-        }
+            Timeline::each_of(bytes, |(branch, _)| branch_of == Some(branch), take)
+        })
+        .await?;
         for (key, mut verdicts) in older {
             // Blocks come in order, and what was found before is newer.
             verdicts.extend(lanes.remove(&key).unwrap_or_default());

@@ -11,7 +11,9 @@ use domain::{Patterns, ProjectKey, RunId};
 use super::Ask;
 use super::broken::branches;
 use super::ranking::lane_names;
+use super::rolls::each_roll;
 use super::scope::{Branch, Scope};
+use crate::calendar::Blocks;
 use crate::ingest::NEAR_DAYS;
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::roll::{Group, Kind, Parts, Sketch, TIMELINE_DAYS, Timeline, Verdict};
@@ -226,11 +228,11 @@ impl Wanted {
         &self,
         keeper: &Keeper<S>,
         projects: &[i32],
-        (first, last): (i32, i32),
+        (from, to): (i32, i32),
     ) -> Result<[Lanes; 2]> {
         let (mut lanes, mut deployed) = (Lanes::new(), Lanes::new());
-        let rolls = keeper.store.rolls(Kind::Timeline.number(), 0, projects, first, last).await?;
-        for (project, _, bytes) in rolls {
+        let blocks = [Blocks { level: 0, from, to }];
+        each_roll(keeper, Kind::Timeline, &blocks, projects, |(_, project, _), bytes| {
             let branch_of = self.branch_of.get(&project).copied();
             let counts = |branch| branch_of == Some(branch);
             let deploys = |lane| !self.deploys.is_empty() && self.deploys.contains(&(project, lane));
@@ -243,8 +245,9 @@ impl Wanted {
                     lanes.entry((project, lane)).or_default().extend_from_slice(verdicts);
                 }
             };
-            Timeline::each_of(&bytes, |(branch, lane)| deploys(lane) || counts(branch), take)?;
-        }
+            Timeline::each_of(bytes, |(branch, lane)| deploys(lane) || counts(branch), take)
+        })
+        .await?;
         // Of several branches, each of which is in order: what sorts by merging is quick.
         deployed.values_mut().for_each(|verdicts| verdicts.sort());
         Ok([lanes, deployed])

@@ -24,6 +24,7 @@ mod figures;
 mod flaky;
 mod groups;
 mod ranking;
+mod rolls;
 mod scope;
 
 pub use behind::Behind;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use domain::{NativeId, ProjectKey, SourceName};
 
+use super::rolls::each_roll;
 use crate::calendar::{Blocks, LEVELS};
 use crate::ingest::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
@@ -138,13 +139,12 @@ impl Scope {
             .await;
         }
         let branch = self.branch.number();
-        for Blocks { level, from, to } in window.blocks() {
-            for (project, _, bytes) in keeper.store.rolls(kind.number(), level, projects, from, to).await? {
-                let take = |key: GroupKey, group| take(project, key.1, group);
-                Roll::each_of(&bytes, parts, |key| key.0 == branch, take)?;
-            }
-        }
-        Ok(())
+        let blocks = blocks(keeper, kind, projects, window).await?;
+        each_roll(keeper, kind, &blocks, projects, |(_, project, _), bytes| {
+            let take = |key: GroupKey, group| take(project, key.1, group);
+            Roll::each_of(bytes, parts, |key| key.0 == branch, take)
+        })
+        .await
     }
 
     /// Hands over groups that together are all runs that fit: first day of their block, group. `daily`: by single days.
@@ -170,17 +170,29 @@ impl Scope {
         };
         let blocks = match daily {
             true => vec![Blocks { level: 0, from: self.window.from.0, to: self.window.to.0 }],
-            false => self.window.blocks(),
+            false => blocks(keeper, kind, &scopes, self.window).await?,
         };
         let branch = self.branch.number();
-        for Blocks { level, from, to } in blocks {
-            for (_, block, bytes) in keeper.store.rolls(kind.number(), level, &scopes, from, to).await? {
-                let take = |_, group| take(block * LEVELS[usize::from(level)], group);
-                Roll::each_of(&bytes, Parts::All, |key| key.0 == branch, take)?;
-            }
-        }
-        Ok(())
+        each_roll(keeper, kind, &blocks, &scopes, |(level, _, block), bytes| {
+            let take = |_, group| take(block * LEVELS[usize::from(level)], group);
+            Roll::each_of(bytes, Parts::All, |key| key.0 == branch, take)
+        })
+        .await
     }
+}
+
+/// The fewest blocks that hold exactly what is in a window. Most windows end today, and nothing is later: the longest blocks
+/// with today in them are as good as the many short ones up to it.
+async fn blocks<S: Store>(
+    keeper: &Keeper<S>,
+    kind: Kind,
+    scopes: &[i32],
+    window: Window,
+) -> Result<Vec<Blocks>> {
+    let rounded = window.rounded_up();
+    let (from, to) = (window.to.0 + 1, rounded.to.0);
+    let is_last = from > to || keeper.store.rolls(kind.number(), 0, scopes, from, to).await?.is_empty();
+    Ok(if is_last { rounded } else { window }.blocks())
 }
 
 /// Counts the runs (or jobs) of a branch that has no statistics of its own: project, day, lane or job's name, group.
