@@ -5,6 +5,7 @@
 //! Rows go in as arrays (`unnest`), so that a batch is one statement and every statement is a fixed text.
 
 mod errors;
+mod jobs;
 mod open;
 mod read;
 mod rows;

@@ -10,10 +10,9 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres as Db, Row as _};
 
 use crate::errors::told;
+use crate::jobs::job_columns;
 use crate::open::Postgres;
-use crate::rows::{
-    column, flake, flaky_sum, garbage, job_columns, project, run, run_columns, run_with_jobs, snapshot,
-};
+use crate::rows::{column, flake, flaky_sum, garbage, project, run, run_columns, run_with_jobs, snapshot};
 use crate::times::{Date, Ms};
 use crate::write::Tx;
 

@@ -1,10 +1,11 @@
 //! Rows from columns, and columns from rows.
 
-use history::store::{FlakeRow, FlakySum, JobRow, ProjectRow, RunRow, SnapshotRow, flags};
+use history::store::{FlakeRow, FlakySum, ProjectRow, RunRow, SnapshotRow, flags};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use crate::jobs::jobs;
 use crate::times::{Date, Ms};
 
 /// All columns of a run, in the order of [`run`]. The table is `r`.
@@ -17,14 +18,6 @@ macro_rules! run_columns {
     };
 }
 pub(crate) use run_columns;
-
-/// A run's jobs, after its columns.
-macro_rules! job_columns {
-    () => {
-        ", r.job_keys, r.job_kinds, r.job_times, r.job_reasons, r.job_texts"
-    };
-}
-pub(crate) use job_columns;
 
 /// Something in the database is not of the type that our schema says.
 pub(crate) fn garbage(error: sqlx::Error) -> Error {
@@ -78,62 +71,14 @@ pub(crate) fn run(row: &PgRow) -> Result<RunRow> {
     read().map_err(garbage)
 }
 
-/// The same with its jobs.
+/// The same with its jobs, whose columns come after its own.
 pub(crate) fn run_with_jobs(row: &PgRow) -> Result<RunRow> {
     let mut run = run(row)?;
     if run.flags & flags::JOBS == 0 {
         return Ok(run);
     }
-    let read = || -> Read<Vec<JobRow>> {
-        let keys: Option<Vec<i64>> = row.try_get(27)?;
-        let kinds: Option<Vec<i32>> = row.try_get(28)?;
-        let times: Option<Vec<Option<i32>>> = row.try_get(29)?;
-        let reasons: Option<Vec<i32>> = row.try_get(30)?;
-        let texts: Option<Vec<Option<String>>> = row.try_get(31)?;
-        let (kinds, times) = (kinds.unwrap_or_default(), times.unwrap_or_default());
-        let job = |(i, key)| {
-            let time = |n: usize| times.get(5 * i + n).copied().flatten();
-            JobRow {
-                job: key,
-                job_text: texts.as_ref().and_then(|t| t.get(i)).cloned().flatten(),
-                kind: kinds.get(i).copied().unwrap_or_default(),
-                reason: reasons.as_ref().and_then(|r| r.get(i)).copied().unwrap_or_default(),
-                created: time(0),
-                started: time(1),
-                finished: time(2),
-                duration: time(3),
-                queued: time(4),
-            }
-        };
-        Ok(keys.unwrap_or_default().into_iter().enumerate().map(job).collect())
-    };
-    run.jobs = Some(read().map_err(garbage)?);
+    run.jobs = Some(jobs(row, 27)?);
     Ok(run)
-}
-
-/// An array as PostgreSQL writes one: several of different lengths cannot be sent as one array.
-pub(crate) fn array<T: ToString>(cells: impl Iterator<Item = Option<T>>) -> String {
-    let cells: Vec<String> = cells.map(|c| c.map_or_else(|| "NULL".to_owned(), |c| c.to_string())).collect();
-    format!("{{{}}}", cells.join(","))
-}
-
-/// A text within an array.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// The five arrays of a run's jobs.
-pub(crate) fn job_arrays(jobs: &[JobRow]) -> (String, String, String, Option<String>, Option<String>) {
-    let times = jobs.iter().flat_map(|j| [j.created, j.started, j.finished, j.duration, j.queued]);
-    (
-        array(jobs.iter().map(|j| Some(j.job))),
-        array(jobs.iter().map(|j| Some(j.kind))),
-        array(times),
-        jobs.iter().any(|j| j.reason != 0).then(|| array(jobs.iter().map(|j| Some(j.reason)))),
-        jobs.iter()
-            .any(|j| j.job_text.is_some())
-            .then(|| array(jobs.iter().map(|j| j.job_text.as_deref().map(quoted)))),
-    )
 }
 
 pub(crate) fn project(row: &PgRow) -> Result<ProjectRow> {

@@ -10,9 +10,10 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres as Db, Row as _, Transaction};
 
 use crate::errors::told;
+use crate::jobs::{Columns, job_columns};
 use crate::open::Postgres;
 use crate::read::project_columns;
-use crate::rows::{column, garbage, job_arrays, job_columns, project, run_columns, run_with_jobs};
+use crate::rows::{column, garbage, project, run_columns, run_with_jobs};
 use crate::times::{Date, Ms};
 
 /// The advisory lock at which writers wait for each other: `ci-d` in ASCII.
@@ -65,36 +66,20 @@ macro_rules! given {
         "unnest($1::int[], $2::bigint[], $3::smallint[], $4::date[], $5::smallint[], $6::smallint[], $7::int[], $8::int[], \
          $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::int[], $15::int[], $16::bigint[], \
          $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::int[], \
-         $23::int[], $24::int[], $25::bytea[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], \
-         $32::text[], $33::date[]) AS g (project_id, run_key, attempt, day, flags, status, native_id, event_id, branch_id, \
+         $23::int[], $24::int[], $25::bytea[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::bytea[], \
+         $32::date[]) AS g (project_id, run_key, attempt, day, flags, status, native_id, event_id, branch_id, \
          lane_id, workflow_id, author_id, url_id, failure_id, commit_key, number, created_at, started_at, finished_at, \
-         updated_at, committed_at, duration_ms, queued_ms, expected_ms, sha, message, run_text, job_keys, job_kinds, \
-         job_times, job_reasons, job_texts, stood)"
+         updated_at, committed_at, duration_ms, queued_ms, expected_ms, sha, message, run_text, job_kinds, \
+         job_reasons, job_texts, job_cells, stood)"
     };
 }
 
 fn bind_runs(statement: &'static str, rows: &[(&RunRow, i32)]) -> Query {
     let ms = |t: Option<i64>| t.map(Ms);
     let maybe = |id: i32| (id != 0).then_some(id);
-    let mut jobs = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut jobs = Columns::default();
     for (row, _) in rows {
-        match &row.jobs {
-            None => {
-                jobs.0.push(None);
-                jobs.1.push(None);
-                jobs.2.push(None);
-                jobs.3.push(None);
-                jobs.4.push(None);
-            }
-            Some(of) => {
-                let arrays = job_arrays(of);
-                jobs.0.push(Some(arrays.0));
-                jobs.1.push(Some(arrays.1));
-                jobs.2.push(Some(arrays.2));
-                jobs.3.push(arrays.3);
-                jobs.4.push(arrays.4);
-            }
-        }
+        jobs.push(row.jobs.as_deref());
     }
     sqlx::query(statement)
         .bind(column(rows, |(r, _)| r.project))
@@ -124,11 +109,10 @@ fn bind_runs(statement: &'static str, rows: &[(&RunRow, i32)]) -> Query {
         .bind(column(rows, |(r, _)| r.sha.clone()))
         .bind(column(rows, |(r, _)| r.message.clone()))
         .bind(column(rows, |(r, _)| r.run_text.clone()))
-        .bind(jobs.0)
-        .bind(jobs.1)
-        .bind(jobs.2)
-        .bind(jobs.3)
-        .bind(jobs.4)
+        .bind(jobs.kinds)
+        .bind(jobs.reasons)
+        .bind(jobs.texts)
+        .bind(jobs.cells)
         .bind(column(rows, |(_, stood)| Date(*stood)))
 }
 
@@ -362,12 +346,12 @@ impl Writing for Tx {
         const INSERT: &str = concat!(
             "INSERT INTO pipelines (project_id, run_key, attempt, day, flags, status, native_id, event_id, branch_id, lane_id, \
              workflow_id, author_id, url_id, failure_id, commit_key, number, created_at, started_at, finished_at, updated_at, \
-             committed_at, duration_ms, queued_ms, expected_ms, sha, message, run_text, job_keys, job_kinds, job_times, \
-             job_reasons, job_texts) SELECT g.project_id, g.run_key, g.attempt, g.day, g.flags, g.status, g.native_id, \
+             committed_at, duration_ms, queued_ms, expected_ms, sha, message, run_text, job_kinds, job_reasons, \
+             job_texts, job_cells) SELECT g.project_id, g.run_key, g.attempt, g.day, g.flags, g.status, g.native_id, \
              g.event_id, g.branch_id, g.lane_id, g.workflow_id, g.author_id, g.url_id, g.failure_id, g.commit_key, g.number, \
              g.created_at, g.started_at, g.finished_at, g.updated_at, g.committed_at, g.duration_ms, g.queued_ms, \
-             g.expected_ms, g.sha, g.message, g.run_text, g.job_keys::bigint[], g.job_kinds::int[], g.job_times::int[], \
-             g.job_reasons::int[], g.job_texts::text[] FROM ",
+             g.expected_ms, g.sha, g.message, g.run_text, g.job_kinds::int[], g.job_reasons::int[], \
+             g.job_texts::text[], g.job_cells FROM ",
             given!()
         );
         const UPDATE: &str = concat!(
@@ -377,11 +361,12 @@ impl Writing for Tx {
              number = g.number, created_at = g.created_at, started_at = g.started_at, finished_at = g.finished_at, \
              updated_at = g.updated_at, committed_at = g.committed_at, duration_ms = g.duration_ms, queued_ms = g.queued_ms, \
              expected_ms = g.expected_ms, sha = g.sha, message = g.message, \
-             job_keys = CASE WHEN g.job_keys IS NULL THEN r.job_keys ELSE g.job_keys::bigint[] END, \
-             job_kinds = CASE WHEN g.job_keys IS NULL THEN r.job_kinds ELSE g.job_kinds::int[] END, \
-             job_times = CASE WHEN g.job_keys IS NULL THEN r.job_times ELSE g.job_times::int[] END, \
-             job_reasons = CASE WHEN g.job_keys IS NULL THEN r.job_reasons ELSE g.job_reasons::int[] END, \
-             job_texts = CASE WHEN g.job_keys IS NULL THEN r.job_texts ELSE g.job_texts::text[] END \
+             job_keys = CASE WHEN g.job_cells IS NULL THEN r.job_keys END, \
+             job_times = CASE WHEN g.job_cells IS NULL THEN r.job_times END, \
+             job_kinds = CASE WHEN g.job_cells IS NULL THEN r.job_kinds ELSE g.job_kinds::int[] END, \
+             job_reasons = CASE WHEN g.job_cells IS NULL THEN r.job_reasons ELSE g.job_reasons::int[] END, \
+             job_texts = CASE WHEN g.job_cells IS NULL THEN r.job_texts ELSE g.job_texts::text[] END, \
+             job_cells = coalesce(g.job_cells, r.job_cells) \
              FROM ",
             given!(),
             " WHERE r.run_key = g.run_key AND r.project_id = g.project_id AND r.attempt = g.attempt \

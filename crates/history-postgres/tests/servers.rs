@@ -154,6 +154,35 @@ async fn what_was_kept_by_earlier_rules_is_counted_anew() {
     assert_eq!(counted().await, before);
 }
 
+/// Runs from before the sixth migration have their jobs in arrays: the same is read of them, and written over them.
+#[tokio::test]
+async fn jobs_that_were_kept_in_arrays_are_the_same() {
+    const BEFORE: &str = "UPDATE pipelines SET job_keys = (SELECT array_agg(j.job_key ORDER BY j.place) \
+         FROM job_times(NULL, NULL, job_cells) j), job_times = (SELECT array_agg(t.time ORDER BY j.place, t.place) \
+         FROM job_times(NULL, NULL, job_cells) j CROSS JOIN LATERAL unnest(ARRAY[j.created, j.started, j.finished, j.duration, \
+         j.queued]) WITH ORDINALITY AS t (time, place)), job_cells = NULL WHERE job_cells IS NOT NULL";
+    const ROWS: &str = "SELECT j::text FROM job_runs j ORDER BY 1";
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    let history = open(&url, quick()).await.unwrap();
+    order::filled(&history).await;
+    let before = order::everything(&history, order::SMALL, "forge").await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let rows = async |connection: &mut PgConnection| {
+        sqlx::query_scalar::<_, String>(ROWS).fetch_all(connection).await.unwrap()
+    };
+    let rows_before = rows(&mut connection).await;
+    assert!(rows_before.len() > 300, "{}", rows_before.len());
+    let altered = connection.execute(BEFORE).await.unwrap().rows_affected();
+    assert!(altered > 100, "{altered}");
+    assert_eq!(rows(&mut connection).await, rows_before);
+    assert_eq!(order::everything(&history, order::SMALL, "forge").await, before);
+    // What comes again is packed.
+    order::filled(&history).await;
+    assert_eq!(rows(&mut connection).await, rows_before);
+    assert_eq!(order::everything(&history, order::SMALL, "forge").await, before);
+}
+
 #[tokio::test]
 async fn people_with_sql_tools_find_names_and_partitions() {
     let Some(server) = Server::start(false) else { return };

@@ -10,6 +10,7 @@
 //! | [`store`] | what a database has to be able to do, and the rows that it keeps |
 //! | [`merge`] | how a report changes what is known of a run; never backwards |
 //! | [`roll`] | the daily statistics, kept up with every batch in the same transaction |
+//! | [`codec`] | small numbers in few bytes |
 //! | [`answers`] | the definitions of the insights, pure |
 //!
 //! # Adding a database
@@ -19,6 +20,7 @@
 
 pub mod answers;
 mod calendar;
+pub mod codec;
 mod error;
 mod ingest;
 mod keeper;

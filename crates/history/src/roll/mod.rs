@@ -8,7 +8,6 @@
 //! In the database a roll is a compact blob: a day of a project with ten runs takes some hundred bytes. People with SQL
 //! tools have the view `pipeline_stats` and the table `pipelines` itself.
 
-mod codec;
 mod sketch;
 mod timeline;
 
@@ -17,7 +16,7 @@ use std::collections::BTreeMap;
 pub use sketch::Sketch;
 pub use timeline::{Timeline, Verdict};
 
-use self::codec::{Reader, put, put_signed};
+use crate::codec::{Reader, put, put_signed};
 use crate::{Error, Result};
 
 /// What a roll counts.

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::codec::{Reader, put, put_signed};
 use crate::Result;
+use crate::codec::{Reader, put, put_signed};
 
 /// Up to here every millisecond has its own bucket.
 const EXACT: u64 = 32;

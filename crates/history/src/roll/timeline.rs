@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::FORM;
-use super::codec::{Reader, put, put_signed};
+use crate::codec::{Reader, put, put_signed};
 use crate::{Error, Result};
 
 /// What the newest attempt of a run came to.

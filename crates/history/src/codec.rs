@@ -1,8 +1,9 @@
-//! Small numbers in few bytes: LEB128, signed ones zigzag.
+//! Small numbers in few bytes: LEB128, signed ones zigzag. What repeats by the thousand stands so in a database.
 
 use crate::{Error, Result};
 
-pub(super) fn put(out: &mut Vec<u8>, mut n: u64) {
+/// Writes one.
+pub fn put(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push((n as u8) | 0x80);
         n >>= 7;
@@ -10,23 +11,33 @@ pub(super) fn put(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-pub(super) fn put_signed(out: &mut Vec<u8>, n: i64) {
+/// Writes one of either sign.
+pub fn put_signed(out: &mut Vec<u8>, n: i64) {
     put(out, ((n << 1) ^ (n >> 63)).cast_unsigned());
 }
 
 /// Reads what the two write. Anything may be in a database: nothing is assumed of its length or content.
 #[derive(Debug)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn byte(&mut self) -> Result<u8> {
-        let (first, rest) = self.0.split_first().ok_or_else(|| Error::garbage("statistics end too early"))?;
+    /// A byte as it is.
+    ///
+    /// # Errors
+    /// Of garbage, here and below: when the bytes are over, or are not what was written.
+    pub fn byte(&mut self) -> Result<u8> {
+        let (first, rest) =
+            self.0.split_first().ok_or_else(|| Error::garbage("numbers in the database end too early"))?;
         self.0 = rest;
         Ok(*first)
     }
 
+    /// A number.
+    ///
+    /// # Errors
+    /// As of [`Self::byte`].
     #[inline]
-    pub(super) fn get(&mut self) -> Result<u64> {
+    pub fn get(&mut self) -> Result<u64> {
         // Most are small.
         if let [byte @ 0..0x80, rest @ ..] = self.0 {
             self.0 = rest;
@@ -44,43 +55,50 @@ impl<'a> Reader<'a> {
                 return Ok(n);
             }
         }
-        Err(Error::garbage("a number in the statistics has no end"))
+        Err(Error::garbage("a number in the database has no end"))
     }
 
+    /// One of either sign.
+    ///
+    /// # Errors
+    /// As of [`Self::byte`].
     #[inline]
-    pub(super) fn get_signed(&mut self) -> Result<i64> {
+    pub fn get_signed(&mut self) -> Result<i64> {
         let n = self.get()?;
         Ok((n >> 1).cast_signed() ^ -((n & 1).cast_signed()))
     }
 
     /// Passes over so many numbers.
-    pub(super) fn skip(&mut self, numbers: usize) -> Result<()> {
+    pub(crate) fn skip(&mut self, numbers: usize) -> Result<()> {
         let mut left = numbers;
         let end = |byte: &u8| {
             left -= usize::from(*byte < 0x80);
             left == 0
         };
         let len = if numbers == 0 { Some(0) } else { self.0.iter().position(end).map(|at| at + 1) };
-        let len = len.ok_or_else(|| Error::garbage("statistics end too early"))?;
+        let len = len.ok_or_else(|| Error::garbage("numbers in the database end too early"))?;
         self.0 = &self.0[len..];
         Ok(())
     }
 
-    /// A number that fits a smaller type.
-    pub(super) fn small<T: TryFrom<i64>>(&mut self) -> Result<T> {
-        T::try_from(self.get_signed()?).map_err(|_| Error::garbage("a number in the statistics is too large"))
+    /// One of either sign that fits a smaller type.
+    ///
+    /// # Errors
+    /// As of [`Self::byte`].
+    pub fn small<T: TryFrom<i64>>(&mut self) -> Result<T> {
+        T::try_from(self.get_signed()?).map_err(|_| Error::garbage("a number in the database is too large"))
     }
 
     /// How many things follow, each of at least a byte.
-    pub(super) fn count(&mut self) -> Result<usize> {
+    pub(crate) fn count(&mut self) -> Result<usize> {
         usize::try_from(self.get()?)
             .ok()
             .filter(|n| *n <= self.0.len())
-            .ok_or_else(|| Error::garbage("statistics end too early"))
+            .ok_or_else(|| Error::garbage("numbers in the database end too early"))
     }
 
     /// A part whose length stands before it.
-    pub(super) fn part(&mut self) -> Result<Reader<'a>> {
+    pub(crate) fn part(&mut self) -> Result<Reader<'a>> {
         let len = self.count()?;
         let (part, rest) = self.0.split_at(len);
         self.0 = rest;
