@@ -1,6 +1,6 @@
 //! Rows from columns, and columns from rows.
 
-use history::store::{FlakeRow, FlakySum, ProjectRow, RunRow, SnapshotRow, flags};
+use history::store::{FlakeRow, FlakySum, ProjectRow, RunName, RunRow, SnapshotRow, flags};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -66,6 +66,18 @@ pub(crate) fn run(row: &PgRow) -> Result<RunRow> {
             message: row.try_get(25)?,
             run_text: row.try_get(26)?,
             jobs: None,
+        })
+    };
+    read().map_err(garbage)
+}
+
+pub(crate) fn run_name(row: &PgRow) -> Result<RunName> {
+    let read = || -> Read<RunName> {
+        Ok(RunName {
+            project: row.try_get(0)?,
+            run: row.try_get(1)?,
+            text: row.try_get(2)?,
+            number: row.try_get(3)?,
         })
     };
     read().map_err(garbage)

@@ -255,14 +255,16 @@ impl Writing for Tx {
         self.all(bound(SELECT), number).await
     }
 
+    // Written as `FIND` is, and for its reasons: many keys are looked up one by one.
     async fn attempts(&mut self, keys: &[RunKey]) -> Result<Vec<RunRow>> {
         const SELECT: &str = concat!(
             "SELECT ",
             run_columns!(),
             job_columns!(),
-            " FROM unnest($1::int[], $2::bigint[], $3::date[], $4::date[]) \
-             AS k (project, run, since, till) JOIN pipelines r ON r.run_key = k.run AND r.project_id = k.project \
-             AND r.day BETWEEN k.since AND k.till WHERE r.day BETWEEN $5 AND $6"
+            " FROM unnest($1::int[], $2::bigint[], $3::date[], $4::date[]) AS k (project, run, since, till) \
+             CROSS JOIN LATERAL (SELECT * FROM pipelines r WHERE r.run_key = k.run \
+             AND r.project_id BETWEEN k.project AND k.project AND r.day BETWEEN k.since AND k.till \
+             AND r.day BETWEEN $5 AND $6 OFFSET 0) r"
         );
         let (Some(from), Some(to)) = (keys.iter().map(|k| k.from).min(), keys.iter().map(|k| k.to).max())
         else {
@@ -278,15 +280,16 @@ impl Writing for Tx {
         self.all(query, run_with_jobs).await
     }
 
+    // Likewise. Before a month is analyzed nothing says that it has many commits, and any range of a project seems better.
     async fn of_commits(&mut self, keys: &[CommitKey]) -> Result<Vec<RunRow>> {
         const SELECT: &str = concat!(
             "SELECT ",
             run_columns!(),
             job_columns!(),
-            " FROM unnest($1::int[], $2::int[], $3::int[], $4::date[], $5::date[]) \
-             AS k (commit_key, project, lane, since, till) JOIN pipelines r ON r.commit_key = k.commit_key \
-             AND r.day BETWEEN k.since AND k.till AND r.project_id = k.project AND r.lane_id = k.lane \
-             WHERE r.status IN (2, 3, 4) AND r.day BETWEEN $6 AND $7"
+            " FROM unnest($1::int[], $2::int[], $3::int[], $4::date[], $5::date[]) AS k (commit_key, project, lane, since, till) \
+             CROSS JOIN LATERAL (SELECT * FROM pipelines r WHERE r.commit_key = k.commit_key AND r.project_id + 0 = k.project \
+             AND r.lane_id = k.lane AND r.day BETWEEN k.since AND k.till AND r.status IN (2, 3, 4) \
+             AND r.day BETWEEN $6 AND $7 OFFSET 0) r"
         );
         let (Some(from), Some(to)) = (keys.iter().map(|k| k.from).min(), keys.iter().map(|k| k.to).max())
         else {
@@ -369,7 +372,7 @@ impl Writing for Tx {
              job_cells = coalesce(g.job_cells, r.job_cells) \
              FROM ",
             given!(),
-            " WHERE r.run_key = g.run_key AND r.project_id = g.project_id AND r.attempt = g.attempt \
+            " WHERE r.run_key = g.run_key AND r.project_id BETWEEN g.project_id AND g.project_id AND r.attempt = g.attempt \
              AND r.day = g.stood"
         );
         // An index that grows at its end is full; one that grows anywhere is two thirds so.

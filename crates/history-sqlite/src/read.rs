@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use history::store::{
-    FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunQuery, RunRow, SnapshotRow, SourceRow,
-    Store, flags,
+    FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery, RunRow, SnapshotRow,
+    SourceRow, Store, flags,
 };
 use history::{Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::sqlite::SqliteRow;
@@ -14,7 +14,8 @@ use sqlx::{Connection as _, Row as _, Sqlite as Db};
 use crate::errors::told;
 use crate::open::Sqlite;
 use crate::rows::{
-    Json, flake, flaky_sum, garbage, job, project, roll_id, run, run_columns, scope_and_block, snapshot,
+    Json, flake, flaky_sum, garbage, job, project, roll_id, run, run_columns, run_name, scope_and_block,
+    snapshot,
 };
 use crate::write::Tx;
 
@@ -111,17 +112,30 @@ const UNFINISHED: &str = concat!(
     " FROM projects p CROSS JOIN pipelines r ON r.project_id = p.id AND r.status < 2 \
      WHERE p.source_id = ?1 AND r.flags & 4 = 0"
 );
-const FIND: &str = concat!(
-    "SELECT ",
-    run_columns!(),
-    " FROM jsonb_each(?1) k CROSS JOIN pipelines r ON r.project_id = k.value ->> 0 \
-     AND r.run_key = k.value ->> 1 AND r.flags & 4 = 0"
-);
+/// Newest attempts by their keys.
+macro_rules! found {
+    ($columns:expr) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM jsonb_each(?1) k CROSS JOIN pipelines r ON r.project_id = k.value ->> 0 \
+             AND r.run_key = k.value ->> 1 AND r.flags & 4 = 0"
+        )
+    };
+}
+const FIND: &str = found!(run_columns!());
+const FIND_NAMES: &str = found!("r.project_id, r.run_key, r.run_text, r.number");
 const ATTEMPTS_OF_ONE: &str = concat!(
     "SELECT ",
     run_columns!(),
     " FROM pipelines r WHERE r.project_id = ?1 AND r.run_key = ?2 ORDER BY r.attempt"
 );
+
+fn asked_for(keys: &[RunKey]) -> String {
+    Json::rows(keys, |cells, key| {
+        cells.n(key.project).n(key.run);
+    })
+}
 
 type Query = sqlx::query::Query<'static, Db, sqlx::sqlite::SqliteArguments>;
 
@@ -345,10 +359,11 @@ impl Store for Sqlite {
     }
 
     async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>> {
-        let keys = Json::rows(keys, |cells, key| {
-            cells.n(key.project).n(key.run);
-        });
-        self.all(sqlx::query(FIND).bind(keys), run).await
+        self.all(sqlx::query(FIND).bind(asked_for(keys)), run).await
+    }
+
+    async fn run_names(&self, keys: &[RunKey]) -> Result<Vec<RunName>> {
+        self.all(sqlx::query(FIND_NAMES).bind(asked_for(keys)), run_name).await
     }
 
     async fn newest_runs(&self, projects: &[i32], limit: i64) -> Result<Vec<RunRow>> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use history::store::{FlakeRow, FlakySum, JobRow, ProjectRow, RunRow, SnapshotRow};
+use history::store::{FlakeRow, FlakySum, JobRow, ProjectRow, RunName, RunRow, SnapshotRow};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
@@ -167,6 +167,18 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow> {
             message: row.try_get(26)?,
             run_text: row.try_get(27)?,
             jobs: None,
+        })
+    };
+    read().map_err(garbage)
+}
+
+pub(crate) fn run_name(row: &SqliteRow) -> Result<RunName> {
+    let read = || -> std::result::Result<RunName, sqlx::Error> {
+        Ok(RunName {
+            project: row.try_get(0)?,
+            run: row.try_get(1)?,
+            text: row.try_get(2)?,
+            number: row.try_get(3)?,
         })
     };
     read().map_err(garbage)

@@ -47,6 +47,20 @@ impl<'a> Reader<'a> {
     }
 
     fn get_long(&mut self) -> Result<u64> {
+        // Eight bytes at once hold nearly all others: up to the first without its highest bit, seven bits of each.
+        if let Some((eight, _)) = self.0.split_first_chunk() {
+            let eight = u64::from_le_bytes(*eight);
+            let ends = !eight & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                let len = ends.trailing_zeros() / 8 + 1;
+                let bytes = eight & (u64::MAX >> (64 - 8 * len)) & 0x7f7f_7f7f_7f7f_7f7f;
+                // Neighbours are moved together: bytes, pairs, fours.
+                let pairs = (bytes & 0x007f_007f_007f_007f) | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
+                let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+                self.0 = &self.0[len as usize..];
+                return Ok((fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4);
+            }
+        }
         let mut n = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -103,5 +117,43 @@ impl<'a> Reader<'a> {
         let (part, rest) = self.0.split_at(len);
         self.0 = rest;
         Ok(Reader(part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_and_back(numbers in prop::collection::vec((any::<i64>(), 0_u32..64), 0..20)) {
+            let numbers: Vec<i64> = numbers.into_iter().map(|(n, shift)| n >> shift).collect();
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|n| put_signed(&mut bytes, *n));
+            let mut from = Reader(&bytes);
+            for n in numbers {
+                prop_assert_eq!(from.get_signed().unwrap(), n);
+            }
+            prop_assert!(from.byte().is_err(), "nothing is left");
+        }
+    }
+
+    #[test]
+    fn a_number_has_its_length_and_an_end() {
+        for bits in 0..64 {
+            for n in [1_u64 << bits, u64::MAX >> bits] {
+                let mut bytes = Vec::new();
+                put(&mut bytes, n);
+                assert_eq!(bytes.len(), (64 - n.leading_zeros() as usize).div_ceil(7));
+                assert_eq!(Reader(&bytes).get().unwrap(), n, "at the end");
+                bytes.extend([0xff; 8]);
+                let mut from = Reader(&bytes);
+                assert_eq!(from.get().unwrap(), n, "before others");
+                assert_eq!(from.0, [0xff; 8]);
+                assert!(from.get().is_err(), "it ends nowhere");
+            }
+        }
     }
 }

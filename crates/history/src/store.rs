@@ -190,6 +190,19 @@ pub struct RunKey {
     pub to: i32,
 }
 
+/// What a run is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunName {
+    /// Its project.
+    pub project: i32,
+    /// Its key.
+    pub run: i64,
+    /// Its id where that is no number.
+    pub text: Option<String>,
+    /// The number that people know it by.
+    pub number: Option<i64>,
+}
+
 /// Finds the runs of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommitKey {
@@ -417,6 +430,9 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The newest attempts of some runs, without their jobs.
     async fn find_runs(&self, keys: &[RunKey]) -> Result<Vec<RunRow>>;
+
+    /// What some runs are called.
+    async fn run_names(&self, keys: &[RunKey]) -> Result<Vec<RunName>>;
 
     /// The newest runs of each project, newest attempts only, without their jobs; newest first within a project.
     async fn newest_runs(&self, projects: &[i32], limit: i64) -> Result<Vec<RunRow>>;

@@ -1,8 +1,6 @@
 //! Deployments and how soon trouble is over.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,11 +8,11 @@ use domain::{Patterns, ProjectKey, RunId};
 
 use super::Ask;
 use super::broken::branches;
+use super::lanes::{Lanes, Measured, Newest, end, run_of};
 use super::ranking::lane_names;
 use super::rolls::each_roll;
 use super::scope::{Branch, Scope};
 use crate::calendar::Blocks;
-use crate::ingest::NEAR_DAYS;
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::roll::{Group, Kind, Parts, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::{Cause, RunKey, RunQuery, Store};
@@ -39,8 +37,7 @@ pub struct Median {
 }
 
 impl Median {
-    fn of(times_ms: Vec<i64>) -> Self {
-        let sketch = Sketch::of_all(times_ms);
+    pub(super) fn of(sketch: &Sketch) -> Self {
         Self { count: sketch.count(), median: sketch.percentile(0.5) }
     }
 }
@@ -98,13 +95,6 @@ pub struct Delivery {
 
 /// A remedy within this time says that the deployment before it failed.
 const REMEDY_WITHIN_MS: i64 = 24 * 60 * 60 * 1000;
-/// How many runs are named with a figure.
-const NAMED: usize = 100;
-
-const fn end(v: &Verdict) -> i64 {
-    v.began_ms + v.took_ms
-}
-
 /// Periods of red that end in the window: the first red run, and the next green one.
 fn stretches(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, Verdict)> {
     let (mut found, mut first) = (Vec::new(), None);
@@ -123,48 +113,6 @@ fn stretches(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, Verdict
     found
 }
 
-/// The first green run on each commit that began in the window, with the time since the commit. What runs on a commit
-/// again, every night for one, says nothing of how long the commit took.
-fn leads(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, i64)> {
-    let mut commits = Commits::with_capacity_and_hasher(verdicts.len(), BuildHasherDefault::default());
-    let firsts = verdicts.iter().filter(|v| v.green && (v.commit == 0 || commits.insert(v.commit)));
-    firsts.filter(|v| window.contains(&v.began_ms)).filter_map(|v| Some((*v, v.lead_ms?))).collect()
-}
-
-/// Beginnings of commits' ids, which are as good as chance themselves.
-type Commits = HashSet<i32, BuildHasherDefault<AsItIs>>;
-
-/// Takes a number for its hash.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_i32(&mut self, n: i32) {
-        // A table takes its place from the low bits, and what tells neighbours apart from the high ones.
-        let n = u64::from(n.cast_unsigned());
-        self.0 = n << 32 | n;
-    }
-}
-
-/// Whether what began before the verdicts that are at hand (from `known_from` on) decides a figure: where the first green
-/// one of all ends in the window, it may have been red before; a commit that is older may have been green before.
-fn needs_older(verdicts: &[Verdict], window: &Range<i64>, known_from: i64) -> bool {
-    let red_before = verdicts.iter().find(|v| v.green).is_some_and(|v| window.contains(&end(v)));
-    let is_older = |v: &Verdict, lead: i64| end(v) - lead < known_from;
-    let may_be_older = || verdicts.iter().any(|v| v.green && v.lead_ms.is_some_and(|lead| is_older(v, lead)));
-    red_before || (may_be_older() && leads(verdicts, window).iter().any(|(v, lead)| is_older(v, *lead)))
-}
-
 /// Which deployments failed: those that were red, and those that a remedy followed soon.
 fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = (&Verdict, bool)> {
     verdicts.iter().enumerate().map(|(i, v)| {
@@ -174,44 +122,8 @@ fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = (&Verdict, bool)> {
     })
 }
 
-/// Times, and the runs that they are of.
-#[derive(Debug, Default)]
-struct Measured {
-    times: Vec<i64>,
-    runs: Vec<Place>,
-}
-
-impl Measured {
-    fn note(&mut self, project: i32, run: Verdict, ms: i64) {
-        self.times.push(ms);
-        self.runs.push(place(project, &run));
-    }
-}
-
-/// When a run began, its project and its key: newest first.
-type Place = Reverse<(i64, i32, i64)>;
-
-const fn place(project: i32, v: &Verdict) -> Place {
-    Reverse((v.began_ms, project, v.run))
-}
-
-/// The newest of some runs, newest first.
-fn newest(mut runs: Vec<Place>) -> Vec<RunKey> {
-    if runs.len() > NAMED {
-        runs.select_nth_unstable(NAMED);
-        runs.truncate(NAMED);
-    }
-    runs.sort_unstable();
-    let key = |Reverse((began_ms, project, run)): &Place| {
-        let day = Day::of_ms(*began_ms).0;
-        // A job may wait long for whoever starts it.
-        RunKey { project: *project, run: *run, from: day - NEAR_DAYS, to: day + 1 }
-    };
-    runs.iter().map(key).collect()
-}
-
-/// Verdicts by project and lane, in the order of their beginning.
-type Lanes = BTreeMap<(i32, i32), Vec<Verdict>>;
+/// Verdicts of what deploys by project and lane, in the order of their beginning.
+type Deployed = BTreeMap<(i32, i32), Vec<Verdict>>;
 
 /// What is measured.
 struct Wanted {
@@ -220,70 +132,111 @@ struct Wanted {
     /// Lanes that deploy, on whatever branch is asked for.
     deploys: HashSet<(i32, i32)>,
     branch: Branch,
+    /// Milliseconds since 1970.
+    window: Range<i64>,
+}
+
+/// What was measured.
+#[derive(Default)]
+struct Found {
+    to_green: Measured,
+    leads: Measured,
+    deployed: Deployed,
+}
+
+impl Found {
+    fn note(&mut self, project: i32, lanes: &Lanes, deployed: &mut Deployed) {
+        lanes.tell(project, &mut self.to_green, &mut self.leads);
+        self.deployed.append(deployed);
+    }
 }
 
 impl Wanted {
-    /// The verdicts of some projects in some blocks: of the branches that count, and of what deploys.
-    async fn verdicts<S: Store>(
+    /// Goes through the verdicts of some projects in some blocks, project by project.
+    async fn each<S: Store>(
         &self,
         keeper: &Keeper<S>,
         projects: &[i32],
-        (from, to): (i32, i32),
-    ) -> Result<[Lanes; 2]> {
-        let (mut lanes, mut deployed) = (Lanes::new(), Lanes::new());
-        let blocks = [Blocks { level: 0, from, to }];
-        each_roll(keeper, Kind::Timeline, &blocks, projects, |(_, project, _), bytes| {
+        blocks: Blocks,
+        known_from: i64,
+        mut ended: impl FnMut(i32, &mut Lanes, &mut Deployed),
+    ) -> Result<()> {
+        let (mut at, mut lanes, mut deployed) = (None, Lanes::default(), Deployed::new());
+        let mut end_of = |project: i32, lanes: &mut Lanes, deployed: &mut Deployed| {
+            // Of several branches, each of which is in order: what sorts by merging is quick.
+            deployed.values_mut().for_each(|verdicts| verdicts.sort());
+            ended(project, lanes, deployed);
+            lanes.clear();
+            deployed.clear();
+        };
+        each_roll(keeper, Kind::Timeline, &[blocks], projects, |(_, project, _), bytes| {
+            if let Some(before) = at.replace(project).filter(|before| *before != project) {
+                end_of(before, &mut lanes, &mut deployed);
+            }
             let branch_of = self.branch_of.get(&project).copied();
             let counts = |branch| branch_of == Some(branch);
             let deploys = |lane| !self.deploys.is_empty() && self.deploys.contains(&(project, lane));
             let take = |(branch, lane): (i32, i32), verdicts: &[Verdict]| {
                 let asked = self.branch == Branch::Any || self.branch.number() == branch;
-                if deploys(lane) && asked {
+                if asked && deploys(lane) {
                     deployed.entry((project, lane)).or_default().extend_from_slice(verdicts);
                 }
                 if counts(branch) {
-                    lanes.entry((project, lane)).or_default().extend_from_slice(verdicts);
+                    lanes.follow(lane, verdicts, &self.window, known_from);
                 }
             };
-            Timeline::each_of(bytes, |(branch, lane)| deploys(lane) || counts(branch), take)
+            Timeline::each_of(bytes, |(branch, lane)| counts(branch) || deploys(lane), take)
         })
         .await?;
-        // Of several branches, each of which is in order: what sorts by merging is quick.
-        deployed.values_mut().for_each(|verdicts| verdicts.sort());
-        Ok([lanes, deployed])
+        if let Some(last) = at {
+            end_of(last, &mut lanes, &mut deployed);
+        }
+        Ok(())
     }
 
-    /// The same with as much before the window as decides its figures.
-    async fn all<S: Store>(
-        &self,
-        keeper: &Keeper<S>,
-        scope: &Scope,
-        window: &Range<i64>,
-    ) -> Result<[Lanes; 2]> {
+    /// What the window holds, with as much before it as decides its figures.
+    async fn all<S: Store>(&self, keeper: &Keeper<S>, scope: &Scope) -> Result<Found> {
         // Most of what was red when the window began has not been so for long.
         let first = scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1;
         let last = scope.window.to.0.div_euclid(TIMELINE_DAYS);
-        let mut all = self.verdicts(keeper, &scope.project_ids(), (first, last)).await?;
         let known_from = Day(first * TIMELINE_DAYS).start().as_millisecond();
-        let older = |verdicts: &Vec<Verdict>| needs_older(verdicts, window, known_from);
-        let projects: BTreeSet<i32> = all
-            .iter()
-            .flat_map(|lanes| lanes.iter().filter(|(_, v)| older(v)).map(|((project, _), _)| *project))
-            .collect();
-        if projects.is_empty() {
-            return Ok(all);
-        }
-        let projects: Vec<i32> = projects.into_iter().collect();
-        let before = self.verdicts(keeper, &projects, (FOR_EVER.0, first - 1)).await?;
-        for (lanes, before) in all.iter_mut().zip(before) {
-            for (key, mut verdicts) in before {
-                if let Some(newer) = lanes.get_mut(&key).filter(|newer| older(newer)) {
-                    verdicts.append(newer);
-                    *newer = verdicts;
-                }
+        let blocks = |from, to| Blocks { level: 0, from, to };
+        let red_before = |verdicts: &Vec<Verdict>| {
+            verdicts.iter().find(|v| v.green).is_some_and(|v| self.window.contains(&end(v)))
+        };
+        let mut found = Found::default();
+        let mut undecided = BTreeMap::new();
+        let decide = |project, lanes: &mut Lanes, deployed: &mut Deployed| {
+            if lanes.needs_older() || deployed.values().any(red_before) {
+                lanes.ended();
+                undecided.insert(project, (std::mem::take(lanes), std::mem::take(deployed)));
+            } else {
+                found.note(project, lanes, deployed);
             }
+        };
+        self.each(keeper, &scope.project_ids(), blocks(first, last), known_from, decide).await?;
+        // Most of these have nothing older.
+        let projects: Vec<i32> = undecided.keys().copied().collect();
+        let mut with_older = BTreeSet::new();
+        each_roll(
+            keeper,
+            Kind::Timeline,
+            &[blocks(FOR_EVER.0, first - 1)],
+            &projects,
+            |(_, project, _), _| {
+                with_older.insert(project);
+                Ok(())
+            },
+        )
+        .await?;
+        undecided.retain(|project, _| !with_older.contains(project));
+        for (project, (lanes, mut deployed)) in undecided {
+            found.note(project, &lanes, &mut deployed);
         }
-        Ok(all)
+        let projects: Vec<i32> = with_older.into_iter().collect();
+        let note = |project, lanes: &mut Lanes, deployed: &mut Deployed| found.note(project, lanes, deployed);
+        self.each(keeper, &projects, blocks(FOR_EVER.0, last), i64::MIN, note).await?;
+        Ok(found)
     }
 }
 
@@ -295,8 +248,9 @@ pub(crate) async fn delivery<S: Store>(
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Delivery::default()) };
     let window =
         scope.window.from.start().as_millisecond()..Day(scope.window.to.0 + 1).start().as_millisecond();
+    let branch_of = branches(keeper, &scope).await?;
     let mut wanted =
-        Wanted { branch_of: branches(keeper, &scope).await?, deploys: HashSet::new(), branch: scope.branch };
+        Wanted { branch_of, deploys: HashSet::new(), branch: scope.branch, window: window.clone() };
     if !rule.names.is_empty() {
         let lanes = lane_names(keeper, &scope.project_ids()).await?;
         let names =
@@ -307,56 +261,43 @@ pub(crate) async fn delivery<S: Store>(
             }
         }
     }
-    let [lanes, mut deployed] = wanted.all(keeper, &scope, &window).await?;
+    let Found { to_green, leads, mut deployed } = wanted.all(keeper, &scope).await?;
     if !rule.names.is_empty() {
         jobs_that_deploy(keeper, &scope, rule, &wanted.deploys, &mut deployed).await?;
     }
 
-    let (mut restore, mut to_green, mut lead) =
-        (Measured::default(), Measured::default(), Measured::default());
-    for ((project, _), verdicts) in &lanes {
-        for (red, green) in stretches(verdicts, &window) {
-            to_green.note(*project, red, end(&green) - red.began_ms);
-        }
-        for (run, ms) in leads(verdicts, &window) {
-            lead.note(*project, run, ms);
-        }
-    }
     let mut delivery = Delivery::default();
     let mut by_day: BTreeMap<i32, u64> = BTreeMap::new();
-    let (mut runs, mut bad) = (Vec::new(), Vec::new());
+    let (mut runs, mut bad, mut restore) = (Newest::default(), Newest::default(), Measured::default());
     for ((project, _), verdicts) in &deployed {
         for (red, green) in stretches(verdicts, &window) {
-            restore.note(*project, red, end(&green) - end(&red));
+            restore.note(*project, run_of(&red), end(&green) - end(&red));
         }
         for (v, is_failed) in failed(verdicts).filter(|(v, _)| window.contains(&v.began_ms)) {
             delivery.deployments += 1;
-            runs.push(place(*project, v));
+            runs.note(*project, run_of(v));
             if v.green {
                 *by_day.entry(Day::of_ms(v.began_ms).0).or_default() += 1;
             }
             if is_failed {
-                bad.push(place(*project, v));
+                delivery.failures += 1;
+                bad.note(*project, run_of(v));
             }
         }
     }
     if !rule.names.is_empty() {
         delivery.frequency = Some(frequency(&by_day, scope.window.days()));
-        delivery.failures = bad.len() as u64;
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let rate = delivery.failures as f64 / delivery.deployments as f64;
         delivery.change_failure_rate = (delivery.deployments > 0).then_some(rate);
     }
-    delivery.time_to_restore = Median::of(restore.times);
-    delivery.time_to_green = Median::of(to_green.times);
-    delivery.lead_time = Median::of(lead.times);
-    let [failed, deployed, restored, turned_green, led] = named(
-        keeper,
-        &scope,
-        [newest(bad), newest(runs), newest(restore.runs), newest(to_green.runs), newest(lead.runs)],
-    )
-    .await?;
-    Ok(Delivery { failed, deployed, restored, turned_green, led, ..delivery })
+    let (time_to_restore, restored) = restore.told();
+    let (time_to_green, turned_green) = to_green.told();
+    let (lead_time, led) = leads.told();
+    let [failed, deployed, restored, turned_green, led] =
+        named(keeper, &scope, [bad.keys(), runs.keys(), restored, turned_green, led]).await?;
+    let lists = Delivery { failed, deployed, restored, turned_green, led, ..delivery };
+    Ok(Delivery { time_to_restore, time_to_green, lead_time, ..lists })
 }
 
 /// Adds the jobs that the rule names, each name as a lane of its own, of runs whose workflow does not deploy as a whole. Back to
@@ -366,7 +307,7 @@ async fn jobs_that_deploy<S: Store>(
     scope: &Scope,
     rule: &DeploymentRule,
     deploys: &HashSet<(i32, i32)>,
-    deployed: &mut Lanes,
+    deployed: &mut Deployed,
 ) -> Result<()> {
     let all: BTreeSet<i32> = keeper.store.job_names().await?.into_iter().collect();
     let names = keeper.resolve(all.clone(), BTreeSet::new(), BTreeSet::new()).await?;
@@ -452,8 +393,8 @@ impl Named {
         if runs.is_empty() {
             return Ok(Self(HashMap::new()));
         }
-        let found = keeper.store.find_runs(runs).await?;
-        Ok(Self(found.into_iter().map(|r| ((r.project, r.run), (r.run_text, r.number))).collect()))
+        let found = keeper.store.run_names(runs).await?;
+        Ok(Self(found.into_iter().map(|r| ((r.project, r.run), (r.text, r.number))).collect()))
     }
 
     pub(super) fn of(&self, project: i32, run: i64) -> (RunId, Option<u64>) {
@@ -491,34 +432,6 @@ mod tests {
         assert_eq!(stretches(&lane, &ALL), [(lane[1], lane[3])]);
         assert_eq!(stretches(&lane, &(50..60)), [], "it was over before the window");
         assert_eq!(stretches(&lane, &(40..60)), [(lane[1], lane[3])], "its end counts");
-    }
-
-    #[test]
-    fn a_commit_leads_to_its_first_green_run_alone() {
-        let of = |began: i64, green: bool, commit: i32| Verdict {
-            commit,
-            lead_ms: Some(began + 1),
-            ..v(began, 1, green, false)
-        };
-        let lane = [of(0, false, 1), of(10, true, 1), of(20, true, 1), of(30, true, 2), of(40, true, 0)];
-        let runs = |window: Range<i64>| leads(&lane, &window).iter().map(|(v, _)| v.run).collect::<Vec<_>>();
-        assert_eq!(runs(ALL), [10, 30, 40]);
-        assert_eq!(runs(15..35), [30], "it was green before the window");
-    }
-
-    #[test]
-    fn what_began_before_is_looked_for_where_it_decides() {
-        let (red, green) = (v(100, 5, false, false), v(200, 5, true, false));
-        assert!(needs_older(&[red, green], &(150..300), 90));
-        assert!(needs_older(&[green], &(150..300), 90), "whatever ran before it");
-        assert!(!needs_older(&[red, green], &(300..400), 90), "it is over");
-        assert!(
-            !needs_older(&[v(95, 1, true, false), red, green], &(150..300), 90),
-            "its beginning is known"
-        );
-        let led = |lead: i64| [v(95, 1, true, false), Verdict { commit: 1, lead_ms: Some(lead), ..green }];
-        assert!(!needs_older(&led(100), &(150..300), 90));
-        assert!(needs_older(&led(120), &(150..300), 90), "an older commit may have been green before");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is red and green on the same commit.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -61,14 +62,15 @@ type Id = (i32, i32, i32);
 
 pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec<Flaky>> {
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
-    let (branch, Window { from, to }) = (scope.branch.number(), scope.window);
-    let sums = keeper.store.flaky(&scope.project_ids(), branch, from.0, to.0).await?;
+    let Window { from, to } = scope.window;
+    let sums = keeper.store.flaky(&scope.project_ids(), scope.branch.number(), from.0, to.0).await?;
     let projects: BTreeSet<i32> = sums.iter().map(|f| f.project).collect();
     let projects: Vec<i32> = projects.into_iter().collect();
     let recent = Window { from: Day(scope.window.to.0 - QUIET_DAYS + 1), to: scope.window.to };
-    let (counts, quiet) = tokio::try_join!(
+    let (counts, quiet, mut runs) = tokio::try_join!(
         Counts::of(keeper, &scope, scope.window, &projects),
-        Counts::of(keeper, &scope, recent, &projects)
+        Counts::of(keeper, &scope, recent, &projects),
+        examples(keeper, &scope, &sums),
     )?;
 
     let lanes = lane_names(keeper, &projects).await?;
@@ -109,7 +111,21 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
             .cmp(&(a.wasted, a.commits))
             .then_with(|| (&a.project, &a.lane, &a.job).cmp(&(&b.project, &b.lane, &b.job)))
     });
-    let worst: Vec<Id> = found.iter().take(NAMED).map(|(id, _)| *id).collect();
+    let named = |(id, flaky)| Flaky { runs: runs.remove(&id).unwrap_or_default(), ..flaky };
+    Ok(found.into_iter().map(named).collect())
+}
+
+/// The newest runs of each of those that waste most.
+async fn examples<S: Store>(
+    keeper: &Keeper<S>,
+    scope: &Scope,
+    sums: &[FlakySum],
+) -> Result<HashMap<Id, Vec<(RunId, Option<u64>)>>> {
+    let mut worst: Vec<&FlakySum> = sums.iter().collect();
+    let id = |f: &FlakySum| (f.project, f.lane, f.job);
+    worst.sort_by_key(|f| (Reverse((f.wasted, f.commits)), id(f)));
+    let worst: Vec<Id> = worst.into_iter().take(NAMED).map(id).collect();
+    let (branch, Window { from, to }) = (scope.branch.number(), scope.window);
     let rows = keeper.store.newest_flakes(&worst, branch, from.0, to.0, EXAMPLES).await?;
     let key = |r: &FlakeRow| RunKey { project: r.project, run: r.run, from: r.day - 1, to: r.day + 1 };
     let names = Named::find(keeper, &rows.iter().map(key).collect::<Vec<_>>()).await?;
@@ -117,8 +133,7 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
     for row in rows {
         runs.entry((row.project, row.lane, row.job)).or_default().push(names.of(row.project, row.run));
     }
-    let named = |(id, flaky)| Flaky { runs: runs.remove(&id).unwrap_or_default(), ..flaky };
-    Ok(found.into_iter().map(named).collect())
+    Ok(runs)
 }
 
 /// Verdicts and red ones, by lane and by job's name.

@@ -23,6 +23,7 @@ mod delivery;
 mod figures;
 mod flaky;
 mod groups;
+mod lanes;
 mod ranking;
 mod rolls;
 mod scope;

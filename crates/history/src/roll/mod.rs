@@ -13,7 +13,7 @@ mod timeline;
 
 use std::collections::BTreeMap;
 
-pub use sketch::Sketch;
+pub use sketch::{Sketch, Tally};
 pub use timeline::{Timeline, Verdict};
 
 use crate::codec::{Reader, put, put_signed};

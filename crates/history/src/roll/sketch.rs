@@ -39,28 +39,39 @@ fn middle(bucket: u16) -> u64 {
     low + (1 << shift) / 2
 }
 
+/// Many durations, before they are a sketch.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    sum: i64,
+    /// By bucket.
+    counts: Vec<i64>,
+}
+
+impl Tally {
+    /// Adds one, milliseconds.
+    pub fn note(&mut self, duration_ms: i64) {
+        let ms = duration_ms.max(0);
+        let at = usize::from(bucket(ms.cast_unsigned()));
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        self.sum += ms;
+        self.counts[at] += 1;
+    }
+}
+
+impl From<Tally> for Sketch {
+    fn from(Tally { sum, counts }: Tally) -> Self {
+        Self { sum, buckets: (0..).zip(counts).filter(|(_, n)| *n != 0).collect() }
+    }
+}
+
 impl Sketch {
     /// One duration.
     #[must_use]
     pub fn of(duration_ms: i64) -> Self {
         let ms = duration_ms.max(0);
         Self { sum: ms, buckets: vec![(bucket(ms.cast_unsigned()), 1)] }
-    }
-
-    /// Of many durations at once, milliseconds.
-    #[must_use]
-    pub fn of_all(durations_ms: impl IntoIterator<Item = i64>) -> Self {
-        let (mut sum, mut counts) = (0, Vec::new());
-        for ms in durations_ms {
-            let ms = ms.max(0);
-            let at = usize::from(bucket(ms.cast_unsigned()));
-            if at >= counts.len() {
-                counts.resize(at + 1, 0);
-            }
-            (sum, counts[at]) = (sum + ms, counts[at] + 1);
-        }
-        let buckets = (0..).zip(counts).filter(|(_, n)| *n != 0).collect();
-        Self { sum, buckets }
     }
 
     /// Adds (`sign` 1) or takes out (`sign` -1) another.
@@ -198,7 +209,9 @@ mod tests {
         fn many_at_once_are_as_one_by_one(all in prop::collection::vec(-5_i64..1 << 40, 0..40)) {
             let mut sketch = Sketch::default();
             all.iter().for_each(|ms| sketch.add(&Sketch::of(*ms), 1));
-            prop_assert_eq!(Sketch::of_all(all), sketch);
+            let mut tally = Tally::default();
+            all.iter().for_each(|ms| tally.note(*ms));
+            prop_assert_eq!(Sketch::from(tally), sketch);
         }
 
         #[test]
