@@ -1,5 +1,5 @@
 //! A run's jobs, as they stand in its row: kinds, reasons and texts in arrays, by which runs are found; keys and times packed,
-//! as arrays of them would take more room than the rest of the row. The form is described in `0006_job_cells.sql`, which has
+//! as arrays of them would take more room than the rest of the row. The form is described in `0006_room.sql`, which has
 //! the same for people with SQL tools.
 
 use history::codec::{Reader, put_signed};

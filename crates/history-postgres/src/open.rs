@@ -83,7 +83,7 @@ pub(crate) fn migrations() -> Migrator {
         migration(3, "unfinished", include_str!("../../../migrations/postgres/0003_unfinished.sql")),
         migration(4, "first_known", include_str!("../../../migrations/postgres/0004_first_known.sql")),
         migration(5, "flaky", include_str!("../../../migrations/postgres/0005_flaky.sql")),
-        migration(6, "job_cells", include_str!("../../../migrations/postgres/0006_job_cells.sql")),
+        migration(6, "room", include_str!("../../../migrations/postgres/0006_room.sql")),
     ])
 }
 

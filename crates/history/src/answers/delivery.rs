@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Patterns, ProjectKey, RunId};
@@ -10,7 +11,7 @@ use super::Ask;
 use super::broken::branches;
 use super::lanes::{Lanes, Measured, Newest, end, run_of};
 use super::ranking::lane_names;
-use super::rolls::each_roll;
+use super::rolls::{Rolls, each_part, each_roll};
 use super::scope::{Branch, Scope};
 use crate::calendar::Blocks;
 use crate::keeper::{FOR_EVER, Keeper};
@@ -145,34 +146,28 @@ struct Found {
 }
 
 impl Found {
-    fn note(&mut self, project: i32, lanes: &Lanes, deployed: &mut Deployed) {
-        lanes.tell(project, &mut self.to_green, &mut self.leads);
-        self.deployed.append(deployed);
+    fn note(&mut self, mut of: Followed) {
+        of.lanes.tell(of.project, &mut self.to_green, &mut self.leads);
+        self.deployed.append(&mut of.deployed);
     }
 }
 
+/// What was found of a project.
+struct Followed {
+    project: i32,
+    lanes: Lanes,
+    deployed: Deployed,
+}
+
 impl Wanted {
-    /// Goes through the verdicts of some projects in some blocks, project by project.
-    async fn each<S: Store>(
-        &self,
-        keeper: &Keeper<S>,
-        projects: &[i32],
-        blocks: Blocks,
-        known_from: i64,
-        mut ended: impl FnMut(i32, &mut Lanes, &mut Deployed),
-    ) -> Result<()> {
-        let (mut at, mut lanes, mut deployed) = (None, Lanes::default(), Deployed::new());
-        let mut end_of = |project: i32, lanes: &mut Lanes, deployed: &mut Deployed| {
-            // Of several branches, each of which is in order: what sorts by merging is quick.
-            deployed.values_mut().for_each(|verdicts| verdicts.sort());
-            ended(project, lanes, deployed);
-            lanes.clear();
-            deployed.clear();
-        };
-        each_roll(keeper, Kind::Timeline, &[blocks], projects, |(_, project, _), bytes| {
-            if let Some(before) = at.replace(project).filter(|before| *before != project) {
-                end_of(before, &mut lanes, &mut deployed);
+    /// Goes through the verdicts of some projects, of which all are known that began at `known_from` or later.
+    fn follow(&self, rolls: Rolls, known_from: i64) -> Result<Vec<Followed>> {
+        let mut all: Vec<Followed> = Vec::new();
+        for (project, _, bytes) in rolls {
+            if all.last().is_none_or(|last| last.project != project) {
+                all.push(Followed { project, lanes: Lanes::default(), deployed: Deployed::new() });
             }
+            let Some(Followed { lanes, deployed, .. }) = all.last_mut() else { continue };
             let branch_of = self.branch_of.get(&project).copied();
             let counts = |branch| branch_of == Some(branch);
             let deploys = |lane| !self.deploys.is_empty() && self.deploys.contains(&(project, lane));
@@ -185,57 +180,57 @@ impl Wanted {
                     lanes.follow(lane, verdicts, &self.window, known_from);
                 }
             };
-            Timeline::each_of(bytes, |(branch, lane)| counts(branch) || deploys(lane), take)
-        })
-        .await?;
-        if let Some(last) = at {
-            end_of(last, &mut lanes, &mut deployed);
+            Timeline::each_of(&bytes, |(branch, lane)| counts(branch) || deploys(lane), take)?;
         }
-        Ok(())
+        for Followed { lanes, deployed, .. } in &mut all {
+            lanes.ended();
+            // Of several branches, each of which is in order: what sorts by merging is quick.
+            deployed.values_mut().for_each(|verdicts| verdicts.sort());
+        }
+        Ok(all)
     }
 
-    /// What the window holds, with as much before it as decides its figures.
-    async fn all<S: Store>(&self, keeper: &Keeper<S>, scope: &Scope) -> Result<Found> {
-        // Most of what was red when the window began has not been so for long.
-        let first = scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1;
-        let last = scope.window.to.0.div_euclid(TIMELINE_DAYS);
-        let known_from = Day(first * TIMELINE_DAYS).start().as_millisecond();
-        let blocks = |from, to| Blocks { level: 0, from, to };
+    /// Whether what began before the verdicts that were gone through decides a figure.
+    fn needs_older(&self, followed: &Followed) -> bool {
         let red_before = |verdicts: &Vec<Verdict>| {
             verdicts.iter().find(|v| v.green).is_some_and(|v| self.window.contains(&end(v)))
         };
-        let mut found = Found::default();
-        let mut undecided = BTreeMap::new();
-        let decide = |project, lanes: &mut Lanes, deployed: &mut Deployed| {
-            if lanes.needs_older() || deployed.values().any(red_before) {
-                lanes.ended();
-                undecided.insert(project, (std::mem::take(lanes), std::mem::take(deployed)));
-            } else {
-                found.note(project, lanes, deployed);
-            }
+        followed.lanes.needs_older() || followed.deployed.values().any(red_before)
+    }
+
+    /// What the window holds, with as much before it as decides its figures.
+    async fn all<S: Store>(self: &Arc<Self>, keeper: &Keeper<S>, scope: &Scope) -> Result<Found> {
+        // Most of what was red when the window began has not been so for long.
+        let first = scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1;
+        let last = scope.window.to.0.div_euclid(TIMELINE_DAYS);
+        let blocks = |from, to| Blocks { level: 0, from, to };
+        let follow = |known_from| {
+            let wanted = Arc::clone(self);
+            move |rolls| wanted.follow(rolls, known_from)
         };
-        self.each(keeper, &scope.project_ids(), blocks(first, last), known_from, decide).await?;
+        let (mut found, mut undecided) = (Found::default(), Vec::new());
+        let known_from = follow(Day(first * TIMELINE_DAYS).start().as_millisecond());
+        let take = |part: Vec<Followed>| {
+            let (unsure, sure): (Vec<_>, Vec<_>) = part.into_iter().partition(|f| self.needs_older(f));
+            sure.into_iter().for_each(|f| found.note(f));
+            undecided.extend(unsure);
+        };
+        each_part(keeper, Kind::Timeline, blocks(first, last), &scope.project_ids(), known_from, take)
+            .await?;
         // Most of these have nothing older.
-        let projects: Vec<i32> = undecided.keys().copied().collect();
+        let projects: Vec<i32> = undecided.iter().map(|f| f.project).collect();
         let mut with_older = BTreeSet::new();
-        each_roll(
-            keeper,
-            Kind::Timeline,
-            &[blocks(FOR_EVER.0, first - 1)],
-            &projects,
-            |(_, project, _), _| {
-                with_older.insert(project);
-                Ok(())
-            },
-        )
+        let older = blocks(FOR_EVER.0, first - 1);
+        each_roll(keeper, Kind::Timeline, &[older], &projects, |(_, project, _), _| {
+            with_older.insert(project);
+            Ok(())
+        })
         .await?;
-        undecided.retain(|project, _| !with_older.contains(project));
-        for (project, (lanes, mut deployed)) in undecided {
-            found.note(project, &lanes, &mut deployed);
-        }
+        undecided.into_iter().filter(|f| !with_older.contains(&f.project)).for_each(|f| found.note(f));
         let projects: Vec<i32> = with_older.into_iter().collect();
-        let note = |project, lanes: &mut Lanes, deployed: &mut Deployed| found.note(project, lanes, deployed);
-        self.each(keeper, &projects, blocks(FOR_EVER.0, last), i64::MIN, note).await?;
+        let take = |part: Vec<Followed>| part.into_iter().for_each(|f| found.note(f));
+        each_part(keeper, Kind::Timeline, blocks(FOR_EVER.0, last), &projects, follow(i64::MIN), take)
+            .await?;
         Ok(found)
     }
 }
@@ -261,6 +256,7 @@ pub(crate) async fn delivery<S: Store>(
             }
         }
     }
+    let wanted = Arc::new(wanted);
     let Found { to_green, leads, mut deployed } = wanted.all(keeper, &scope).await?;
     if !rule.names.is_empty() {
         jobs_that_deploy(keeper, &scope, rule, &wanted.deploys, &mut deployed).await?;

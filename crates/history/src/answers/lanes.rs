@@ -172,14 +172,6 @@ impl Lanes {
     pub(super) fn ended(&mut self) {
         self.lanes = HashMap::new();
     }
-
-    /// Is ready for another project.
-    pub(super) fn clear(&mut self) {
-        self.lanes.clear();
-        self.to_green.clear();
-        self.leads.clear();
-        self.needs_older = false;
-    }
 }
 
 #[cfg(test)]

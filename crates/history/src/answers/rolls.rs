@@ -3,11 +3,11 @@
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
-use crate::Result;
 use crate::calendar::Blocks;
 use crate::keeper::Keeper;
 use crate::roll::Kind;
 use crate::store::Store;
+use crate::{Error, ErrorKind, Result};
 
 /// Questions that are under way at once.
 const AT_ONCE: usize = 3;
@@ -19,6 +19,9 @@ const BLOCKS: i32 = 64;
 /// Where statistics are from: level, scope and block.
 pub(super) type Place = (u8, i32, i32);
 
+/// Rows of statistics: scope, block and bytes.
+pub(super) type Rolls = Vec<(i32, i32, Vec<u8>)>;
+
 /// Hands over the bytes of all that is in some blocks of some scopes: as the blocks stand, then by scope and block.
 pub(super) async fn each_roll<S: Store>(
     keeper: &Keeper<S>,
@@ -27,20 +30,13 @@ pub(super) async fn each_roll<S: Store>(
     scopes: &[i32],
     mut take: impl FnMut(Place, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut questions = Vec::new();
-    for blocks in blocks {
-        let each = (blocks.to - blocks.from + 1).clamp(1, BLOCKS);
-        for scopes in scopes.chunks(usize::try_from(ROWS / each).unwrap_or(1)) {
-            questions.push((*blocks, scopes));
-        }
-    }
-    let mut questions = questions.into_iter();
+    let mut questions = questions(kind, blocks, scopes).into_iter();
     let mut under_way = FuturesOrdered::new();
     loop {
         while under_way.len() < AT_ONCE
-            && let Some((blocks, scopes)) = questions.next()
+            && let Some(question) = questions.next()
         {
-            under_way.push_back(asked(keeper, kind, blocks, scopes));
+            under_way.push_back(question.ask(keeper));
         }
         let Some(found) = under_way.next().await else { return Ok(()) };
         let (level, rolls) = found?;
@@ -50,12 +46,61 @@ pub(super) async fn each_roll<S: Store>(
     }
 }
 
-/// What there is in some blocks, with their level: scope, block, bytes.
-async fn asked<S: Store>(
+/// Has all that is in some blocks of one length read on threads of their own, some scopes at a time: for what takes longer to
+/// look at than to find. All of a scope stands together, in the order of its blocks; so do the scopes.
+pub(super) async fn each_part<S: Store, T: Send + 'static>(
     keeper: &Keeper<S>,
     kind: Kind,
-    Blocks { level, from, to }: Blocks,
+    blocks: Blocks,
     scopes: &[i32],
-) -> Result<(u8, Vec<(i32, i32, Vec<u8>)>)> {
-    Ok((level, keeper.store.rolls(kind.number(), level, scopes, from, to).await?))
+    read: impl Fn(Rolls) -> Result<T> + Clone + Send + 'static,
+    mut take: impl FnMut(T),
+) -> Result<()> {
+    let mut questions = questions(kind, &[blocks], scopes).into_iter();
+    let mut under_way = FuturesOrdered::new();
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some(question) = questions.next()
+        {
+            under_way.push_back(question.ask_and_read(keeper, read.clone()));
+        }
+        let Some(found) = under_way.next().await else { return Ok(()) };
+        take(found?);
+    }
+}
+
+/// A part of what is asked for.
+struct Question<'a> {
+    kind: Kind,
+    blocks: Blocks,
+    scopes: &'a [i32],
+}
+
+fn questions<'a>(kind: Kind, blocks: &[Blocks], scopes: &'a [i32]) -> Vec<Question<'a>> {
+    let mut questions = Vec::new();
+    for blocks in blocks {
+        let each = (blocks.to - blocks.from + 1).clamp(1, BLOCKS);
+        for scopes in scopes.chunks(usize::try_from(ROWS / each).unwrap_or(1)) {
+            questions.push(Question { kind, blocks: *blocks, scopes });
+        }
+    }
+    questions
+}
+
+impl Question<'_> {
+    /// What there is, with its level.
+    async fn ask<S: Store>(self, keeper: &Keeper<S>) -> Result<(u8, Rolls)> {
+        let Blocks { level, from, to } = self.blocks;
+        Ok((level, keeper.store.rolls(self.kind.number(), level, self.scopes, from, to).await?))
+    }
+
+    async fn ask_and_read<S: Store, T: Send + 'static>(
+        self,
+        keeper: &Keeper<S>,
+        read: impl FnOnce(Rolls) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (_, rolls) = self.ask(keeper).await?;
+        let done = tokio::task::spawn_blocking(move || read(rolls)).await;
+        done.unwrap_or_else(|e| Err(Error::new(ErrorKind::Other, format!("statistics were not read: {e}"))))
+    }
 }
