@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use domain::{ProjectKey, RunId, Status};
+use futures::TryStreamExt;
+use futures::stream::FuturesOrdered;
 
 use super::delivery::Named;
 use super::ranking::lane_names;
@@ -55,6 +57,8 @@ pub struct Flaky {
 
 /// How many runs are named with what is flaky.
 const EXAMPLES: i64 = 10;
+/// Parts that are summed at once.
+const PARTS: usize = 3;
 /// With how many, the worst ones.
 const NAMED: usize = 100;
 
@@ -62,8 +66,7 @@ type Id = (i32, i32, i32);
 
 pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec<Flaky>> {
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
-    let Window { from, to } = scope.window;
-    let sums = keeper.store.flaky(&scope.project_ids(), scope.branch.number(), from.0, to.0).await?;
+    let sums = sums(keeper, &scope).await?;
     let projects: BTreeSet<i32> = sums.iter().map(|f| f.project).collect();
     let projects: Vec<i32> = projects.into_iter().collect();
     let recent = Window { from: Day(scope.window.to.0 - QUIET_DAYS + 1), to: scope.window.to };
@@ -113,6 +116,17 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
     });
     let named = |(id, flaky)| Flaky { runs: runs.remove(&id).unwrap_or_default(), ..flaky };
     Ok(found.into_iter().map(named).collect())
+}
+
+/// What was flaky how often: some projects at a time, several times at once.
+async fn sums<S: Store>(keeper: &Keeper<S>, scope: &Scope) -> Result<Vec<FlakySum>> {
+    let (branch, Window { from, to }) = (scope.branch.number(), scope.window);
+    let projects = scope.project_ids();
+    let parts: FuturesOrdered<_> = projects
+        .chunks(projects.len().div_ceil(PARTS).max(1))
+        .map(|part| keeper.store.flaky(part, branch, from.0, to.0))
+        .collect();
+    Ok(parts.try_collect::<Vec<_>>().await?.concat())
 }
 
 /// The newest runs of each of those that waste most.
