@@ -227,11 +227,13 @@ impl GitHub {
                 graphql.paid(cost, budget);
             }
             let Some(repository) = answer.data.repository else {
-                let gone = answer.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
-                return if gone {
-                    Err(Error::NotFound(format!("{id}: no such repository")))
-                } else {
-                    Ok(None)
+                return match answer.errors.iter().find_map(|e| e.kind.as_deref()) {
+                    Some("NOT_FOUND") => Err(Error::NotFound(format!("{id}: no such repository"))),
+                    // REST would say the same.
+                    Some("FORBIDDEN") => {
+                        Err(Error::Forbidden(format!("{id}: the token may not read its deployments")))
+                    }
+                    _ => Ok(None),
                 };
             };
             // A token that may not see them.

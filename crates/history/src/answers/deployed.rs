@@ -80,11 +80,13 @@ async fn remedies<S: Store>(keeper: &Keeper<S>, rows: &[DeploymentRow]) -> Resul
     Ok(found)
 }
 
+/// The commit that an environment has, and all that it had.
+type Had<'a> = (Option<&'a [u8]>, HashSet<&'a [u8]>);
+
 /// Rows come by project, oldest first.
 fn lanes(rows: &[DeploymentRow], remedies: &HashSet<(i32, i64)>) -> Lanes {
     let mut lanes = Lanes::new();
-    // What each environment has, and had before.
-    let mut had: HashMap<(i32, i32), (Option<&[u8]>, HashSet<&[u8]>)> = HashMap::new();
+    let mut had: HashMap<(i32, i32), Had<'_>> = HashMap::new();
     for row in rows {
         let lane = (row.project, row.environment);
         let (now, before) = had.entry(lane).or_default();
