@@ -3,7 +3,7 @@
 //! | of a project | is asked |
 //! | --- | --- |
 //! | never asked | once a run of it has finished on its default branch |
-//! | that had some | [`SOON`] after it was asked last, when a run has finished there since; [`LATER`] when one has finished elsewhere, or a deployment went on |
+//! | that had some | [`SOON`] after it was asked last, when a run has finished there since, or a webhook told of one; [`LATER`] when one has finished elsewhere, or a deployment went on |
 //! | that never had any, or may not be asked | [`RARELY`] after it was asked last, when a run has finished there since |
 //! | that could not be asked | after growing pauses |
 //!
@@ -11,15 +11,15 @@
 //! should have for themselves. What was asked when outlives a restart.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use connector::{Connector, Deployed, Deployments, DeploymentsAsk, Error, Registry};
-use domain::{Project, ProjectKey, SourceName, Timestamp};
+use domain::{Project, ProjectKey, SourceName, Status, Timestamp};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use history::{Batch, History};
+use history::{Batch, Day, History};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -98,6 +98,8 @@ struct Known {
     found: Found,
     /// It had deployments once.
     marks: bool,
+    /// A webhook told of one since.
+    told: bool,
     /// One went on.
     goes_on: bool,
     settled: Settled,
@@ -122,7 +124,7 @@ impl Known {
                 let pause = PAUSE.checked_mul(1 << self.failures.saturating_sub(1).min(8));
                 after(pause.unwrap_or(RARELY).min(RARELY))
             }
-            Found::Some if there => after(SOON),
+            Found::Some if there || self.told => after(SOON),
             Found::Some if elsewhere || self.goes_on => after(LATER),
             Found::None | Found::Refused if there => after(RARELY),
             _ => None,
@@ -130,13 +132,13 @@ impl Known {
     }
 
     /// Takes an answer.
-    fn told(&mut self, answer: &Deployed, now: Timestamp) {
+    fn takes(&mut self, answer: &Deployed, now: Timestamp) {
         self.failures = 0;
         self.marks |= !answer.items.is_empty();
         self.found = if self.marks { Found::Some } else { Found::None };
         let fresh = |at: Option<Timestamp>| at.is_some_and(|at| now.duration_since(at) < GOES_ON_FOR);
         self.goes_on =
-            answer.items.iter().any(|d| d.status.is_active() && fresh(d.updated_at.or(d.created_at)));
+            answer.items.iter().any(|d| d.status == Status::Running && fresh(d.updated_at.or(d.created_at)));
         let newest = answer.items.iter().filter_map(|d| d.updated_at.or(d.created_at)).max();
         self.until = self.until.max(newest.map(Timestamp::as_millisecond));
         self.environments.extend(answer.environments.clone());
@@ -162,6 +164,8 @@ pub(super) struct Reader {
     connectors: Arc<Registry>,
     known: Mutex<BTreeMap<ProjectKey, Known>>,
     waiting: Mutex<BTreeMap<ProjectKey, Wait>>,
+    /// Sources that were asked by this process.
+    begun: Mutex<BTreeSet<SourceName>>,
     more: Notify,
 }
 
@@ -171,8 +175,8 @@ fn shelf(source: &SourceName) -> String {
 
 impl Reader {
     pub(super) fn new(archive: Arc<Archive>, hub: Arc<Hub>, connectors: Arc<Registry>) -> Self {
-        let (known, waiting) = (Mutex::default(), Mutex::default());
-        Self { archive, hub, connectors, known, waiting, more: Notify::new() }
+        let (known, waiting, begun) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { archive, hub, connectors, known, waiting, begun, more: Notify::new() }
     }
 
     /// Something happened in these projects.
@@ -185,17 +189,12 @@ impl Reader {
     /// A webhook told of a deployment of this project: it has some, and the rest of what is to be known of this one – the run
     /// above all – is asked for.
     pub(super) fn marks(&self, key: &ProjectKey) {
-        let now = self.hub.clock().now();
-        let asked = {
+        {
             let mut known = locked(&self.known);
             let known = known.entry(key.clone()).or_default();
-            (known.marks, known.found) = (true, Found::Some);
-            Timestamp::from_millisecond(known.asked).unwrap_or(Timestamp::MIN)
-        };
-        // Not at once: the hook comes while its run ends.
-        let at = asked.max(now).saturating_add(SOON).unwrap_or(Timestamp::MAX);
-        let wait = Wait { at, first: Reverse((true, None)) };
-        locked(&self.waiting).entry(key.clone()).and_modify(|w| w.at = w.at.min(at)).or_insert(wait);
+            (known.marks, known.told, known.found) = (true, true, Found::Some);
+        }
+        self.moved(std::slice::from_ref(key));
     }
 
     /// Finds out when these are due. Whether any is.
@@ -270,13 +269,16 @@ impl Reader {
     /// What earlier processes asked, and what is due of what is on the board.
     async fn recall(&self, source: &SourceName, history: &Arc<dyn History>) -> history::Result<()> {
         let kept = self.archive.within(history.kept(&shelf(source))).await?;
+        // What was refused to the one before it may not be to one that is set otherwise.
+        let is_other = !locked(&self.begun).insert(source.clone());
         let mut known = locked(&self.known);
         for (id, bytes) in kept {
             let key = ProjectKey::new(source.clone(), domain::NativeId::new(id));
             if let Ok(kept) = serde_json::from_slice::<Known>(&bytes) {
-                known.insert(key, kept);
+                known.entry(key).or_insert(kept);
             }
         }
+        known.retain(|key, known| !is_other || &key.source != source || known.found != Found::Refused);
         drop(known);
         let keys: Vec<ProjectKey> =
             self.hub.read(|p| p.board.of_source(source).map(|e| e.project.key.clone()).collect());
@@ -345,8 +347,16 @@ impl Reader {
     ) -> Result<(), Failure> {
         let now = self.hub.clock().now();
         let settled = self.hub.read(|p| p.board.get(key).map(Settled::of)).unwrap_or_default();
-        let mut known = locked(&self.known).get(key).cloned().unwrap_or_default();
-        let horizon = self.archive.horizon(now);
+        let mut known = {
+            let mut all = locked(&self.known);
+            let known = all.entry(key.clone()).or_default();
+            // What a webhook tells from now on may not be in the answer.
+            let before = known.clone();
+            known.told = false;
+            before
+        };
+        // The same question all day, so that it can be answered that nothing is new.
+        let horizon = Day::of(self.archive.horizon(now)).start();
         let since = known.until.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(horizon);
         let ask = DeploymentsAsk { project, since, environments: &known.environments };
         match part.deployments(ask).await {
@@ -354,12 +364,16 @@ impl Reader {
                 for deployments in answer.items.chunks(AT_ONCE) {
                     let mut batch = Batch::at(now);
                     batch.deployments = deployments.iter().map(|d| (key.clone(), d.clone())).collect();
-                    self.archive.write(history, batch).await.map_err(Failure::Database)?;
+                    if let Err(error) = self.archive.write(history, batch).await {
+                        self.still_told(key, known.told);
+                        return Err(Failure::Database(error));
+                    }
                 }
-                known.told(&answer, now);
+                known.takes(&answer, now);
             }
             Err(error) if error.concerns_source() => {
                 tracing::debug!(project = %key, %error, "deployments could not be read");
+                self.still_told(key, known.told);
                 return Err(Failure::Source);
             }
             // Switched off, or not for this token.
@@ -373,10 +387,24 @@ impl Reader {
             }
         }
         (known.asked, known.settled) = (now.as_millisecond(), settled);
-        let bytes = serde_json::to_vec(&known).unwrap_or_default();
-        locked(&self.known).insert(key.clone(), known);
+        let bytes = {
+            let mut all = locked(&self.known);
+            known.told = all.get(key).is_some_and(|known| known.told);
+            let bytes = serde_json::to_vec(&known).unwrap_or_default();
+            all.insert(key.clone(), known);
+            bytes
+        };
         let kept = [(key.id.as_str().to_owned(), Some(bytes))];
         self.archive.within(history.keep(&shelf(&key.source), &kept)).await.map_err(Failure::Database)
+    }
+}
+
+impl Reader {
+    /// What a webhook told is still to be asked for.
+    fn still_told(&self, key: &ProjectKey, told: bool) {
+        if let Some(known) = locked(&self.known).get_mut(key) {
+            known.told |= told;
+        }
     }
 }
 
@@ -390,7 +418,7 @@ enum Failure {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Deployment, Status};
+    use domain::Deployment;
 
     use super::*;
 
@@ -428,6 +456,7 @@ mod tests {
         let often = Known { failures: 30, ..known(Found::Failed) };
         assert_eq!(often.due(same), Some(at(100 + 24 * 60)));
         assert_eq!(Known { goes_on: true, ..known(Found::Some) }.due(same), Some(at(160)));
+        assert_eq!(Known { told: true, ..known(Found::Some) }.due(same), Some(at(105)));
     }
 
     #[test]
@@ -439,18 +468,21 @@ mod tests {
         let answer =
             |items| Deployed { items, environments: BTreeMap::from([("eu".to_owned(), Some(true))]) };
         let mut known = known(Found::None);
-        known.told(&answer(vec![of(Status::Running, 50), of(Status::Success, 40)]), at(100));
+        known.takes(&answer(vec![of(Status::Running, 50), of(Status::Success, 40)]), at(100));
         assert_eq!(
             (known.found, known.goes_on, known.until),
             (Found::Some, true, Some(at(50).as_millisecond()))
         );
-        known.told(&answer(Vec::new()), at(200));
+        known.takes(&answer(Vec::new()), at(200));
         assert_eq!(
             (known.found, known.goes_on, known.until),
             (Found::Some, false, Some(at(50).as_millisecond()))
         );
-        known.told(&answer(vec![of(Status::Queued, 60)]), at(60 + 24 * 60));
-        assert!(!known.goes_on, "it will hardly go on any more");
+        known.takes(
+            &answer(vec![of(Status::Running, 60), of(Status::Queued, 60 + 24 * 60)]),
+            at(60 + 24 * 60),
+        );
+        assert!(!known.goes_on, "what waits for somebody is not waited for");
         let text = serde_json::to_vec(&known).unwrap();
         assert_eq!(serde_json::from_slice::<Known>(&text).unwrap(), known);
     }

@@ -8,7 +8,7 @@ use api::v1;
 use config::{Secret, SecretFrom, Settings};
 use domain::{Clock as _, SystemClock};
 use forge_sim::world::{FaceId, Pipeline, Project, RunStatus, Shape};
-use forge_sim::{Sim, github, gitlab};
+use forge_sim::{Effect, Fault, Sim, github, gitlab};
 use hmac::{Hmac, Mac as _};
 use jiff::SignedDuration;
 use lifecycle::Lifecycle;
@@ -225,6 +225,32 @@ async fn a_project_is_asked_once_and_after_a_restart_not_again() {
     let mut asked_now = asked(&sim);
     asked_now.retain(|id| *id != first);
     assert_eq!(asked_now, may_have, "the others wait for their time");
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_seen_is_none_and_no_trouble() {
+    let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
+    sim.faults().add(Fault::on("*/deployments", Effect::Status(403)));
+    let mut settings = settings(&sim, folder.path());
+    settings.sources.retain(|source| source.platform == "gitlab");
+    let rig = Rig::start(&settings).await;
+    let read = sim.world().with(|w| {
+        let runs =
+            |p: &&Project| p.pipelines().iter().any(|run| p.default_branch.as_ref() == Some(&run.branch));
+        w.projects_of(gitlab::FACE).filter(is_read).filter(runs).count()
+    });
+    until("every project was asked", async || (asked(&sim).len() >= read).then_some(())).await;
+    let request = v1::ListProjectsRequest { per_page: 100, ..Default::default() };
+    let rows = rig.client.clone().list_projects(request).await.unwrap().into_inner().rows;
+    let problems: Vec<_> = rows.iter().filter_map(|row| row.problem.as_ref()).collect();
+    assert!(problems.iter().all(|p| !p.text.contains("deployment")), "{problems:?}");
+    let sources =
+        rig.client.clone().list_sources(v1::ListSourcesRequest {}).await.unwrap().into_inner().sources;
+    assert!(sources.iter().all(|s| s.state() == v1::SourceState::Ok && s.error.is_none()), "{sources:?}");
+    let delivery = rig.delivery("gitlab-main").await.unwrap();
+    assert_eq!((delivery.deployments, delivery.marked_projects, delivery.change_failure_rate), (0, 0, None));
+    assert_eq!(asked(&sim).len(), read, "each once");
     rig.life.stop().await;
 }
 

@@ -255,6 +255,7 @@ impl GitHub {
                 break;
             }
         }
+        items.truncate(Deployed::MAX);
         Ok(Some(items))
     }
 

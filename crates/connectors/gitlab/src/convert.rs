@@ -224,7 +224,7 @@ pub(crate) fn deployment(row: &wire::Deployment) -> Option<Deployment> {
     let status = status::deployment(word);
     let job = row.deployable.as_ref();
     let of_job = |at: fn(&wire::Job) -> Option<Timestamp>| job.and_then(at);
-    Some(Deployment {
+    let deployment = Deployment {
         production: environment.tier.as_deref().map(is_production),
         sha: text(row.sha.as_deref()),
         branch: text(row.git_ref.as_deref()),
@@ -235,7 +235,8 @@ pub(crate) fn deployment(row: &wire::Deployment) -> Option<Deployment> {
         run: job.and_then(|job| job.pipeline.as_ref()).map(|run| RunId::from(run.id)),
         url: link(job.and_then(|job| job.web_url.as_deref())),
         ..Deployment::new(row.id.to_string(), text(environment.name.as_deref())?, status, word)
-    })
+    };
+    Some(deployment.bounded())
 }
 
 /// One pipeline in full.

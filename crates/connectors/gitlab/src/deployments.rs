@@ -53,6 +53,7 @@ impl Deployments for GitLab {
                 break;
             }
         }
+        items.truncate(Deployed::MAX);
         let mut told = BTreeMap::new();
         let is_new =
             |d: &&Deployment| d.production.is_none() && !ask.environments.contains_key(&d.environment);
