@@ -423,11 +423,12 @@ impl Store for Sqlite {
         from: i64,
         until: i64,
     ) -> Result<Vec<DeploymentRow>> {
-        // The index has those to production alone.
+        // The index has those to production alone; where there are none at all, no project is looked up in it.
         const DEPLOYMENTS: &str = concat!(
             "SELECT ",
             deployment_columns!(),
-            " FROM jsonb_each(?1) p CROSS JOIN deployments d ON d.project_id = p.value AND d.created_at >= ?2 \
+            " FROM (SELECT 1 FROM deployments LIMIT 1) CROSS JOIN jsonb_each(?1) p \
+             CROSS JOIN deployments d ON d.project_id = p.value AND d.created_at >= ?2 \
              AND d.created_at < ?3 AND d.flags & 1 = 1 WHERE ?4 = 0 OR d.branch_id = ?4 \
              ORDER BY d.project_id, d.created_at, d.deployment_key"
         );

@@ -55,8 +55,10 @@ fn merged(a: DeploymentRow, b: DeploymentRow) -> DeploymentRow {
         true => old.flags & production,
         false => new.flags & production,
     };
-    let began = [&new, &old].into_iter().find(|row| row.flags & marks::BEGAN != 0);
-    let created_at = began.map_or_else(|| new.created_at.min(old.created_at), |row| row.created_at);
+    // One that waited is told to have begun later than before.
+    let began =
+        [&new, &old].into_iter().filter(|row| row.flags & marks::BEGAN != 0).map(|row| row.created_at).max();
+    let created_at = began.unwrap_or_else(|| new.created_at.min(old.created_at));
     DeploymentRow {
         flags: told | (new.flags | old.flags) & marks::BEGAN,
         branch: or(new.branch, old.branch),
@@ -104,6 +106,36 @@ mod tests {
             (Status::Success, Some(5), 7, marks::TOLD)
         );
         assert_eq!(one.finished_at, Some(20));
+    }
+
+    #[test]
+    fn any_order_comes_to_the_same() {
+        let began =
+            |row: DeploymentRow, at: i64| DeploymentRow { flags: marks::BEGAN, created_at: at, ..row };
+        let reports = [
+            began(row(Status::Queued, 10, None), 10),
+            began(row(Status::Running, 20, None), 18),
+            // A webhook.
+            DeploymentRow { created_at: 40, branch: 7, ..row(Status::Success, 40, Some(40)) },
+            DeploymentRow { run: Some(5), ..began(row(Status::Success, 40, Some(39)), 18) },
+            began(row(Status::Success, 90, None), 18),
+        ];
+        let mut orders = vec![Vec::new()];
+        for at in 0..reports.len() {
+            let with = |order: &Vec<usize>, place: usize| {
+                let mut order = order.clone();
+                order.insert(place, at);
+                order
+            };
+            orders = orders.iter().flat_map(|o| (0..=o.len()).map(move |place| with(o, place))).collect();
+        }
+        assert_eq!(orders.len(), 120);
+        for order in orders {
+            let told = order.iter().map(|at| reports[*at].clone());
+            let one = told.reduce(merged).unwrap();
+            let times = (one.created_at, one.finished_at, one.updated_at);
+            assert_eq!((times, one.run, one.branch), ((18, Some(39), 90), Some(5), 7), "{order:?}");
+        }
     }
 
     #[test]
