@@ -41,6 +41,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         github_hourly: Some(1_000_000),
         gitlab_per_minute: Some(100_000),
         bitbucket_hourly: Some(1_000_000),
+        github_points_hourly: Some(1_000_000),
         ..Limits::default()
     };
     let sim =

@@ -243,7 +243,7 @@ pub struct Ui {
 pub struct Filters {
     /// Native ids, full names or globs; empty: everything that a source's token can see.
     pub watched_repos: Vec<String>,
-    /// Workflows and jobs that deploy; empty: none is known to, and there are no figures of deployments.
+    /// Workflows and jobs that deploy, in projects of which the platform marks no deployments; empty: none is known to.
     pub deployments: Patterns,
 }
 

@@ -12,7 +12,7 @@ use domain::{
 use futures::stream::BoxStream;
 
 use crate::http::{Answers, Budget, Left, Traffic};
-use crate::{Actions, CurrentUser, Issues, MergeRequests, Result, TokenCheck, Webhooks};
+use crate::{Actions, CurrentUser, Deployments, Issues, MergeRequests, Result, TokenCheck, Webhooks};
 
 /// What a platform calls things, singular, lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -360,6 +360,11 @@ pub trait Connector: Debug + Send + Sync {
 
     /// Issues, where the platform has them.
     fn issues(&self) -> Option<&dyn Issues> {
+        None
+    }
+
+    /// What was deployed, where the platform marks it.
+    fn deployments(&self) -> Option<&dyn Deployments> {
         None
     }
 

@@ -1,10 +1,13 @@
 //! The optional parts of the contract: what only some platforms have. A connector declares one by returning it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use domain::text::{MAX_NAME, MAX_TITLE, line};
-use domain::{Person, Pipeline, Project, RunId, Status, Timestamp, WebUrl};
+use domain::{Deployment, Person, Pipeline, Project, RunId, Status, Timestamp, WebUrl};
 use http::HeaderMap;
 
+use crate::http::Budget;
 use crate::{Page, PageToken, Result};
 
 /// How many labels, and how many people, of one item are kept.
@@ -141,6 +144,45 @@ pub trait Issues: Send + Sync {
     async fn open_issues(&self, project: &Project, page: Option<PageToken>) -> Result<Page<Issue>>;
 }
 
+/// Asks what was deployed in a project.
+#[derive(Debug, Clone, Copy)]
+pub struct DeploymentsAsk<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// Only what was touched since then; what has not been may be told all the same.
+    pub since: Timestamp,
+    /// Environments that are known, each with what the platform said of whether it is production. Where it says so elsewhere
+    /// than beside a deployment, that is asked for others alone.
+    pub environments: &'a BTreeMap<String, Option<bool>>,
+}
+
+/// What was deployed.
+#[derive(Debug, Clone, Default)]
+pub struct Deployed {
+    /// At most [`Deployed::MAX`], those that were touched last.
+    pub items: Vec<Deployment>,
+    /// What the platform said of environments that were not known. One of which it says nothing is in here, too.
+    pub environments: BTreeMap<String, Option<bool>>,
+}
+
+impl Deployed {
+    /// How many deployments are read at once.
+    pub const MAX: usize = 1_000;
+}
+
+/// A platform that marks deployments.
+#[async_trait]
+pub trait Deployments: Send + Sync {
+    /// What was deployed in a project: all or an error.
+    async fn deployments(&self, ask: DeploymentsAsk<'_>) -> Result<Deployed>;
+
+    /// What the question is paid from, where the platform counts that apart from all others; `None` where it is paid from
+    /// [`crate::Connector::budget`].
+    fn budget(&self) -> Option<Budget> {
+        None
+    }
+}
+
 /// A platform that tells whose the token is.
 #[async_trait]
 pub trait CurrentUser: Send + Sync {
@@ -239,6 +281,13 @@ pub enum News {
         project: Box<Project>,
         /// The runs.
         pipelines: Vec<Pipeline>,
+    },
+    /// A deployment of a project as it is now.
+    Deployed {
+        /// The project as the payload tells it.
+        project: Box<Project>,
+        /// The deployment. It lacks what the payload lacks.
+        deployment: Box<Deployment>,
     },
     /// Something of a project changed that the payload does not tell enough of: it is to be read anew.
     Touched(Box<Project>),

@@ -22,7 +22,7 @@ pub use contract::{
 };
 pub use error::{Error, Result};
 pub use extended::{
-    Actions, CurrentUser, Delivery, Event, Issue, Issues, MergeRequest, MergeRequestState, MergeRequests,
-    News, Refused, TokenCheck, TokenFacts, Webhooks,
+    Actions, CurrentUser, Delivery, Deployed, Deployments, DeploymentsAsk, Event, Issue, Issues,
+    MergeRequest, MergeRequestState, MergeRequests, News, Refused, TokenCheck, TokenFacts, Webhooks,
 };
 pub use registry::{Build, BuildError, Platform, Registry};

@@ -5,12 +5,13 @@
 //!
 //! * [`ProjectKey`], [`SourceName`], [`PlatformId`]: who is who. A native id means nothing without its source.
 //! * [`Status`], [`Outcome`], [`Activity`]: how a run is; how a branch is (two faces).
-//! * [`Project`], [`Branch`], [`Pipeline`], [`Job`]: what connectors report.
+//! * [`Project`], [`Branch`], [`Pipeline`], [`Job`], [`Deployment`]: what connectors report.
 //! * [`roll_up`]: how the runs of a branch become one colour, with its reasons.
 //! * [`stats`]: the figures of a row (strip, median, share green).
 //! * [`text`], [`WebUrl`]: what comes from outside is bounded and made harmless before anything keeps it.
 
 mod clock;
+mod deployment;
 mod key;
 mod model;
 mod patterns;
@@ -21,6 +22,7 @@ mod status;
 pub mod text;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use deployment::Deployment;
 pub use jiff::Timestamp;
 pub use key::{KeyError, NativeId, PlatformId, ProjectKey, SourceName, decode_segment, encode_segment};
 pub use model::{

@@ -84,6 +84,7 @@ pub(crate) fn migrations() -> Migrator {
         migration(4, "first_known", include_str!("../../../migrations/postgres/0004_first_known.sql")),
         migration(5, "flaky", include_str!("../../../migrations/postgres/0005_flaky.sql")),
         migration(6, "room", include_str!("../../../migrations/postgres/0006_room.sql")),
+        migration(7, "deployments", include_str!("../../../migrations/postgres/0007_deployments.sql")),
     ])
 }
 

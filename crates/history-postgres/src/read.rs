@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use history::store::{
-    FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery, RunRow, SnapshotRow,
-    SourceRow, Store,
+    DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery, RunRow,
+    SnapshotRow, SourceRow, Store,
 };
 use history::{Error, ErrorKind, Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -13,7 +13,8 @@ use crate::errors::told;
 use crate::jobs::job_columns;
 use crate::open::Postgres;
 use crate::rows::{
-    column, flake, flaky_sum, garbage, project, run, run_columns, run_name, run_with_jobs, snapshot,
+    column, deployment, deployment_columns, flake, flaky_sum, garbage, project, run, run_columns, run_name,
+    run_with_jobs, snapshot,
 };
 use crate::times::{Date, Ms};
 use crate::write::Tx;
@@ -399,6 +400,24 @@ impl Store for Postgres {
              CROSS JOIN LATERAL (SELECT * FROM branch_snapshots b WHERE b.project_id = p.id AND b.branch_id = w.id \
              ORDER BY b.seen_at DESC LIMIT 1) b WHERE p.id = ANY($1)";
         self.all(sqlx::query(HEADS).bind(projects.to_vec()), snapshot).await
+    }
+
+    async fn deployments(
+        &self,
+        projects: &[i32],
+        branch: i32,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<DeploymentRow>> {
+        const DEPLOYMENTS: &str = concat!(
+            "SELECT ",
+            deployment_columns!(),
+            " FROM deployments d WHERE d.project_id = ANY($1) AND d.created_at >= $2 AND d.created_at < $3 \
+             AND d.flags & 1 = 1 AND ($4 = 0 OR d.branch_id = $4) ORDER BY d.project_id, d.created_at, d.deployment_key"
+        );
+        let query =
+            sqlx::query(DEPLOYMENTS).bind(projects.to_vec()).bind(Ms(from)).bind(Ms(until)).bind(branch);
+        self.all(query, deployment).await
     }
 
     async fn webhooks(&self, source: &str, untreated: bool, limit: i64) -> Result<Vec<WebhookEntry>> {

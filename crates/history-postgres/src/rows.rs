@@ -1,6 +1,6 @@
 //! Rows from columns, and columns from rows.
 
-use history::store::{FlakeRow, FlakySum, ProjectRow, RunName, RunRow, SnapshotRow, flags};
+use history::store::{DeploymentRow, FlakeRow, FlakySum, ProjectRow, RunName, RunRow, SnapshotRow, flags};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -163,6 +163,38 @@ pub(crate) fn snapshot(row: &PgRow) -> Result<SnapshotRow> {
             default: row.try_get(7)?,
             protected: row.try_get(8)?,
             url: row.try_get(9)?,
+        })
+    };
+    read().map_err(garbage)
+}
+
+/// All columns of a deployment, in the order of [`deployment`]. The table is `d`.
+macro_rules! deployment_columns {
+    () => {
+        "d.project_id, d.deployment_key, d.deployment_text, d.flags, d.status, d.environment_id, d.branch_id, d.native_id, \
+         d.run_key, d.run_text, d.created_at, d.finished_at, d.updated_at, d.sha, d.url"
+    };
+}
+pub(crate) use deployment_columns;
+
+pub(crate) fn deployment(row: &PgRow) -> Result<DeploymentRow> {
+    let read = || -> Read<DeploymentRow> {
+        Ok(DeploymentRow {
+            project: row.try_get(0)?,
+            deployment: row.try_get(1)?,
+            deployment_text: row.try_get(2)?,
+            flags: row.try_get(3)?,
+            status: row.try_get(4)?,
+            environment: row.try_get(5)?,
+            branch: row.try_get(6)?,
+            native: row.try_get(7)?,
+            run: row.try_get(8)?,
+            run_text: row.try_get(9)?,
+            created_at: ms(row, 10)?.unwrap_or_default(),
+            finished_at: ms(row, 11)?,
+            updated_at: ms(row, 12)?.unwrap_or_default(),
+            sha: row.try_get(13)?,
+            url: row.try_get(14)?,
         })
     };
     read().map_err(garbage)

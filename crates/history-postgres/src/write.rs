@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use history::roll::RollKey;
 use history::store::{
-    CommitKey, FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow, SourceRow, Writing,
+    CommitKey, DeploymentRow, FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow,
+    SourceRow, Writing,
 };
 use history::{Logged, Result, Treated, Webhook};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -13,7 +14,7 @@ use crate::errors::told;
 use crate::jobs::{Columns, job_columns};
 use crate::open::Postgres;
 use crate::read::project_columns;
-use crate::rows::{column, garbage, project, run_columns, run_with_jobs};
+use crate::rows::{column, deployment, deployment_columns, garbage, project, run_columns, run_with_jobs};
 use crate::times::{Date, Ms};
 
 /// The advisory lock at which writers wait for each other: `ci-d` in ASCII.
@@ -487,6 +488,49 @@ impl Writing for Tx {
         self.run(query).await.map(drop)
     }
 
+    async fn deployments(&mut self, keys: &[(i32, i64)]) -> Result<Vec<DeploymentRow>> {
+        const SELECT: &str = concat!(
+            "SELECT ",
+            deployment_columns!(),
+            " FROM unnest($1::int[], $2::bigint[]) AS k (project, deployment) \
+             JOIN deployments d ON d.project_id = k.project AND d.deployment_key = k.deployment"
+        );
+        let query = sqlx::query(SELECT).bind(column(keys, |k| k.0)).bind(column(keys, |k| k.1));
+        self.all(query, deployment).await
+    }
+
+    async fn put_deployments(&mut self, rows: &[DeploymentRow]) -> Result<()> {
+        const PUT: &str = "INSERT INTO deployments (project_id, deployment_key, deployment_text, flags, status, environment_id, \
+             branch_id, native_id, run_key, run_text, created_at, finished_at, updated_at, sha, url) \
+             SELECT * FROM unnest($1::int[], $2::bigint[], $3::text[], $4::smallint[], $5::smallint[], $6::int[], $7::int[], \
+             $8::int[], $9::bigint[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::bytea[], \
+             $15::text[]) ON CONFLICT (project_id, deployment_key) DO UPDATE SET flags = excluded.flags, \
+             status = excluded.status, environment_id = excluded.environment_id, branch_id = excluded.branch_id, \
+             native_id = excluded.native_id, run_key = excluded.run_key, run_text = excluded.run_text, \
+             created_at = excluded.created_at, finished_at = excluded.finished_at, updated_at = excluded.updated_at, \
+             sha = excluded.sha, url = excluded.url";
+        for chunk in rows.chunks(CHUNK) {
+            let put = sqlx::query(PUT)
+                .bind(column(chunk, |d| d.project))
+                .bind(column(chunk, |d| d.deployment))
+                .bind(column(chunk, |d| d.deployment_text.clone()))
+                .bind(column(chunk, |d| d.flags))
+                .bind(column(chunk, |d| d.status))
+                .bind(column(chunk, |d| d.environment))
+                .bind(column(chunk, |d| d.branch))
+                .bind(column(chunk, |d| d.native))
+                .bind(column(chunk, |d| d.run))
+                .bind(column(chunk, |d| d.run_text.clone()))
+                .bind(column(chunk, |d| Ms(d.created_at)))
+                .bind(column(chunk, |d| d.finished_at.map(Ms)))
+                .bind(column(chunk, |d| Ms(d.updated_at)))
+                .bind(column(chunk, |d| d.sha.clone()))
+                .bind(column(chunk, |d| d.url.clone()));
+            self.run(put).await?;
+        }
+        Ok(())
+    }
+
     async fn log_webhook(&mut self, webhook: &Webhook) -> Result<Logged> {
         // One that nothing became of is written anew: what is applied is what came now.
         const PUT: &str = "INSERT INTO webhook_events AS known (source, delivery, kind, headers, body, received_at) \
@@ -561,6 +605,7 @@ impl Writing for Tx {
         for statement in [
             "SELECT drop_pipelines_before($1)",
             "DELETE FROM flakes WHERE day < $1",
+            "DELETE FROM deployments WHERE created_at < $1::timestamp AT TIME ZONE 'UTC'",
             // Where a quiet branch is was seen long ago, and is true still.
             "DELETE FROM branch_snapshots b WHERE b.seen_at < $1::timestamp AT TIME ZONE 'UTC' AND EXISTS (SELECT 1 \
              FROM branch_snapshots n WHERE n.project_id = b.project_id AND n.branch_id = b.branch_id AND n.seen_at > b.seen_at)",

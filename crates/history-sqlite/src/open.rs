@@ -48,6 +48,7 @@ pub(crate) fn migrations() -> Migrator {
         migration(3, "unfinished", include_str!("../../../migrations/sqlite/0003_unfinished.sql")),
         migration(4, "first_known", include_str!("../../../migrations/sqlite/0004_first_known.sql")),
         migration(5, "flaky", include_str!("../../../migrations/sqlite/0005_flaky.sql")),
+        migration(7, "deployments", include_str!("../../../migrations/sqlite/0007_deployments.sql")),
     ])
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use history::store::{
-    FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery, RunRow, SnapshotRow,
-    SourceRow, Store, flags,
+    DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery, RunRow,
+    SnapshotRow, SourceRow, Store, flags,
 };
 use history::{Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::sqlite::SqliteRow;
@@ -14,8 +14,8 @@ use sqlx::{Connection as _, Row as _, Sqlite as Db};
 use crate::errors::told;
 use crate::open::Sqlite;
 use crate::rows::{
-    Json, flake, flaky_sum, garbage, job, project, roll_id, run, run_columns, run_name, scope_and_block,
-    snapshot,
+    Json, deployment, deployment_columns, flake, flaky_sum, garbage, job, project, roll_id, run, run_columns,
+    run_name, scope_and_block, snapshot,
 };
 use crate::write::Tx;
 
@@ -428,6 +428,27 @@ impl Store for Sqlite {
              JOIN words w ON w.text = p.default_branch \
              JOIN branch_snapshots b ON b.project_id = p.id AND b.branch_id = w.id GROUP BY b.project_id";
         self.all(sqlx::query(HEADS).bind(Json::numbers(projects.iter().copied())), snapshot).await
+    }
+
+    async fn deployments(
+        &self,
+        projects: &[i32],
+        branch: i32,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<DeploymentRow>> {
+        // The index has those to production alone; where there are none at all, no project is looked up in it.
+        const DEPLOYMENTS: &str = concat!(
+            "SELECT ",
+            deployment_columns!(),
+            " FROM (SELECT 1 FROM deployments LIMIT 1) CROSS JOIN jsonb_each(?1) p \
+             CROSS JOIN deployments d ON d.project_id = p.value AND d.created_at >= ?2 \
+             AND d.created_at < ?3 AND d.flags & 1 = 1 WHERE ?4 = 0 OR d.branch_id = ?4 \
+             ORDER BY d.project_id, d.created_at, d.deployment_key"
+        );
+        let asked = Json::numbers(projects.iter().copied());
+        let query = sqlx::query(DEPLOYMENTS).bind(asked).bind(from).bind(until).bind(branch);
+        self.all(query, deployment).await
     }
 
     async fn webhooks(&self, source: &str, untreated: bool, limit: i64) -> Result<Vec<WebhookEntry>> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use history::store::{FlakeRow, FlakySum, JobRow, ProjectRow, RunName, RunRow, SnapshotRow};
+use history::store::{DeploymentRow, FlakeRow, FlakySum, JobRow, ProjectRow, RunName, RunRow, SnapshotRow};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
@@ -304,6 +304,38 @@ pub(crate) fn snapshot(row: &SqliteRow) -> Result<SnapshotRow> {
             default: row.try_get(7)?,
             protected: row.try_get(8)?,
             url: row.try_get(9)?,
+        })
+    };
+    read().map_err(garbage)
+}
+
+/// All columns of a deployment, in the order of [`deployment`]. The table is `d`.
+macro_rules! deployment_columns {
+    () => {
+        "d.project_id, d.deployment_key, d.deployment_text, d.flags, d.status, d.environment_id, d.branch_id, d.native_id, \
+         d.run_key, d.run_text, d.created_at, d.finished_at, d.updated_at, d.sha, d.url"
+    };
+}
+pub(crate) use deployment_columns;
+
+pub(crate) fn deployment(row: &SqliteRow) -> Result<DeploymentRow> {
+    let read = || -> std::result::Result<DeploymentRow, sqlx::Error> {
+        Ok(DeploymentRow {
+            project: row.try_get(0)?,
+            deployment: row.try_get(1)?,
+            deployment_text: row.try_get(2)?,
+            flags: row.try_get(3)?,
+            status: row.try_get(4)?,
+            environment: row.try_get(5)?,
+            branch: row.try_get(6)?,
+            native: row.try_get(7)?,
+            run: row.try_get(8)?,
+            run_text: row.try_get(9)?,
+            created_at: row.try_get(10)?,
+            finished_at: row.try_get(11)?,
+            updated_at: row.try_get(12)?,
+            sha: row.try_get(13)?,
+            url: row.try_get(14)?,
         })
     };
     read().map_err(garbage)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use history::roll::RollKey;
 use history::store::{
-    CommitKey, FlakeRow, JobKind, JobRow, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow, SourceRow,
-    Writing,
+    CommitKey, DeploymentRow, FlakeRow, JobKind, JobRow, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow,
+    SourceRow, Writing,
 };
 use history::{Logged, Result, Treated, Webhook};
 use sqlx::query_builder::Separated;
@@ -16,7 +16,9 @@ use sqlx::{QueryBuilder, Row as _, Sqlite as Db, Transaction};
 
 use crate::errors::told;
 use crate::read::{JOBS, having_jobs, with_jobs};
-use crate::rows::{Json, bind_run, garbage, project, roll_id, run, run_cells, run_columns};
+use crate::rows::{
+    Json, bind_run, deployment, deployment_columns, garbage, project, roll_id, run, run_cells, run_columns,
+};
 
 /// A transaction on the one connection that writes.
 #[derive(Debug)]
@@ -362,6 +364,34 @@ impl Writing for Tx {
         self.run(sqlx::query(PUT).bind(rows)).await.map(drop)
     }
 
+    async fn deployments(&mut self, keys: &[(i32, i64)]) -> Result<Vec<DeploymentRow>> {
+        const SELECT: &str = concat!(
+            "SELECT ",
+            deployment_columns!(),
+            " FROM jsonb_each(?1) k CROSS JOIN deployments d ON d.project_id = k.value ->> 0 \
+             AND d.deployment_key = k.value ->> 1"
+        );
+        let asked = Json::rows(keys, |cells, (project, key)| {
+            cells.n(*project).n(*key);
+        });
+        self.all(sqlx::query(SELECT).bind(asked), deployment).await
+    }
+
+    async fn put_deployments(&mut self, rows: &[DeploymentRow]) -> Result<()> {
+        const PUT: &str = "INSERT OR REPLACE INTO deployments (project_id, deployment_key, deployment_text, flags, status, \
+             environment_id, branch_id, native_id, run_key, run_text, created_at, finished_at, updated_at, sha, url) \
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
+             value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, unhex(value ->> 13), value ->> 14 \
+             FROM jsonb_each(?1)";
+        let rows = Json::rows(rows, |cells, d| {
+            cells.n(d.project).n(d.deployment).opt_text(d.deployment_text.as_deref()).n(d.flags).n(d.status);
+            cells.n(d.environment).n(d.branch).n(d.native).opt(d.run).opt_text(d.run_text.as_deref());
+            cells.n(d.created_at).opt(d.finished_at).n(d.updated_at).bytes(d.sha.as_deref());
+            cells.opt_text(d.url.as_deref());
+        });
+        self.run(sqlx::query(PUT).bind(rows)).await.map(drop)
+    }
+
     async fn log_webhook(&mut self, webhook: &Webhook) -> Result<Logged> {
         // One that nothing became of is written anew: what is applied is what came now.
         const PUT: &str = "INSERT INTO webhook_events (source, delivery, kind, headers, body, received_at) \
@@ -447,7 +477,10 @@ impl Writing for Tx {
         ] {
             self.run(sqlx::query(statement).bind(day)).await?;
         }
-        self.run(sqlx::query(HEADS).bind(i64::from(day) * MS)).await.map(drop)
+        for statement in [HEADS, "DELETE FROM deployments WHERE created_at < ?1"] {
+            self.run(sqlx::query(statement).bind(i64::from(day) * MS)).await?;
+        }
+        Ok(())
     }
 
     async fn drop_webhooks(&mut self, before: i64) -> Result<()> {

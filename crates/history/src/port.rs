@@ -5,7 +5,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use domain::stats::Estimate;
-use domain::{Branch, Job, Pipeline, PlatformId, Project, ProjectKey, RunId, SourceName, Status, Timestamp};
+use domain::{
+    Branch, Deployment, Job, Pipeline, PlatformId, Project, ProjectKey, RunId, SourceName, Status, Timestamp,
+};
 
 use crate::answers::{
     Ask, Behind, Broken, Course, Delivery, DeploymentRule, FailureGroup, Figures, Flaky, Heat, Ranked,
@@ -63,6 +65,8 @@ pub struct Batch {
     pub runs: Vec<RunNews>,
     /// Heads that moved.
     pub snapshots: Vec<Snapshot>,
+    /// What platforms marked as deployed, in any order, also several reports of one.
+    pub deployments: Vec<(ProjectKey, Deployment)>,
     /// Up to when each project's runs are complete from now on.
     pub watermarks: BTreeMap<ProjectKey, Known>,
     /// When all this was seen: stands for a time where a platform tells none.
@@ -82,6 +86,7 @@ impl Batch {
         self.projects.is_empty()
             && self.runs.is_empty()
             && self.snapshots.is_empty()
+            && self.deployments.is_empty()
             && self.watermarks.is_empty()
     }
 }
@@ -266,7 +271,7 @@ pub trait History: Debug + Send + Sync {
     async fn set_preference(&self, user: &str, name: &str, value: Option<&str>, now: Timestamp)
     -> Result<()>;
 
-    /// Drops runs before a day with their statistics, and webhooks that came before `webhooks_before`.
+    /// Drops runs and deployments before a day with their statistics, and webhooks that came before `webhooks_before`.
     async fn prune(&self, runs_before: Option<Day>, webhooks_before: Timestamp) -> Result<()>;
 
     /// Prepares for what will come soon (partitions of the coming months).

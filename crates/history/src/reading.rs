@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, PlatformId, Project, ProjectKey, RunId,
-    SourceName, Status, Timestamp, Visibility, WebUrl, Workflow,
+    Branch, Completeness, Deployment, Job, JobId, NativeId, Person, Pipeline, PlatformId, Project,
+    ProjectKey, RunId, SourceName, Status, Timestamp, Visibility, WebUrl, Workflow,
 };
 
 use crate::calendar::DAY_MS;
 use crate::ingest::COMMON_BRANCHES;
 use crate::merge::{Attempt, Attempts, is_first};
-use crate::store::{JobKind, JobRow, PersonRow, ProjectRow, RunRow, SnapshotRow, flags};
+use crate::store::{
+    DeploymentRow, JobKind, JobRow, PersonRow, ProjectRow, RunRow, SnapshotRow, flags, marks,
+};
 use crate::text::{
-    commit_key, fill_template, id_of, run_key, sha_of_bytes, sha_to_bytes, template_of, text_of,
+    commit_key, fill_template, id_of, key_of, run_key, sha_of_bytes, sha_to_bytes, template_of, text_of,
 };
 use crate::{Day, Error, Result};
 
@@ -235,6 +237,13 @@ impl Texts {
         self.person(branch.author.as_ref());
     }
 
+    /// Adds those of a deployment.
+    pub(crate) fn of_deployment(&mut self, deployment: &Deployment) {
+        self.word(&deployment.environment);
+        self.word(&deployment.native_status);
+        self.word(deployment.branch.as_deref().unwrap_or_default());
+    }
+
     /// The empty text needs no number.
     fn word(&mut self, text: &str) {
         if !text.is_empty() && !self.words.contains(text) {
@@ -266,6 +275,32 @@ impl Numbers {
 
     fn maybe(&self, text: Option<&str>) -> i32 {
         text.map_or(0, |t| self.word(t))
+    }
+
+    /// A deployment as a row. Everything in it has a number already.
+    pub(crate) fn deployment(&self, project: i32, d: &Deployment, seen_at: Timestamp) -> DeploymentRow {
+        let told = if d.production.is_some() { marks::TOLD } else { 0 };
+        let production = if d.is_production() { marks::PRODUCTION } else { 0 };
+        let key = key_of(&d.id);
+        let run = d.run.as_ref().map(|run| (run_key(run), run.as_str()));
+        let created_at = d.created_at.or(d.updated_at).or(d.finished_at).unwrap_or(seen_at);
+        DeploymentRow {
+            project,
+            deployment: key,
+            deployment_text: text_of(&d.id, key),
+            flags: told | production | if d.created_at.is_some() { marks::BEGAN } else { 0 },
+            status: status_number(d.status),
+            environment: self.word(&d.environment),
+            branch: self.maybe(d.branch.as_deref()),
+            native: self.word(&d.native_status),
+            run: run.map(|(key, _)| key),
+            run_text: run.and_then(|(key, id)| text_of(id, key)),
+            created_at: created_at.as_millisecond(),
+            finished_at: millis(d.finished_at),
+            updated_at: d.updated_at.max(d.finished_at).unwrap_or(created_at).as_millisecond(),
+            sha: d.sha.as_deref().map(sha_to_bytes),
+            url: d.url.as_ref().map(|u| u.as_str().to_owned()),
+        }
     }
 
     /// The number of a reason's normalised text.

@@ -285,6 +285,51 @@ pub struct SnapshotRow {
     pub url: i32,
 }
 
+/// What a platform marked as deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeploymentRow {
+    /// Number of the project.
+    pub project: i32,
+    /// Key of the deployment in its project.
+    pub deployment: i64,
+    /// Its id, where the key does not say it.
+    pub deployment_text: Option<String>,
+    /// See [`marks`].
+    pub flags: i16,
+    /// Place in `domain::Status::ALL`.
+    pub status: i16,
+    /// Number of the environment's name.
+    pub environment: i32,
+    /// Branch or tag.
+    pub branch: i32,
+    /// Platform's word.
+    pub native: i32,
+    /// Key of the run that it came from.
+    pub run: Option<i64>,
+    /// That run's id, where the key does not say it.
+    pub run_text: Option<String>,
+    /// When it began, or was seen first.
+    pub created_at: i64,
+    /// When it ended.
+    pub finished_at: Option<i64>,
+    /// When the platform last touched it, as far as that is known.
+    pub updated_at: i64,
+    /// The commit's id: 20 bytes, or text after a zero byte.
+    pub sha: Option<Vec<u8>>,
+    /// Its page.
+    pub url: Option<String>,
+}
+
+/// Bits of [`DeploymentRow::flags`].
+pub mod marks {
+    /// Of an environment that people use.
+    pub const PRODUCTION: i16 = 1;
+    /// The platform said whether it is one; else it was found by its name.
+    pub const TOLD: i16 = 2;
+    /// The platform said when it began; else that is as early as it was seen.
+    pub const BEGAN: i16 = 4;
+}
+
 /// Narrows runs by their jobs, and by why they failed. Jobs are numbers of names, reasons numbers of texts as they were told.
 ///
 /// What a run says of its failure (`own`) counts where it failed and none of its failed jobs tells a reason.
@@ -465,6 +510,15 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The newest head of each project's default branch.
     async fn default_heads(&self, projects: &[i32]) -> Result<Vec<SnapshotRow>>;
 
+    /// Deployments to production of some projects that began between two moments, on a branch (0: any): by project, oldest first.
+    async fn deployments(
+        &self,
+        projects: &[i32],
+        branch: i32,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<DeploymentRow>>;
+
     /// Webhooks of a source, oldest first.
     async fn webhooks(&self, source: &str, untreated: bool, limit: i64) -> Result<Vec<WebhookEntry>>;
 
@@ -535,6 +589,12 @@ pub trait Writing: Send {
     /// Writes heads; of one that has not moved since the newest nothing.
     async fn put_snapshots(&mut self, rows: &[SnapshotRow]) -> Result<()>;
 
+    /// Deployments by project and key.
+    async fn deployments(&mut self, keys: &[(i32, i64)]) -> Result<Vec<DeploymentRow>>;
+
+    /// Writes deployments, new ones and known ones.
+    async fn put_deployments(&mut self, rows: &[DeploymentRow]) -> Result<()>;
+
     /// Writes a webhook.
     async fn log_webhook(&mut self, webhook: &Webhook) -> Result<Logged>;
 
@@ -550,7 +610,8 @@ pub trait Writing: Send {
     /// Writes or removes a preference.
     async fn set_preference(&mut self, user: &str, name: &str, value: Option<&str>, now: i64) -> Result<()>;
 
-    /// Drops runs, jobs, flakes and statistics before a day, and where heads were before it; the newest of each branch stays.
+    /// Drops runs, jobs, flakes, deployments and statistics before a day, and where heads were before it; the newest of each
+    /// branch stays.
     async fn drop_before(&mut self, day: i32) -> Result<()>;
 
     /// Drops webhooks that came before.

@@ -65,18 +65,21 @@ pub(crate) const RANKS: Definition = define(
 pub(crate) const DEPLOYMENTS: Definition = define(
     "deployments",
     "Deployments",
-    "Runs of the workflows that filters.deployments names, and jobs that it names in runs of any other; the mean over all \
-     days of the window, and the median day.",
+    "What the platform marks as deployed to production: to an environment of GitLab's production tier, to GitHub's production \
+     environment, or to one that is called production, prod or live. Of projects of which it marks nothing, runs of the \
+     workflows that filters.deployments names, and jobs that it names in runs of any other. The mean over all days of the \
+     window, and the median day.",
 );
 pub(crate) const CHANGE_FAILURE: Definition = define(
     "change-failure-rate",
     "Change failure rate",
-    "Deployments that were red, or that a revert, rollback or hotfix followed within 24 h, ÷ deployments.",
+    "Deployments that were red, or that a revert, rollback or hotfix followed within 24 h, ÷ deployments. Where the platform \
+     marks deployments, to go back to a commit that was deployed before is a rollback.",
 );
 pub(crate) const RESTORE: Definition = define(
     "time-to-restore",
     "Time to restore",
-    "From the end of a failed deployment to the end of the next green one; median.",
+    "From the end of a failed deployment to the end of the next green one of the same environment, workflow or job; median.",
 );
 pub(crate) const TO_GREEN: Definition = define(
     "time-to-green",
@@ -91,8 +94,9 @@ pub(crate) const LEAD: Definition = define(
      for), where the time of the commit is known; median.",
 );
 /// Of the answer with all of them.
-pub(crate) const DELIVERY: &str = "Deployments are runs of the workflows that filters.deployments names, and jobs that it \
-     names in runs of any other; without it their figures are null. Failed are those that were red, or that a revert, rollback or hotfix followed within 24 h. Time to \
+pub(crate) const DELIVERY: &str = "Deployments are what the platform marks as deployed to production; of projects of which it marks \
+     nothing, runs of the workflows that filters.deployments names, and jobs that it names in runs of any other; without either \
+     their figures are null. Failed are those that were red, or that a revert, rollback or hotfix followed within 24 h. Time to \
      restore: end of a failed deployment to the end of the next green one. Time to green: start of the first red run to \
      the end of the next green one. Lead time: commit to \
      the end of its first green run of each workflow. Medians; on default branches, or the branch that is asked for.";

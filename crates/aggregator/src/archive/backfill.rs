@@ -215,7 +215,8 @@ impl Backfill {
     /// Asks for what is missing of one project. How long the source is left alone then; `None` when nothing is to be asked.
     async fn step(&self, connector: &Arc<dyn Connector>, history: &Arc<dyn History>) -> Option<Duration> {
         let (key, want, project) = self.next(connector.source())?;
-        if let Some(wait) = connector.budget().and_then(|b| out_of_budget(b, self.hub.clock().now())) {
+        if let Some(wait) = connector.budget().and_then(|b| out_of_budget(b, RESERVE, self.hub.clock().now()))
+        {
             return Some(wait);
         }
         let spent = connector.traffic().spent;
@@ -252,7 +253,7 @@ impl Backfill {
             }
         };
         let asked = connector.traffic().spent.saturating_sub(spent);
-        Some(pause.max(share_of(connector.budget(), asked)))
+        Some(pause.max(share_of(connector.budget(), asked, SHARE)))
     }
 
     /// Notes what a question about a project came to, unless it is to be fetched anew by now.
@@ -320,18 +321,18 @@ enum Failure {
     Database(history::Error),
 }
 
-/// How long so many questions are this one's share of the limit.
+/// How long so many questions are this `share` of the limit.
 #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
-fn share_of(budget: Option<Budget>, asked: u64) -> Duration {
+pub(super) fn share_of(budget: Option<Budget>, asked: u64, share: f64) -> Duration {
     let Some((budget, window)) = budget.and_then(|b| Some((b, b.window?))) else { return POLITE };
-    let seconds = window.as_secs_f64() * asked as f64 / (budget.limit as f64 * SHARE).max(1.0);
+    let seconds = window.as_secs_f64() * asked as f64 / (budget.limit as f64 * share).max(1.0);
     Duration::try_from_secs_f64(seconds).unwrap_or_default().max(Duration::from_millis(10))
 }
 
-/// How long to wait for the limit, if what is left of it is for the board.
-fn out_of_budget(budget: Budget, now: Timestamp) -> Option<Duration> {
+/// How long to wait for the limit, if what is left of it – less than this part, the `reserve` – is for the board.
+pub(super) fn out_of_budget(budget: Budget, reserve: f64, now: Timestamp) -> Option<Duration> {
     #[expect(clippy::cast_precision_loss, reason = "numbers of requests")]
-    let short = (budget.remaining as f64) < budget.limit as f64 * RESERVE;
+    let short = (budget.remaining as f64) < budget.limit as f64 * reserve;
     // Without a reset ahead the window is full again, or the platform tells nothing of use.
     let reset = budget.reset_at.filter(|at| *at > now)?;
     short.then(|| Duration::try_from(reset.duration_since(now)).unwrap_or(LEAVE))

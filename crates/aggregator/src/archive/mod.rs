@@ -11,12 +11,14 @@
 //! | `warm` | the board as it was when the last process ended, before the first request to any platform |
 //! | `writer` | what changed, in batches |
 //! | `backfill` | what history lacks, within the rate limit |
+//! | `deployments` | what platforms mark as deployed, within a smaller share of it |
 //! | `answers`, `budgets` | answers for conditional requests, and what is left of the limits, for the next start |
 //! | `hooks` | webhooks, on the disk before they are acknowledged |
 
 mod answers;
 mod backfill;
 mod budgets;
+mod deployments;
 mod hooks;
 mod open;
 mod warm;
@@ -30,7 +32,7 @@ use std::time::Duration;
 use config::Database;
 use connector::{PipelineDetail, Registry};
 use domain::stats::Estimate;
-use domain::{Clock, Job, Pipeline, ProjectKey, RunId, SourceName, Timestamp};
+use domain::{Clock, Deployment, Job, Pipeline, ProjectKey, RunId, SourceName, Timestamp};
 use history::{Batch, History, RunFilter, RunNews, Treated};
 use lifecycle::Tasks;
 use tokio::sync::watch;
@@ -50,6 +52,8 @@ use writer::Writer;
 
 /// How many details wait to be written; the oldest give way.
 const MAX_DETAILS: usize = 1_000;
+/// How many deployments that webhooks told of wait to be written; the oldest give way, and are read.
+const MAX_DEPLOYMENTS: usize = 5_000;
 /// How many webhooks' fates wait to be written; the oldest give way.
 const MAX_TREATED: usize = 10_000;
 /// Partitions are made, and what is too old is dropped, so often.
@@ -118,6 +122,7 @@ pub struct Archive {
     /// Whether the board may be filled from the platforms.
     warmed: watch::Sender<bool>,
     details: Mutex<VecDeque<RunNews>>,
+    deployments: Mutex<VecDeque<(ProjectKey, Deployment)>>,
     /// Details that are being written.
     on_their_way: AtomicUsize,
     treated: Mutex<VecDeque<(SourceName, String, Treated)>>,
@@ -180,6 +185,7 @@ impl Archive {
             standing: watch::Sender::new(standing),
             warmed: watch::Sender::new(off),
             details: Mutex::default(),
+            deployments: Mutex::default(),
             on_their_way: AtomicUsize::new(0),
             treated: Mutex::default(),
             hooks: Hooks::default(),
@@ -202,7 +208,8 @@ impl Archive {
     #[must_use]
     pub fn standing(&self) -> Standing {
         let mut standing = self.standing.borrow().clone();
-        standing.waiting += locked(&self.details).len() + self.on_their_way.load(Ordering::Relaxed);
+        let told = locked(&self.details).len() + locked(&self.deployments).len();
+        standing.waiting += told + self.on_their_way.load(Ordering::Relaxed);
         standing
     }
 
@@ -306,6 +313,17 @@ impl Archive {
         }
     }
 
+    /// A webhook told of a deployment.
+    pub(crate) fn tell_deployment(&self, project: &ProjectKey, deployment: Deployment) {
+        let mut deployments = locked(&self.deployments);
+        deployments.push_back((project.clone(), deployment));
+        if deployments.len() > MAX_DEPLOYMENTS {
+            deployments.pop_front();
+        }
+        drop(deployments);
+        self.waits(true);
+    }
+
     /// A webhook that was logged came to this.
     pub fn treated(&self, source: &SourceName, delivery: String, treated: Treated) {
         let mut all = locked(&self.treated);
@@ -372,8 +390,10 @@ impl Archive {
             return;
         }
         let backfill = Arc::new(Backfill::new(Arc::clone(self), Arc::clone(hub), Arc::clone(connectors)));
+        let (archive, by) = (Arc::clone(self), Arc::clone(connectors));
+        let deployments = Arc::new(deployments::Reader::new(archive, Arc::clone(hub), by));
         // Before anything is published: no change is missed.
-        let writer = Writer::new(Arc::clone(self), Arc::clone(hub), Arc::clone(&backfill));
+        let writer = Writer::new(Arc::clone(self), Arc::clone(hub), (&backfill, &deployments));
         let budgets = Budgets::new(Arc::clone(self), Arc::clone(connectors));
         // In one place is enough.
         let answers = (!self.mirror.is_on()).then(|| Answers::new(Arc::clone(self), connectors));
@@ -397,6 +417,7 @@ impl Archive {
                 tokio::join!(
                     writer.run(&history),
                     backfill.run(&history),
+                    deployments.run(&history),
                     archive.hooks.run(&history),
                     budgets.run(&history),
                     async {

@@ -12,8 +12,9 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::backfill::Backfill;
+use super::deployments::Reader;
 use super::warm::{self, Warmed};
-use super::{Archive, MAX_DETAILS, MAX_PAUSE, Taken, locked};
+use super::{Archive, MAX_DEPLOYMENTS, MAX_DETAILS, MAX_PAUSE, Taken, locked};
 use crate::board::{Entry, MAX_RUNS};
 use crate::hub::{Hub, Published};
 use crate::refresh::Plan;
@@ -90,6 +91,7 @@ pub(super) struct Writer {
     archive: Arc<Archive>,
     hub: Arc<Hub>,
     backfill: Arc<Backfill>,
+    deployments: Arc<Reader>,
     events: tokio::sync::Mutex<Receiver<Arc<Published>>>,
     /// Rows that changed, or left, since they were written.
     dirty: Mutex<BTreeSet<ProjectKey>>,
@@ -97,12 +99,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(archive: Arc<Archive>, hub: Arc<Hub>, backfill: Arc<Backfill>) -> Self {
+    pub(super) fn new(
+        archive: Arc<Archive>,
+        hub: Arc<Hub>,
+        (backfill, deployments): (&Arc<Backfill>, &Arc<Reader>),
+    ) -> Self {
         let (_, events) = hub.subscribe();
         Self {
             archive,
             hub,
-            backfill,
+            backfill: Arc::clone(backfill),
+            deployments: Arc::clone(deployments),
             events: tokio::sync::Mutex::new(events),
             dirty: Mutex::default(),
             written: Mutex::default(),
@@ -164,7 +171,8 @@ impl Writer {
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            if locked(&self.dirty).is_empty() && locked(&self.archive.details).is_empty() {
+            let none_told = || locked(&self.archive.deployments).is_empty();
+            if locked(&self.dirty).is_empty() && locked(&self.archive.details).is_empty() && none_told() {
                 self.wait().await;
             }
             tokio::time::sleep(COLLECT).await;
@@ -263,17 +271,22 @@ impl Writer {
             // They are dirty until they are written, whatever ends this before.
             let keys: Vec<ProjectKey> = locked(&self.dirty).iter().take(PROJECTS_AT_ONCE).cloned().collect();
             let details = Taken::of(&self.archive.details, MAX_DETAILS);
-            if keys.is_empty() && details.items.is_empty() {
+            let told = Taken::of(&self.archive.deployments, MAX_DEPLOYMENTS);
+            if keys.is_empty() && details.items.is_empty() && told.items.is_empty() {
                 return Ok(());
             }
-            self.archive.on_their_way.store(details.items.len(), Ordering::Relaxed);
+            self.archive.on_their_way.store(details.items.len() + told.items.len(), Ordering::Relaxed);
             let (mut batch, news) = self.batch(&keys);
             batch.runs.extend(details.items.iter().cloned());
+            batch.deployments.extend(told.items.iter().cloned());
             let written = self.archive.write(history, batch).await;
             self.archive.on_their_way.store(0, Ordering::Relaxed);
             written?;
             details.written();
+            told.items.iter().for_each(|(key, _)| self.deployments.marks(key));
+            told.written();
             locked(&self.dirty).retain(|key| !keys.contains(key));
+            self.deployments.moved(&keys);
             let mut written = locked(&self.written);
             for News { key, after, gap } in news {
                 if let Some(gap) = gap {

@@ -148,6 +148,8 @@ fn median(m: Median) -> v1::MedianOf {
 pub(super) fn delivery(d: &Delivery) -> v1::GetDeliveryResponse {
     v1::GetDeliveryResponse {
         deployments: d.deployments,
+        marked_projects: d.marked_projects,
+        named_projects: d.named_projects,
         successful: d.frequency.map_or(0, |f| f.deployments),
         mean_per_day: d.frequency.map_or(0.0, |f| f.mean_per_day),
         median_day: d.frequency.map_or(0, |f| f.median_day),

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use config::SourceSettings;
 use connector::{Connector, Delivery, Event, News, Refused, Registry};
-use domain::{ProblemKind, Project, ProjectKey, SourceName, Status, Timestamp};
+use domain::{Deployment, ProblemKind, Project, ProjectKey, SourceName, Status, Timestamp};
 use history::{Treated, Webhook};
 use http::HeaderMap;
 
@@ -88,6 +88,7 @@ pub fn takes_webhooks(connector: &dyn Connector) -> bool {
 struct Consequence {
     wake: ProjectKey,
     told: Option<Told>,
+    deployed: Option<Box<Deployment>>,
 }
 
 impl Webhooks {
@@ -207,7 +208,12 @@ impl Webhooks {
     /// Puts what follows onto the board, as of `at`, and wakes the project.
     fn apply(&self, source: &SourceName, consequence: Consequence, at: Timestamp) {
         tracing::debug!(%source, project = %consequence.wake, "webhook");
-        let Consequence { wake, told } = consequence;
+        let Consequence { wake, told, deployed } = consequence;
+        if let Some(deployed) = deployed {
+            // Nothing on the board has changed by it; the run that it is of tells of itself.
+            self.archive.tell_deployment(&wake, *deployed);
+            return;
+        }
         let hook = match &told {
             Some(told) if told.runs.iter().any(|run| run.status == Status::Failed) => Hook::Failed,
             Some(told) if !told.runs.is_empty() => Hook::Runs,
@@ -228,7 +234,15 @@ impl Webhooks {
     fn consequence(&self, source: &SourceName, news: News) -> Option<Consequence> {
         match news {
             News::Nothing => None,
-            News::Touched(project) => Some(Consequence { wake: self.row(source, &project)?, told: None }),
+            News::Touched(project) => {
+                Some(Consequence { wake: self.row(source, &project)?, told: None, deployed: None })
+            }
+            // They stand in history alone.
+            News::Deployed { .. } if !self.archive.is_kept() => None,
+            News::Deployed { project, deployment } => {
+                let wake = self.row(source, &project)?;
+                Some(Consequence { wake, told: None, deployed: Some(deployment) })
+            }
             News::Runs { mut project, pipelines } => {
                 match self.row(source, &project) {
                     Some(key) => project.key = key,
@@ -236,7 +250,8 @@ impl Webhooks {
                     None => return None,
                 }
                 let wake = project.key.clone();
-                Some(Consequence { wake, told: Some(Told { project: *project, runs: pipelines, add: true }) })
+                let told = Some(Told { project: *project, runs: pipelines, add: true });
+                Some(Consequence { wake, told, deployed: None })
             }
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod board;
+mod deployments;
 mod first_reading;
 mod health;
 mod insights;

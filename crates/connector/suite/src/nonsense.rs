@@ -1,7 +1,9 @@
 //! Answers that are wrong in every way that an answer can be.
 
-use connector::{Delivery, PipelineQuery, Refused};
-use domain::{JobId, ProblemKind, Status};
+use std::collections::BTreeMap;
+
+use connector::{Delivery, Deployed, DeploymentsAsk, PipelineQuery, Refused};
+use domain::{JobId, ProblemKind, Status, Timestamp};
 use forge_sim::{Effect, Fault};
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -57,6 +59,14 @@ pub async fn everywhere(subject: &'static Subject) {
         }
         if let Some(part) = source.issues() {
             let _open = part.open_issues(&project, None).await;
+        }
+        if let Some(part) = source.deployments() {
+            let (since, known) = (Timestamp::UNIX_EPOCH, BTreeMap::new());
+            let ask = DeploymentsAsk { project: &project, since, environments: &known };
+            if let Ok(told) = part.deployments(ask).await {
+                assert!(told.items.len() <= Deployed::MAX, "the bound holds");
+                assert!(told.items.iter().all(|d| d.clone().bounded() == *d), "as it goes into history");
+            }
         }
         if let Some(part) = source.current_user() {
             let _me = part.current_user().await;

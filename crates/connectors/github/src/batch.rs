@@ -122,8 +122,9 @@ pub(crate) struct Told {
     rows: Map<String, Value>,
 }
 
+/// What an answer cost, and what is left of the points.
 #[derive(Debug, Deserialize)]
-struct Price {
+pub(crate) struct Price {
     #[serde(default, deserialize_with = "lenient_u64")]
     cost: Option<u64>,
     #[serde(default, deserialize_with = "lenient_u64")]
@@ -132,6 +133,19 @@ struct Price {
     remaining: Option<u64>,
     #[serde(default, rename = "resetAt", deserialize_with = "lenient_time")]
     reset_at: Option<Timestamp>,
+}
+
+impl Price {
+    /// The cost, and what is left.
+    pub(crate) fn paid(&self) -> (u64, Option<Budget>) {
+        let budget = self.limit.zip(self.remaining).map(|(limit, remaining)| Budget {
+            limit,
+            remaining,
+            reset_at: self.reset_at,
+            window: self.reset_at.map(|_| HOUR),
+        });
+        (self.cost.unwrap_or(1), budget)
+    }
 }
 
 /// A repository.
@@ -273,14 +287,7 @@ impl Row {
 impl Told {
     /// What the answer cost, and what is left of the points.
     pub(crate) fn price(&self) -> Option<(u64, Option<Budget>)> {
-        let price = self.price.as_ref()?;
-        let budget = price.limit.zip(price.remaining).map(|(limit, remaining)| Budget {
-            limit,
-            remaining,
-            reset_at: price.reset_at,
-            window: price.reset_at.map(|_| HOUR),
-        });
-        Some((price.cost.unwrap_or(1), budget))
+        self.price.as_ref().map(Price::paid)
     }
 
     /// Each question with its row; without one where it was not told of, or not in a way that can be read.

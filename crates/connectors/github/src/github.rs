@@ -8,7 +8,7 @@ use connector::graphql::GraphQl;
 use connector::http::{Answers, Auth, Budget, Client, ClientSettings, Credentials, Left, Traffic, auth_of};
 use connector::wire::Rows;
 use connector::{
-    Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, HeadsAsk, Issues,
+    Actions, Batching, BuildError, Connector, CurrentUser, Deployments, Descriptor, Error, HeadsAsk, Issues,
     MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery, Pipelines, ProjectPage, Result,
     TokenCheck, Webhooks,
 };
@@ -24,7 +24,7 @@ use url::Url;
 use crate::app::{self, AppTokens};
 use crate::base::{self, api_base, owner_and_name};
 use crate::dialect::DIALECT;
-use crate::{DESCRIPTOR, batch, heads, lists, runs};
+use crate::{DESCRIPTOR, batch, deployments, heads, lists, runs};
 
 /// The largest page that GitHub gives.
 pub(crate) const PER_PAGE: &str = "100";
@@ -41,6 +41,8 @@ pub(crate) struct GitHub {
     pub(crate) client: Client,
     /// GraphQL, which needs a token.
     pub(crate) batch: Option<GraphQl>,
+    /// The same for deployments.
+    pub(crate) deployments: Option<GraphQl>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Signs in, where an App does instead of a token.
     pub(crate) app: Option<Arc<AppTokens>>,
@@ -85,12 +87,15 @@ impl GitHub {
         };
         let client = Client::new(ClientSettings { auth, ..connection }, Arc::clone(&clock)).map_err(fail)?;
         let anonymous = settings.token.is_none() && app.is_none();
-        let batch =
-            (!anonymous).then(|| GraphQl::new(client.clone(), graphql, batch::DIALECT, Arc::clone(&clock)));
+        let graphql = |dialect| {
+            (!anonymous).then(|| GraphQl::new(client.clone(), graphql.clone(), dialect, Arc::clone(&clock)))
+        };
+        let (batch, of_deployments) = (graphql(batch::DIALECT), graphql(deployments::DIALECT));
         Ok(Arc::new(Self {
             source: source.clone(),
             client,
             batch,
+            deployments: of_deployments,
             clock,
             app,
             anonymous,
@@ -291,6 +296,10 @@ impl Connector for GitHub {
     }
 
     fn issues(&self) -> Option<&dyn Issues> {
+        Some(self)
+    }
+
+    fn deployments(&self) -> Option<&dyn Deployments> {
         Some(self)
     }
 

@@ -16,6 +16,7 @@ mod app;
 mod base;
 mod batch;
 mod convert;
+mod deployments;
 mod details;
 mod dialect;
 mod github;

@@ -1,13 +1,14 @@
 //! GitHub's webhooks: `X-Hub-Signature-256` over the raw body, the whole run inside of `workflow_run`.
 
 use connector::signature::hmac_sha256_hex;
+use connector::wire::lenient_u64;
 use connector::{Delivery, Event, News, Refused, Webhooks};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::github::GitHub;
-use crate::{convert, wire};
+use crate::{convert, deployments, wire};
 
 #[derive(Debug, Deserialize)]
 struct Payload {
@@ -17,8 +18,30 @@ struct Payload {
     workflow_run: Option<wire::Run>,
 }
 
+/// A deployment that came to another state.
+#[derive(Debug, Deserialize)]
+struct Deployed {
+    #[serde(default)]
+    repository: Option<wire::Repository>,
+    #[serde(default)]
+    deployment: Option<deployments::Row>,
+    #[serde(default)]
+    deployment_status: Option<deployments::State>,
+    /// There where Actions deploys.
+    #[serde(default)]
+    workflow_run: Option<Numbered>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Numbered {
+    #[serde(default, deserialize_with = "lenient_u64")]
+    id: Option<u64>,
+}
+
 /// The event that carries a run.
 const RUN: &str = "workflow_run";
+/// The event that carries a deployment and the state that it has come to.
+const DEPLOYMENT: &str = "deployment_status";
 /// Events after which a repository is to be read anew, though they do not carry its runs.
 const TOUCHING: [&str; 8] = [
     "check_suite",
@@ -68,6 +91,17 @@ impl Webhooks for GitHub {
                 }
                 (Some(project), _) => News::Touched(project),
                 (None, _) => News::Nothing,
+            }
+        } else if kind == DEPLOYMENT {
+            let payload: Deployed = read(delivery.body)?;
+            let project = payload.repository.map(|row| convert::project(&self.source, row).bounded());
+            let run = payload.workflow_run.and_then(|run| run.id);
+            let told = payload.deployment.zip(payload.deployment_status);
+            match (project, told.and_then(|(deployment, state)| deployment.now(&state, run))) {
+                (Some(project), Some(deployment)) => {
+                    News::Deployed { project: Box::new(project), deployment: Box::new(deployment) }
+                }
+                _ => return Err(malformed("deployment_status without its deployment or its repository")),
             }
         } else {
             // Of any other shape, but JSON.

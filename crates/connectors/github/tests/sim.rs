@@ -6,7 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use connector::{Connector, Error, Heads, HeadsAsk, PipelineQuery};
+use connector::{Connector, Deployed, DeploymentsAsk, Error, Heads, HeadsAsk, PipelineQuery};
 use domain::{
     Clock, Completeness, JobId, ManualClock, Pipeline, ProblemKind, Project, ProjectKey, RunId, Status,
     Timestamp, WhichWorkflows,
@@ -186,6 +186,88 @@ async fn the_state_of_every_repository_is_the_worlds() {
         });
     }
     assert!(warnings > 0, "the world holds a run with warnings");
+}
+
+/// What was deployed in a repository, since the beginning of time.
+async fn deployed(github: &dyn Connector, project: &Project) -> connector::Result<Deployed> {
+    let ask = DeploymentsAsk { project, since: Timestamp::UNIX_EPOCH, environments: &BTreeMap::new() };
+    github.deployments().unwrap().deployments(ask).await
+}
+
+#[tokio::test]
+async fn deployments_are_the_worlds_at_a_point_for_fifty() {
+    let forge = Forge::start(24).await;
+    let (mut some, mut pages) = (0, 0);
+    for project in forge.projects().await {
+        forge.sim.requests().clear();
+        let told = deployed(forge.github.as_ref(), &project).await.unwrap();
+        let asked = forge.sim.requests().all();
+        assert!(asked.iter().all(|r| r.template == "POST /graphql" && r.points == 1), "{asked:?}");
+        forge.truth(&project.name, |truth| {
+            let all = truth.deployments();
+            assert_eq!(told.items.len(), all.len(), "{}", project.name);
+            assert_eq!(asked.len(), all.len().div_ceil(50).max(1), "no more questions than pages");
+            pages = pages.max(asked.len());
+            for (ours, d) in told.items.iter().zip(all.iter().rev()) {
+                some += 1;
+                let status = match d.job.status {
+                    RunStatus::Success => Status::Success,
+                    RunStatus::Running => Status::Running,
+                    RunStatus::Created | RunStatus::Queued => Status::Queued,
+                    _ => Status::Failed,
+                };
+                assert_eq!((ours.status, &*ours.environment), (status, &*d.environment));
+                assert_eq!(ours.is_production(), d.is_production());
+                assert_eq!(ours.run, Some(RunId::from(FIRST_RUN + d.run.id)));
+                assert_eq!(
+                    (ours.sha.as_deref(), ours.branch.as_deref()),
+                    (Some(&*d.run.sha), Some(&*d.run.branch))
+                );
+                let began = d.job.started_at.unwrap_or_else(|| d.created_at());
+                assert_eq!(ours.created_at.map(seconds), Some(seconds(began)));
+                let ended = d.job.finished_at.filter(|_| d.job.status.is_terminal());
+                assert_eq!(ours.finished_at.map(seconds), ended.map(seconds), "though it was replaced since");
+            }
+        });
+    }
+    assert!(some > 50 && pages > 1, "{some} deployments on up to {pages} pages");
+    let budget = forge.github.deployments().unwrap().budget().unwrap();
+    assert_eq!(budget.limit, 5_000, "points, not requests");
+    // What is older than asked for is left off after a page.
+    let most = forge.sim.world().with(|w| {
+        w.projects_of(FACE).filter(|p| p.member).max_by_key(|p| p.deployments().len()).unwrap().full_path()
+    });
+    let project = forge.github.project(&most).await.unwrap();
+    forge.sim.requests().clear();
+    let now = forge.clock.now();
+    let ask = DeploymentsAsk { project: &project, since: now, environments: &BTreeMap::new() };
+    let newest = forge.github.deployments().unwrap().deployments(ask).await.unwrap();
+    assert_eq!((newest.items.len(), forge.sim.requests().all().len()), (50, 1));
+    let gone = Project::named(project.key.clone(), project.platform, "x");
+    let key = ProjectKey::new(gone.key.source.clone(), domain::NativeId::new("nobody/nothing"));
+    let refused = deployed(forge.github.as_ref(), &Project { key, ..gone }).await;
+    assert!(matches!(refused, Err(Error::NotFound(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn without_graphql_the_newest_deployments_to_production_are_asked_about() {
+    let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+    let builder = Sim::builder().seed(11).projects(24).faces([FACE]).without_graphql();
+    let sim = builder.start().await.unwrap();
+    let github = source(&sim, sim.token(), &Arc::new(ManualClock::at(now)));
+    let most = sim.world().with(|w| {
+        w.projects_of(FACE).filter(|p| p.member).max_by_key(|p| p.deployments().len()).unwrap().full_path()
+    });
+    let project = github.project(&most).await.unwrap();
+    let counts = || sim.requests().counts(FACE);
+    let told = deployed(github.as_ref(), &project).await.unwrap();
+    assert_eq!(told.items.len(), 10);
+    assert!(told.items.iter().all(|d| d.is_production() && d.run.is_some() && d.status.is_verdict()));
+    assert_eq!(counts()["GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses"], 10);
+    let spent = github.traffic().spent;
+    let again = deployed(github.as_ref(), &project).await.unwrap();
+    assert_eq!(again.items, told.items);
+    assert_eq!(github.traffic().spent, spent, "nothing new is free");
 }
 
 #[tokio::test]

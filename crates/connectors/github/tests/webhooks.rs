@@ -76,6 +76,35 @@ fn a_workflow_run_is_the_run() {
 }
 
 #[test]
+fn a_deployment_status_is_the_deployment() {
+    let deployed = |event: Event| match event.news {
+        News::Deployed { project, deployment } => (project.name, *deployment),
+        other => panic!("{other:?}"),
+    };
+    let (project, plain) = deployed(told_example("deployment_status.plain"));
+    assert_eq!(project, "Codertocat/Hello-World");
+    assert_eq!(
+        (plain.id.as_str(), plain.environment.as_str()),
+        ("MDEwOkRlcGxveW1lbnQxNDU5ODg3NDY=", "production")
+    );
+    assert_eq!((plain.status, plain.is_production(), plain.run), (Status::Success, true, None));
+    assert_eq!((plain.branch.as_deref(), plain.sha.map(|sha| sha.len())), (Some("master"), Some(40)));
+    let ended = Some("2019-05-15T15:20:55Z".parse().unwrap());
+    assert_eq!((plain.created_at, plain.finished_at, plain.updated_at), (None, ended, ended));
+    let (_, of_actions) = deployed(told_example("deployment_status.actions"));
+    assert_eq!((of_actions.status, of_actions.is_production()), (Status::Running, false));
+    assert_eq!(of_actions.run.as_ref().map(|run| run.as_str()), Some("289782451"));
+    assert_eq!(of_actions.created_at, Some("2022-01-03T01:28:40Z".parse().unwrap()));
+    // Of other words, or of no use.
+    let mut other = example("deployment_status.plain");
+    other["deployment_status"]["state"] = json!("brand_new");
+    let (_, unknown) = deployed(told("deployment_status", other.to_string().as_bytes()).unwrap());
+    assert_eq!((unknown.status, unknown.native_status.as_str()), (Status::Unknown, "brand_new"));
+    other["deployment"]["node_id"] = json!(null);
+    assert!(matches!(told("deployment_status", other.to_string().as_bytes()), Err(Refused::Malformed(_))));
+}
+
+#[test]
 fn of_two_deliveries_of_one_run_the_older_one_is_known() {
     let run = |event: Event| match event.news {
         News::Runs { mut pipelines, .. } => pipelines.remove(0),

@@ -3,8 +3,8 @@
 use connector::wire::between;
 use connector::{Issue, MergeRequest, MergeRequestState};
 use domain::{
-    Branch, Completeness, Job, JobId, NativeId, Person, Pipeline, Project, ProjectKey, RunId, SourceName,
-    Visibility, WebUrl, Workflow,
+    Branch, Completeness, Deployment, Job, JobId, NativeId, Person, Pipeline, Project, ProjectKey, RunId,
+    SourceName, Timestamp, Visibility, WebUrl, Workflow,
 };
 
 use crate::{PLATFORM_ID, status, wire};
@@ -210,6 +210,33 @@ pub(crate) fn issue(row: &wire::Issue) -> Issue {
         updated_at: row.updated_at,
         url: link(row.web_url.as_deref()),
     }
+}
+
+/// Whether an environment of this tier is what people use.
+pub(crate) fn is_production(tier: &str) -> bool {
+    tier == "production"
+}
+
+/// A deployment; `None` without an environment, which every one has.
+pub(crate) fn deployment(row: &wire::Deployment) -> Option<Deployment> {
+    let environment = row.environment.as_ref()?;
+    let word = row.status.as_deref().unwrap_or(NO_WORD);
+    let status = status::deployment(word);
+    let job = row.deployable.as_ref();
+    let of_job = |at: fn(&wire::Job) -> Option<Timestamp>| job.and_then(at);
+    let deployment = Deployment {
+        production: environment.tier.as_deref().map(is_production),
+        sha: text(row.sha.as_deref()),
+        branch: text(row.git_ref.as_deref()),
+        // The deployment itself is made with its pipeline, however long its job waits.
+        created_at: of_job(|job| job.started_at).or(row.created_at),
+        finished_at: of_job(|job| job.finished_at).or(row.updated_at).filter(|_| status::has_ended(status)),
+        updated_at: row.updated_at,
+        run: job.and_then(|job| job.pipeline.as_ref()).map(|run| RunId::from(run.id)),
+        url: link(job.and_then(|job| job.web_url.as_deref())),
+        ..Deployment::new(row.id.to_string(), text(environment.name.as_deref())?, status, word)
+    };
+    Some(deployment.bounded())
 }
 
 /// One pipeline in full.

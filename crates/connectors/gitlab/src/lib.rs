@@ -9,6 +9,7 @@ mod actions;
 mod base;
 mod batch;
 mod convert;
+mod deployments;
 mod details;
 mod enrich;
 mod heads;

@@ -9,9 +9,9 @@ use connector::http::{
     Answers, Auth, Budget, BudgetHeaders, Client, ClientSettings, Dialect, Left, Traffic, auth_of,
 };
 use connector::{
-    Actions, Batching, BuildError, Connector, CurrentUser, Descriptor, Error, Heads, HeadsAsk, Issue, Issues,
-    MergeRequest, MergeRequestState, MergeRequests, Moved, Page, PageToken, PipelineDetail, PipelineQuery,
-    Pipelines, ProjectPage, Result, TokenCheck, Webhooks,
+    Actions, Batching, BuildError, Connector, CurrentUser, Deployments, Descriptor, Error, Heads, HeadsAsk,
+    Issue, Issues, MergeRequest, MergeRequestState, MergeRequests, Moved, Page, PageToken, PipelineDetail,
+    PipelineQuery, Pipelines, ProjectPage, Result, TokenCheck, Webhooks,
 };
 use domain::{
     Branch, Clock, JobId, Log, Person, Pipeline, Problem, ProblemKind, Project, ProjectKey, RunId,
@@ -256,6 +256,10 @@ impl Connector for GitLab {
     }
 
     fn issues(&self) -> Option<&dyn Issues> {
+        Some(self)
+    }
+
+    fn deployments(&self) -> Option<&dyn Deployments> {
         Some(self)
     }
 

@@ -42,6 +42,14 @@ pub(crate) fn job(word: &str, allow_failure: bool) -> Status {
     }
 }
 
+/// A deployment's. One that is `blocked` waits for somebody's approval.
+pub(crate) fn deployment(word: &str) -> Status {
+    match word {
+        "blocked" => Status::Manual,
+        word => plain(word),
+    }
+}
+
 /// Whether something of this status has ended, as far as is known, so that its times of ending count. A pipeline that
 /// runs again keeps those of its last run.
 pub(crate) const fn has_ended(status: Status) -> bool {

@@ -3,14 +3,14 @@
 use connector::signature::{same_secret, standard_webhook};
 use connector::wire::{Rows, lenient_string, lenient_time, lenient_u64};
 use connector::{Delivery, Event, News, Refused, Webhooks};
-use domain::{Person, Project, Timestamp};
+use domain::{Deployment, Person, Project, Status, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::source::GitLab;
 use crate::wire::or_none;
-use crate::{convert, wire};
+use crate::{convert, status, wire};
 
 /// A signed delivery may be this old, in seconds, or as far in the future: clocks differ, and what is older was recorded.
 const MAX_AGE: u64 = 300;
@@ -22,6 +22,8 @@ const DELIVERY_IDS: [&str; 2] = ["idempotency-key", SIGNED_ID];
 const SIGNED_ID: &str = "webhook-id";
 /// The event that carries a pipeline.
 const PIPELINE: &str = "Pipeline Hook";
+/// The event that carries a deployment.
+const DEPLOYMENT: &str = "Deployment Hook";
 /// Events after which a project is to be read anew, though they do not carry its pipelines.
 const TOUCHING: [&str; 4] = ["Job Hook", "Merge Request Hook", "Push Hook", "Tag Push Hook"];
 
@@ -38,6 +40,46 @@ struct Payload {
     commit: Option<Commit>,
     #[serde(default, deserialize_with = "or_none")]
     builds: Option<Rows<Times>>,
+}
+
+/// A deployment as its hook tells it: without the pipeline that it came from, and with a part of the commit's id.
+#[derive(Debug, Deserialize)]
+struct Deployed {
+    #[serde(default, deserialize_with = "or_none")]
+    project: Option<wire::Project>,
+    #[serde(default, deserialize_with = "lenient_u64")]
+    deployment_id: Option<u64>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    status_changed_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    environment: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    environment_tier: Option<String>,
+    #[serde(default, rename = "ref", deserialize_with = "lenient_string")]
+    git_ref: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    deployable_url: Option<String>,
+}
+
+impl Deployed {
+    /// `None` where it does not say which deployment, or where.
+    fn deployment(&self) -> Option<Deployment> {
+        let word = self.status.as_deref()?;
+        let status = status::deployment(word);
+        let begins = status == Status::Running;
+        let deployment = Deployment {
+            production: self.environment_tier.as_deref().map(convert::is_production),
+            branch: self.git_ref.clone(),
+            created_at: self.status_changed_at.filter(|_| begins),
+            finished_at: self.status_changed_at.filter(|_| status::has_ended(status)),
+            updated_at: self.status_changed_at,
+            url: self.deployable_url.as_deref().and_then(domain::WebUrl::parse),
+            ..Deployment::new(self.deployment_id?.to_string(), self.environment.clone()?, status, word)
+        };
+        Some(deployment.bounded()).filter(|d| !d.environment.is_empty())
+    }
 }
 
 /// When something was. The hook has a pipeline's times, but for when it was last touched.
@@ -176,6 +218,15 @@ impl Webhooks for GitLab {
                 }
                 (Some(project), _) => News::Touched(project),
                 (None, _) => News::Nothing,
+            }
+        } else if kind == DEPLOYMENT {
+            let payload: Deployed = read(delivery.body)?;
+            let project = payload.project.as_ref().map(|row| convert::project(&self.name, row).bounded());
+            match (project, payload.deployment()) {
+                (Some(project), Some(deployment)) => {
+                    News::Deployed { project: Box::new(project), deployment: Box::new(deployment) }
+                }
+                _ => return Err(malformed("Deployment Hook without its deployment or its project")),
             }
         } else {
             // Of any other shape, but JSON.

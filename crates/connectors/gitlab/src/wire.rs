@@ -174,6 +174,36 @@ pub(crate) struct Job {
     pub(crate) pipeline: Option<Pipeline>,
 }
 
+/// An environment; beside a deployment without its tier.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Environment {
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) name: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) tier: Option<String>,
+}
+
+/// A deployment.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Deployment {
+    pub(crate) id: u64,
+    #[serde(default, rename = "ref", deserialize_with = "lenient_string")]
+    pub(crate) git_ref: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) sha: Option<String>,
+    #[serde(default, deserialize_with = "lenient_string")]
+    pub(crate) status: Option<String>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    pub(crate) created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    pub(crate) updated_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(crate) environment: Option<Environment>,
+    /// The job; one that was made through the API has none.
+    #[serde(default, deserialize_with = "or_none")]
+    pub(crate) deployable: Option<Job>,
+}
+
 /// A label: its name alone, or an object where `with_labels_details` is on.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::{Connector, Heads, PipelineQuery};
-use domain::{Completeness, Pipeline, ProblemKind, Project, RunId, Status, stats::STRIP_RUNS};
+use connector::{Connector, Deployed, DeploymentsAsk, Error, Heads, PipelineQuery};
+use domain::{Completeness, Pipeline, ProblemKind, Project, RunId, Status, Timestamp, stats::STRIP_RUNS};
 use forge_sim::gitlab::FACE;
 use forge_sim::world::{self, RunStatus, Shape, Trigger};
 use forge_sim::{Effect, Fault, Limits, ManualClock, Sim};
@@ -298,6 +298,72 @@ async fn lists_go_to_their_end() {
     assert!(source.branches(&project, None).await.unwrap().items.iter().any(|b| b.default));
     let user = source.current_user().unwrap().current_user().await.unwrap();
     assert!(user.is_some_and(|u| u.login.is_some()));
+}
+
+async fn deployed(
+    source: &dyn Connector,
+    project: &Project,
+    since: Timestamp,
+    environments: &BTreeMap<String, Option<bool>>,
+) -> connector::Result<Deployed> {
+    source.deployments().unwrap().deployments(DeploymentsAsk { project, since, environments }).await
+}
+
+#[tokio::test]
+async fn deployments_are_those_of_the_world() {
+    let (sim, _) = sim(20).await;
+    let source = watching(&sim);
+    let (mut some, mut pages) = (0, 0);
+    for project in all_projects(&*source).await {
+        sim.requests().clear();
+        let told = deployed(&*source, &project, Timestamp::UNIX_EPOCH, &BTreeMap::new()).await;
+        if project.ci_disabled {
+            assert!(matches!(told, Err(Error::Forbidden(_))), "{told:?}");
+            continue;
+        }
+        let (told, asked) = (told.unwrap(), sim.requests().counts(FACE));
+        let newest = sim.world().with(|world| {
+            let truth = world.find(FACE, &project.name).unwrap();
+            let mut all = truth.deployments();
+            all.sort_by_key(|d| std::cmp::Reverse((d.updated_at(), d.job.id)));
+            assert_eq!(told.items.len(), all.len(), "{}", project.name);
+            let of_pages = all.len().div_ceil(100).max(1);
+            assert_eq!(asked["GET /projects/:id/deployments"], of_pages as u64);
+            assert_eq!(asked.get("GET /projects/:id/environments").copied(), (!all.is_empty()).then_some(1));
+            pages = pages.max(of_pages);
+            for (ours, d) in told.items.iter().zip(&all) {
+                some += 1;
+                let status = match d.job.status {
+                    RunStatus::Success => Status::Success,
+                    RunStatus::Failed => Status::Failed,
+                    RunStatus::Running => Status::Running,
+                    RunStatus::Canceled => Status::Canceled,
+                    _ => Status::Queued,
+                };
+                assert_eq!((ours.id.clone(), ours.status), (d.job.id.to_string(), status));
+                assert_eq!((&*ours.environment, ours.production), (&*d.environment, Some(d.is_production())));
+                assert_eq!(
+                    (ours.run.clone(), ours.sha.as_deref()),
+                    (Some(RunId::from(d.run.id)), Some(&*d.run.sha))
+                );
+                let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
+                assert_eq!(ms(ours.created_at), ms(d.job.started_at.or(Some(d.run.created_at))));
+                assert_eq!(ms(ours.finished_at), ms(d.job.finished_at));
+                assert!(ours.url.is_some());
+            }
+            all.get(1).map(|d| d.updated_at())
+        });
+        // Once more: what was touched since, and environments that are known are not asked about.
+        let Some(since) = newest else { continue };
+        sim.requests().clear();
+        let again = deployed(&*source, &project, since, &told.environments).await.unwrap();
+        assert_eq!(again.items, told.items[..2], "{}", project.name);
+        assert_eq!((again.environments.len(), sim.requests().total_of(FACE)), (0, 1));
+        assert_eq!(deployed(&*source, &project, since, &told.environments).await.unwrap().items, again.items);
+        let last = sim.requests().all().pop().unwrap();
+        assert_eq!(last.status, 304, "nothing new");
+    }
+    assert!(some > 100, "{some} deployments, on up to {pages} pages");
 }
 
 #[tokio::test]

@@ -77,6 +77,43 @@ fn is_forged(outcome: &Result<Event, Refused>) -> bool {
 }
 
 #[test]
+fn a_deployment_hook_is_the_deployment() {
+    let hook = json!({
+        "object_kind": "deployment", "status": "success", "status_changed_at": "2026-11-28 21:50:00 +0200",
+        "deployment_id": 15, "deployable_id": 796, "deployable_url": "http://10.126.0.2:3000/root/test-deployment-webhooks/-/jobs/796",
+        "environment": "eu-1", "environment_tier": "production", "environment_slug": "eu-1",
+        "environment_external_url": "https://eu-1.example.com",
+        "project": { "id": 30, "name": "test-deployment-webhooks", "path_with_namespace": "root/test-deployment-webhooks", "default_branch": "master" },
+        "short_sha": "279484c0", "user": { "id": 1, "name": "Administrator", "username": "root" },
+        "user_url": "http://10.126.0.2:3000/root", "commit_url": "http://10.126.0.2:3000/root/x/-/commit/279484c09fbe", "commit_title": "Add", "ref": "1.0.0",
+    });
+    let deployed = |hook: &Value| match told("Deployment Hook", hook).unwrap().news {
+        News::Deployed { project, deployment } => (project.key.to_string(), *deployment),
+        other => panic!("{other:?}"),
+    };
+    let (project, ended) = deployed(&hook);
+    assert_eq!((project.as_str(), ended.id.as_str(), ended.environment.as_str()), ("gl:30", "15", "eu-1"));
+    let at = Some("2026-11-28T19:50:00Z".parse().unwrap());
+    assert_eq!(
+        (ended.status, ended.production, ended.branch.as_deref()),
+        (Status::Success, Some(true), Some("1.0.0"))
+    );
+    assert_eq!((ended.created_at, ended.finished_at, ended.updated_at), (None, at, at));
+    assert_eq!((&ended.sha, &ended.run), (&None, &None), "a part of a commit's id is none");
+    let mut running = hook.clone();
+    running["status"] = json!("running");
+    running["environment_tier"] = json!(null);
+    let (_, begun) = deployed(&running);
+    assert_eq!((begun.status, begun.is_production()), (Status::Running, false));
+    assert_eq!((begun.created_at, begun.finished_at), (at, None));
+    for missing in ["deployment_id", "environment", "status", "project"] {
+        let mut hook = hook.clone();
+        hook[missing] = json!(null);
+        assert!(matches!(told("Deployment Hook", &hook), Err(Refused::Malformed(_))), "{missing}");
+    }
+}
+
+#[test]
 fn a_pipeline_hook_is_the_pipeline() {
     let event = told("Pipeline Hook", &pipeline_hook()).unwrap();
     assert_eq!((event.kind.as_str(), &event.id), ("Pipeline Hook", &None));

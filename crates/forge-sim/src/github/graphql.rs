@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::FIRST_RUN;
-use super::json::{event, node, status};
+use super::json::{Json, deployment_id, deployment_states, event, node, status};
 use crate::access::{Caller, Reading};
 use crate::face::seconds;
 use crate::graphql::{Args, Got, Node, Question, Schema, answer, points};
-use crate::world::{Branch, Commit, Pipeline, Project, Shape, Workflow, World};
+use crate::world::{Branch, Commit, Deployment, Pipeline, Project, Shape, Workflow, World};
 
 /// What is published, cut.
 const SCHEMA: &str = include_str!("schema.graphql");
@@ -99,6 +99,7 @@ fn repository<'a>(project: &'a Project, html: &'a str) -> Node<'a> {
             Got::node(branch.map(|branch| reference(project, branch, html)))
         }
         "pullRequests" => Got::One(pull_requests(project, args)),
+        "deployments" => Got::One(deployments(project, args, html)),
         "ref" => {
             let name = args.get("qualifiedName").and_then(Value::as_str).unwrap_or_default();
             let name = name.strip_prefix("refs/heads/").unwrap_or(name);
@@ -124,6 +125,70 @@ fn pull_requests<'a>(project: &'a Project, args: &Args) -> Node<'a> {
     Node::new("PullRequestConnection", move |field, _| match field {
         "totalCount" => Got::Leaf(json!(total)),
         _ => Got::Leaf(Value::Null),
+    })
+}
+
+/// Newest first: no other order is there. A cursor is the place after which a page begins.
+fn deployments<'a>(project: &'a Project, args: &Args, html: &'a str) -> Node<'a> {
+    let number = |name: &str| args.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    let after = args.get("after").and_then(Value::as_str).and_then(|at| at.parse().ok()).unwrap_or(0);
+    let mut all = project.deployments();
+    all.reverse();
+    let total = all.len();
+    let page: Vec<Deployment<'_>> =
+        all.into_iter().skip(after).take(number("first").unwrap_or_default()).collect();
+    let end = after + page.len();
+    Node::new("DeploymentConnection", move |field, _| match field {
+        "totalCount" => Got::Leaf(json!(total)),
+        "nodes" => Got::Many(page.iter().map(|d| deployment(project, d.clone(), html)).collect()),
+        "pageInfo" => Got::One(Node::new("PageInfo", move |field, _| {
+            Got::Leaf(match field {
+                "hasNextPage" => json!(end < total),
+                "endCursor" => json!(end.to_string()),
+                _ => Value::Null,
+            })
+        })),
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+fn deployment<'a>(project: &'a Project, d: Deployment<'a>, html: &'a str) -> Node<'a> {
+    let log = Json { api: html, html }.deployment_log(project, &d);
+    let states = deployment_states(&d);
+    let touched = states.last().map_or_else(|| d.created_at(), |(_, at)| *at);
+    Node::new("Deployment", move |field, args| match field {
+        "id" => Got::Leaf(json!(node("DE", deployment_id(&d)))),
+        "commitOid" => Got::Leaf(json!(d.run.sha)),
+        "createdAt" => Got::Leaf(json!(seconds(d.created_at()))),
+        "updatedAt" => Got::Leaf(json!(seconds(touched))),
+        "environment" | "latestEnvironment" | "originalEnvironment" => Got::Leaf(json!(d.environment)),
+        "task" => Got::Leaf(json!("deploy")),
+        "ref" => Got::node(project.branch(&d.run.branch).map(|branch| reference(project, branch, html))),
+        "latestStatus" => Got::node(states.last().map(|state| deployment_status(*state, log.clone()))),
+        "statuses" => {
+            let first = args.get("first").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+            let page: Vec<_> = states.iter().rev().take(first.unwrap_or_default()).copied().collect();
+            let (total, log) = (states.len(), log.clone());
+            Got::One(Node::new("DeploymentStatusConnection", move |field, _| match field {
+                "totalCount" => Got::Leaf(json!(total)),
+                "nodes" => {
+                    Got::Many(page.iter().map(|state| deployment_status(*state, log.clone())).collect())
+                }
+                _ => Got::Leaf(Value::Null),
+            }))
+        }
+        _ => Got::Leaf(Value::Null),
+    })
+}
+
+fn deployment_status<'a>((state, at): (&'static str, Timestamp), log: String) -> Node<'a> {
+    Node::new("DeploymentStatus", move |field, _| {
+        Got::Leaf(match field {
+            "state" => upper(state),
+            "createdAt" | "updatedAt" => json!(seconds(at)),
+            "logUrl" => json!(log),
+            _ => Value::Null,
+        })
     })
 }
 

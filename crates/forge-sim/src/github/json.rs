@@ -7,8 +7,8 @@ use super::{FIRST_JOB, FIRST_RUN};
 use crate::face::seconds;
 use crate::http::{digest, encode, encode_path};
 use crate::world::{
-    Branch, Commit, Issue, Job, MergeRequest, PastAttempt, PersonId, Pipeline, Project, RunStatus, Trigger,
-    Workflow,
+    Branch, Commit, Deployment, Issue, Job, MergeRequest, PastAttempt, PersonId, Pipeline, Project,
+    RunStatus, Trigger, Workflow,
 };
 
 /// Accounts are numbered from here; owners have numbers of their own.
@@ -50,7 +50,31 @@ pub(super) fn event(run: &Pipeline) -> &'static str {
     }
 }
 
+/// Deployments are numbered from here.
+const FIRST_DEPLOYMENT: u64 = 2_500_000_000;
+
+pub(super) fn deployment_id(d: &Deployment<'_>) -> u64 {
+    FIRST_DEPLOYMENT + d.job.id
+}
+
+/// The states that a deployment has come to, oldest first, each with its moment. What is canceled is an error.
+pub(super) fn deployment_states(d: &Deployment<'_>) -> Vec<(&'static str, Timestamp)> {
+    let job = d.job;
+    let mut states = vec![("queued", d.created_at())];
+    states.extend(job.started_at.map(|at| ("in_progress", at)));
+    let word = match job.status {
+        RunStatus::Success => Some("success"),
+        RunStatus::Failed => Some("failure"),
+        RunStatus::Canceled => Some("error"),
+        _ => None,
+    };
+    states.extend(word.zip(job.finished_at.or(job.started_at)));
+    states.extend(d.replaced_at.map(|at| ("inactive", at)));
+    states
+}
+
 /// Base URLs and the translation.
+#[derive(Clone, Copy)]
 pub(super) struct Json<'a> {
     /// Of the API.
     pub(super) api: &'a str,
@@ -61,6 +85,66 @@ pub(super) struct Json<'a> {
 impl Json<'_> {
     pub(super) fn repo_url(&self, project: &Project) -> String {
         format!("{}/repos/{}", self.api, project.full_path())
+    }
+
+    /// The page of the job that deploys, as its states link it.
+    pub(super) fn deployment_log(&self, project: &Project, d: &Deployment<'_>) -> String {
+        let (run, job) = (FIRST_RUN + d.run.id, FIRST_JOB + d.job.id);
+        format!("{}/actions/runs/{run}/job/{job}", self.repo_html(project))
+    }
+
+    pub(super) fn deployment(&self, project: &Project, d: &Deployment<'_>) -> Value {
+        let (id, repo) = (deployment_id(d), self.repo_url(project));
+        let url = format!("{repo}/deployments/{id}");
+        let touched = deployment_states(d).last().map_or_else(|| d.created_at(), |(_, at)| *at);
+        json!({
+            "url": url,
+            "id": id,
+            "node_id": node("DE", id),
+            "task": "deploy",
+            "original_environment": d.environment,
+            "environment": d.environment,
+            "description": null,
+            "created_at": seconds(d.created_at()),
+            "updated_at": seconds(touched),
+            "statuses_url": format!("{url}/statuses"),
+            "repository_url": repo,
+            "creator": self.user(d.run.actor),
+            "sha": d.run.sha,
+            "ref": d.run.branch,
+            "payload": {},
+            "transient_environment": false,
+            "production_environment": d.is_production(),
+            "performed_via_github_app": null,
+        })
+    }
+
+    /// Oldest first.
+    pub(super) fn deployment_statuses(&self, project: &Project, d: &Deployment<'_>) -> Vec<Value> {
+        let (id, repo) = (deployment_id(d), self.repo_url(project));
+        let url = format!("{repo}/deployments/{id}");
+        let log = self.deployment_log(project, d);
+        let status = |(n, (state, at)): (usize, (&str, Timestamp))| {
+            let own = id * 10 + n as u64;
+            json!({
+                "url": format!("{url}/statuses/{own}"),
+                "id": own,
+                "node_id": node("DES", own),
+                "state": state,
+                "creator": self.user(d.run.actor),
+                "description": "",
+                "environment": d.environment,
+                "target_url": log,
+                "created_at": seconds(at),
+                "updated_at": seconds(at),
+                "deployment_url": url,
+                "repository_url": repo,
+                "environment_url": "",
+                "log_url": log,
+                "performed_via_github_app": null,
+            })
+        };
+        deployment_states(d).into_iter().enumerate().map(status).collect()
     }
 
     pub(super) fn repo_html(&self, project: &Project) -> String {

@@ -18,7 +18,7 @@ use crate::access::{Access, Caller, Meter, Power, Reading, Token};
 use crate::face::{Face, FaceSettings};
 use crate::graphql::Schema;
 use crate::http::{Reply, Request, avatar, digest};
-use crate::world::{FaceId, JOBS_PER_RUN, LineKind, Pipeline, Project, Style, World};
+use crate::world::{Deployment, FaceId, JOBS_PER_RUN, LineKind, Pipeline, Project, Style, World};
 
 pub use app::{APP_ID, APP_KEY, APP_KEY_PKCS8, Installation};
 
@@ -47,6 +47,20 @@ pub fn workflow_run(url: &str, project: &Project, run: &Pipeline) -> Value {
         "workflow": project.workflows.get(run.workflow).map(|workflow| json.workflow(project, workflow)),
         "repository": json.repo(project, false),
         "sender": json.user(run.actor),
+    })
+}
+
+/// What GitHub posts as `deployment_status` when a deployment has come to the state that it is in; `url` is the face's.
+#[must_use]
+pub fn deployment_status(url: &str, project: &Project, deployment: &Deployment<'_>) -> Value {
+    let json = json::Json { api: url, html: url };
+    json!({
+        "action": "created",
+        "deployment_status": json.deployment_statuses(project, deployment).pop(),
+        "deployment": json.deployment(project, deployment),
+        "workflow_run": json.run(project, deployment.run, None, true),
+        "repository": json.repo(project, false),
+        "sender": json.user(deployment.run.actor),
     })
 }
 

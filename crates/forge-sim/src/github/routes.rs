@@ -241,6 +241,34 @@ impl Call<'_> {
                 }
                 None => not_found(),
             },
+            ["deployments"] => {
+                let mut rows = project.deployments();
+                let text = |name: &str| self.request.param(name);
+                rows.retain(|d| {
+                    text("environment").is_none_or(|wanted| *d.environment == *wanted)
+                        && text("sha").is_none_or(|wanted| *d.run.sha == *wanted)
+                        && text("ref").is_none_or(|wanted| *d.run.branch == *wanted)
+                });
+                rows.reverse();
+                page(self.request, &rows, |d| json.deployment(project, d))
+                    .list("GET /repos/{owner}/{repo}/deployments")
+            }
+            ["deployments", id, "statuses"] => {
+                let all = project.deployments();
+                let found = id
+                    .parse()
+                    .ok()
+                    .and_then(|id: u64| all.iter().find(|d| super::json::deployment_id(d) == id));
+                match found {
+                    Some(d) => {
+                        let mut rows = json.deployment_statuses(project, d);
+                        rows.reverse();
+                        page(self.request, &rows, Clone::clone)
+                            .list("GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses")
+                    }
+                    None => not_found(),
+                }
+            }
             ["pulls"] => self.pulls(project),
             ["issues"] => self.issues(project),
             _ => not_found(),

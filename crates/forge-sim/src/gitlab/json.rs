@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::face::millis;
 use crate::http::{digest, encode_path};
 use crate::world::{
-    Branch, Commit, FailureKind, Issue, Job, MergeRequest, PersonId, Pipeline, Project, RunStatus, Trigger,
-    Visibility,
+    Branch, Commit, Deployment, FailureKind, Issue, Job, MergeRequest, PersonId, Pipeline, Project,
+    RunStatus, Trigger, Visibility,
 };
 
 /// GitLab numbers users, groups and runners from here, so that these ids are never a project's.
@@ -28,6 +28,15 @@ pub(super) fn status(status: RunStatus) -> &'static str {
         RunStatus::Canceled => "canceled",
         RunStatus::Skipped => "skipped",
         RunStatus::Manual => "manual",
+    }
+}
+
+/// A deployment's word: there is none for what waits for a runner.
+pub(super) fn deployment_status(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Created | RunStatus::Queued => "created",
+        RunStatus::Manual => "blocked",
+        other => self::status(other),
     }
 }
 
@@ -208,6 +217,43 @@ impl Json<'_> {
             "can_push": true,
             "default": project.default_branch.as_ref() == Some(&branch.name),
             "web_url": web,
+        })
+    }
+
+    /// The part of an environment that stands in its deployments.
+    fn environment_basic(&self, project: &Project, name: &str) -> Value {
+        let slug = name.replace('/', "-");
+        json!({
+            "id": group_id(&format!("{}/{name}", project.full_path())),
+            "name": name,
+            "slug": slug,
+            "external_url": format!("https://{slug}.{}.example", project.path),
+            "created_at": millis(project.created_at),
+            "updated_at": millis(project.created_at),
+        })
+    }
+
+    pub(super) fn environment(&self, project: &Project, name: &str) -> Value {
+        let mut environment = self.environment_basic(project, name);
+        environment["tier"] =
+            json!(if name == crate::world::PRODUCTION { "production" } else { "development" });
+        environment["state"] = json!("available");
+        environment
+    }
+
+    pub(super) fn deployment(&self, project: &Project, d: &Deployment<'_>, now: jiff::Timestamp) -> Value {
+        json!({
+            "id": d.job.id,
+            "iid": d.run.number,
+            "ref": reference(d.run),
+            "sha": d.run.sha,
+            // It is there as soon as its job is.
+            "created_at": millis(d.run.created_at),
+            "updated_at": millis(d.updated_at()),
+            "user": self.user(d.run.actor),
+            "environment": self.environment_basic(project, &d.environment),
+            "deployable": self.job(project, d.run, d.job, now),
+            "status": deployment_status(d.job.status),
         })
     }
 

@@ -200,7 +200,7 @@ impl Call<'_> {
                 &json!({"error": "405 Not Allowed"}),
             );
         }
-        let ci = matches!(rest.first(), Some(&"pipelines" | &"jobs"));
+        let ci = matches!(rest.first(), Some(&"pipelines" | &"jobs" | &"deployments" | &"environments"));
         if ci && project.shape == Shape::CiDisabled {
             return forbidden();
         }
@@ -260,6 +260,8 @@ impl Call<'_> {
                     _ => not_found("Not Found"),
                 }
             }
+            ["deployments"] => self.deployments(project, now),
+            ["environments"] => self.environments(project),
             ["merge_requests"] => self.merge_requests(project),
             ["merge_requests", number] => {
                 let found = number
@@ -505,6 +507,55 @@ impl Call<'_> {
         }
         by_offset("GET /projects/:id/merge_requests", request, &rows, |mr| {
             self.json().merge_request(project, mr, false)
+        })
+    }
+
+    fn deployments(&self, project: &Project, now: Timestamp) -> Reply {
+        let request = self.request;
+        let text = |name: &str| request.param(name);
+        let time = |name: &str| match text(name) {
+            None => Ok(None),
+            Some(value) => {
+                value.parse::<Timestamp>().map(Some).map_err(|_| invalid(&format!("{name} is invalid")))
+            }
+        };
+        let (after, before) = match (time("updated_after"), time("updated_before")) {
+            (Ok(after), Ok(before)) => (after, before),
+            (Err(reply), _) | (_, Err(reply)) => return reply,
+        };
+        let order = text("order_by").unwrap_or_else(|| "id".to_owned());
+        if (after.is_some() || before.is_some()) && order != "updated_at" {
+            let text = "`updated_at` filter and `updated_at` sorting must be paired";
+            return Reply::json("(error)", StatusCode::BAD_REQUEST, &json!({ "message": text }));
+        }
+        let mut rows = project.deployments();
+        rows.retain(|d| {
+            after.is_none_or(|t| d.updated_at() >= t)
+                && before.is_none_or(|t| d.updated_at() <= t)
+                && text("environment").is_none_or(|wanted| *d.environment == *wanted)
+                && text("status").is_none_or(|wanted| super::json::deployment_status(d.job.status) == wanted)
+        });
+        match order.as_str() {
+            "id" | "iid" | "ref" => rows.sort_by_key(|d| d.job.id),
+            "created_at" => rows.sort_by_key(|d| (d.run.created_at, d.job.id)),
+            "updated_at" => rows.sort_by_key(|d| (d.updated_at(), d.job.id)),
+            _ => return invalid("order_by does not have a valid value"),
+        }
+        if text("sort").as_deref() == Some("desc") {
+            rows.reverse();
+        }
+        by_offset("GET /projects/:id/deployments", request, &rows, |d| {
+            self.json().deployment(project, d, now)
+        })
+    }
+
+    fn environments(&self, project: &Project) -> Reply {
+        let mut names: Vec<_> = project.deployments().into_iter().map(|d| d.environment).collect();
+        names.sort();
+        names.dedup();
+        names.retain(|name| self.request.param("name").is_none_or(|wanted| **name == *wanted));
+        by_offset("GET /projects/:id/environments", self.request, &names, |name| {
+            self.json().environment(project, name)
         })
     }
 

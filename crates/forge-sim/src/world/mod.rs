@@ -8,6 +8,7 @@
 
 mod build;
 mod control;
+mod deployments;
 mod history;
 mod logs;
 mod model;
@@ -23,6 +24,8 @@ use jiff::{SignedDuration, Timestamp};
 use rand_chacha::ChaCha8Rng;
 
 pub use control::ControlError;
+pub use deployments::Deployment;
+pub(crate) use deployments::PRODUCTION;
 pub use logs::{LineKind, LogLine};
 pub use model::{
     Branch, Commit, FaceId, Failure, FailureKind, History, Issue, Job, JobPlan, MergeRequest, PastAttempt,

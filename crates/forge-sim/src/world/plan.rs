@@ -77,7 +77,7 @@ pub(crate) fn workflows(
             ];
             let deploys = waits || rng.random_bool(0.5);
             if deploys {
-                stages.push(stage("deploy", 0.1, vec![if waits { production } else { job("staging", 1.0) }]));
+                stages.push(stage("deploy", 0.1, vec![if waits { production } else { job("deploy", 1.0) }]));
             } else if let Some(last) = stages.last_mut() {
                 last.share += 0.1;
             }
@@ -118,7 +118,7 @@ pub(crate) fn workflows(
             median_seconds: seconds(0.3),
             stages: vec![
                 stage("package", 0.6, vec![job("package", 1.0)]),
-                stage("deploy", 0.4, vec![job("deploy to staging", 1.0)]),
+                stage("deploy", 0.4, vec![job("deploy", 1.0)]),
             ],
         });
     }

@@ -68,6 +68,7 @@ async fn every_answer_fits_githubs_description() {
     judge.fetch("GET /users/{username}/repos", &format!("{base}/users/mira/repos")).await;
     let repos = judge.fetch("GET /user/repos", &format!("{base}/user/repos?per_page=100")).await;
     let (mut conclusions, mut statuses, mut annotated) = (Vec::new(), Vec::new(), 0);
+    let mut states_of_deployments = Vec::new();
     for repo in array(&repos) {
         let url = repo["url"].as_str().unwrap();
         let repo_path = "GET /repos/{owner}/{repo}";
@@ -80,6 +81,19 @@ async fn every_answer_fits_githubs_description() {
                 .await;
             let sha = found["commit"]["sha"].as_str().unwrap();
             judge.fetch(&format!("{repo_path}/commits/{{ref}}"), &format!("{url}/commits/{sha}")).await;
+        }
+        let deployments = judge
+            .fetch(&format!("{repo_path}/deployments"), &format!("{url}/deployments?per_page=100"))
+            .await;
+        for deployment in array(&deployments).iter().take(3) {
+            let states = judge
+                .fetch(
+                    &format!("{repo_path}/deployments/{{deployment_id}}/statuses"),
+                    deployment["statuses_url"].as_str().unwrap(),
+                )
+                .await;
+            states_of_deployments
+                .extend(array(&states).iter().map(|s| s["state"].as_str().unwrap().to_owned()));
         }
         judge.fetch(&format!("{repo_path}/pulls"), &format!("{url}/pulls")).await;
         judge.fetch(&format!("{repo_path}/issues"), &format!("{url}/issues?state=all")).await;
@@ -141,6 +155,9 @@ async fn every_answer_fits_githubs_description() {
     }
     for wanted in ["completed", "in_progress"] {
         assert!(statuses.iter().any(|c| c == wanted), "no run is {wanted}");
+    }
+    for wanted in ["in_progress", "success", "inactive"] {
+        assert!(states_of_deployments.iter().any(|s| s == wanted), "no deployment was {wanted}");
     }
     assert!(annotated > 0, "no failure has annotations");
     assert!(judge.judged > 500, "only {} answers were judged", judge.judged);

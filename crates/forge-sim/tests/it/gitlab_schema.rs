@@ -17,7 +17,7 @@ async fn every_answer_fits_gitlabs_description() {
     let mut judge = Judge::new(DESCRIPTION);
     judge.one("user", &format!("{api}/user")).await;
     let (mut statuses, mut groups, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
-    let mut sources = Vec::new();
+    let (mut sources, mut deployments) = (Vec::new(), 0);
     for project in
         judge.list("project", &format!("{api}/projects?simple=true&membership=true&per_page=100")).await
     {
@@ -41,6 +41,8 @@ async fn every_answer_fits_gitlabs_description() {
             assert_eq!((refused.status, refused.json()), (403, json!({"message": "403 Forbidden"})));
             continue;
         }
+        deployments += judge.list("deployment", &format!("{url}/deployments?per_page=100")).await.len();
+        judge.list("environment", &format!("{url}/environments?per_page=100")).await;
         for (k, run) in
             judge.list("pipeline", &format!("{url}/pipelines?per_page=100")).await.iter().enumerate()
         {
@@ -68,6 +70,7 @@ async fn every_answer_fits_gitlabs_description() {
         assert!(sources.iter().any(|s| s == wanted), "no pipeline comes from {wanted}");
     }
     assert!(groups.iter().any(|g| g == "success-with-warnings"));
+    assert!(deployments > 100, "{deployments} deployments");
     for wanted in ["script_failure", "runner_system_failure"] {
         assert!(reasons.iter().any(|r| r == wanted), "no job has {wanted}");
     }

@@ -31,6 +31,8 @@ ENDPOINTS = [
     "/repos/{owner}/{repo}/commits/{ref}",
     "/repos/{owner}/{repo}/pulls",
     "/repos/{owner}/{repo}/issues",
+    "/repos/{owner}/{repo}/deployments",
+    "/repos/{owner}/{repo}/deployments/{deployment_id}/statuses",
     "/rate_limit",
 ]
 ERRORS = ["basic-error"]

@@ -11,7 +11,9 @@ import sys
 
 KEEP = """Query Repository Ref GitObject Commit CheckSuiteConnection CheckSuiteEdge CheckSuite CheckSuiteFilter WorkflowRun
 Workflow WorkflowState WorkflowRunConnection WorkflowRunOrder App PageInfo RateLimit CheckStatusState CheckConclusionState
-OrderDirection WorkflowRunOrderField GitActor PullRequestConnection PullRequestState RefConnection StatusCheckRollup StatusState""".split()
+OrderDirection WorkflowRunOrderField GitActor PullRequestConnection PullRequestState RefConnection StatusCheckRollup StatusState
+Deployment DeploymentConnection DeploymentOrder DeploymentOrderField DeploymentState DeploymentStatus DeploymentStatusConnection
+DeploymentStatusState""".split()
 SCALARS = "ID Int Float String Boolean DateTime URI GitObjectID GitTimestamp HTML".split()
 OF_QUERY = {"repository", "rateLimit", "nodes", "node"}
 

@@ -9,6 +9,7 @@ use domain::{Patterns, ProjectKey, RunId};
 
 use super::Ask;
 use super::broken::branches;
+use super::deployed::Marked;
 use super::lanes::{Lanes, Measured, Newest, end, run_of};
 use super::ranking::lane_names;
 use super::rolls::{Rolls, each_part, each_roll};
@@ -23,8 +24,8 @@ use crate::{Day, Result, Window};
 /// Which runs deploy.
 #[derive(Debug, Clone, Default)]
 pub struct DeploymentRule {
-    /// Runs of workflows of these names, and jobs of these names in runs of any other; empty: nothing is known to deploy, and
-    /// there are no figures of deployments.
+    /// Runs of workflows of these names, and jobs of these names in runs of any other, in projects of which the platform marks no
+    /// deployments; empty: of those nothing is known to deploy.
     pub names: Patterns,
 }
 
@@ -68,17 +69,21 @@ pub struct RunOf {
 /// Delivery in a window.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Delivery {
-    /// How often is deployed. `None`: the rule names nothing.
+    /// How often is deployed. `None`: the rule names nothing, and no platform marks anything.
     pub frequency: Option<Frequency>,
     /// Failed changes ÷ deployments, 0 to 1. `None` without a deployment.
     pub change_failure_rate: Option<f64>,
     /// All deployments, also failed ones: what the rate is of.
     pub deployments: u64,
+    /// Of so many projects they are what the platform marks …
+    pub marked_projects: u64,
+    /// … and of so many what the rule names.
+    pub named_projects: u64,
     /// How many of them failed.
     pub failures: u64,
     /// The newest of those, newest first: a hundred, as of the lists below.
     pub failed: Vec<RunOf>,
-    /// The deployments.
+    /// The deployments, of those that a platform marks the runs that they came from, where it says so.
     pub deployed: Vec<RunOf>,
     /// From a failed deployment to the next green one.
     pub time_to_restore: Median,
@@ -124,7 +129,7 @@ fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = (&Verdict, bool)> {
 }
 
 /// Verdicts of what deploys by project and lane, in the order of their beginning.
-type Deployed = BTreeMap<(i32, i32), Vec<Verdict>>;
+pub(super) type Deployed = BTreeMap<(i32, i32), Vec<Verdict>>;
 
 /// What is measured.
 struct Wanted {
@@ -246,12 +251,13 @@ pub(crate) async fn delivery<S: Store>(
     let branch_of = branches(keeper, &scope).await?;
     let mut wanted =
         Wanted { branch_of, deploys: HashSet::new(), branch: scope.branch, window: window.clone() };
+    let marked = Marked::of(keeper, &scope, &window).await?;
     if !rule.names.is_empty() {
         let lanes = lane_names(keeper, &scope.project_ids()).await?;
         let names =
             keeper.resolve(lanes.values().copied().collect(), BTreeSet::new(), BTreeSet::new()).await?;
         for (key, name) in &lanes {
-            if names.word(*name)?.is_some_and(|n| rule.names.lets_in(n)) {
+            if !marked.has(key.0) && names.word(*name)?.is_some_and(|n| rule.names.lets_in(n)) {
                 wanted.deploys.insert(*key);
             }
         }
@@ -259,8 +265,12 @@ pub(crate) async fn delivery<S: Store>(
     let wanted = Arc::new(wanted);
     let Found { to_green, leads, mut deployed } = wanted.all(keeper, &scope).await?;
     if !rule.names.is_empty() {
-        jobs_that_deploy(keeper, &scope, rule, &wanted.deploys, &mut deployed).await?;
+        jobs_that_deploy(keeper, &scope, rule, (&wanted.deploys, &marked), &mut deployed).await?;
     }
+    let named_projects: BTreeSet<i32> = deployed.keys().map(|(project, _)| *project).collect();
+    let deploys = !rule.names.is_empty() || !marked.is_empty();
+    let marked_projects = marked.projects();
+    deployed.extend(marked.lanes);
 
     let mut delivery = Delivery::default();
     let mut by_day: BTreeMap<i32, u64> = BTreeMap::new();
@@ -281,7 +291,8 @@ pub(crate) async fn delivery<S: Store>(
             }
         }
     }
-    if !rule.names.is_empty() {
+    if deploys {
+        (delivery.marked_projects, delivery.named_projects) = (marked_projects, named_projects.len() as u64);
         delivery.frequency = Some(frequency(&by_day, scope.window.days()));
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let rate = delivery.failures as f64 / delivery.deployments as f64;
@@ -302,7 +313,7 @@ async fn jobs_that_deploy<S: Store>(
     keeper: &Keeper<S>,
     scope: &Scope,
     rule: &DeploymentRule,
-    deploys: &HashSet<(i32, i32)>,
+    (deploys, marked): (&HashSet<(i32, i32)>, &Marked),
     deployed: &mut Deployed,
 ) -> Result<()> {
     let all: BTreeSet<i32> = keeper.store.job_names().await?.into_iter().collect();
@@ -319,7 +330,8 @@ async fn jobs_that_deploy<S: Store>(
     let from = (scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1) * TIMELINE_DAYS;
     let window = Window { from: Day(from), to: scope.window.to };
     let note = |project: i32, job: i32, group: Group| {
-        if let Some(projects) = projects.get_mut(&job).filter(|_| group.runs() > 0 || group.further > 0) {
+        let counts = (group.runs() > 0 || group.further > 0) && !marked.has(project);
+        if let Some(projects) = projects.get_mut(&job).filter(|_| counts) {
             projects.insert(project);
         }
     };

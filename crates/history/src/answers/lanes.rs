@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use super::delivery::Median;
+use super::deployed::NO_RUN;
 use crate::Day;
 use crate::ingest::NEAR_DAYS;
 use crate::roll::{Tally, Verdict};
@@ -35,6 +36,9 @@ pub(super) struct Newest(Vec<Place>);
 
 impl Newest {
     pub(super) fn note(&mut self, project: i32, (began_ms, run): Run) {
+        if run == NO_RUN {
+            return;
+        }
         self.0.push(Reverse((began_ms, project, run)));
         // Few of many are kept.
         if self.0.len() >= 16 * NAMED {

@@ -9,8 +9,8 @@
 //! | flaky | red and green on one commit of one lane, or of one job of it; nearly only red is broken instead; cleared after [`QUIET_DAYS`] days and [`QUIET_RUNS`] runs |
 //! | waste | work of the red attempts on those commits |
 //! | failure group | the same job and the same reason, numbers, hashes, paths, times and quoted values left out; what a run says of its failure counts where none of its jobs tells a reason |
-//! | deployment | a run of a workflow that the given patterns name |
-//! | change failure rate | deployments that were red, or that a revert, rollback or hotfix followed within 24 h, ÷ deployments |
+//! | deployment | what the platform marks as one, to an environment that is production; of a project of which it marks none, a run of a workflow, or a job, that the given patterns name |
+//! | change failure rate | deployments that were red, or that a revert, rollback or hotfix followed within 24 h, ÷ deployments; to go back to a commit that was there before is a rollback, where the platform marks deployments |
 //! | time to restore | end of a failed deployment → end of the next green one; median |
 //! | time to green | start of the first red run → end of the next green one on the default branch; median |
 //! | lead time | commit → end of the first green run on it of each workflow, on the default branch, where the commit's time is known; median |
@@ -20,6 +20,7 @@
 mod behind;
 mod broken;
 mod delivery;
+mod deployed;
 mod figures;
 mod flaky;
 mod groups;

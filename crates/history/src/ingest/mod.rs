@@ -1,5 +1,6 @@
 //! A batch of news, from reports to rows, statistics and flakes, in one transaction.
 
+mod deployments;
 mod flakes;
 mod projects;
 mod recount;
@@ -8,6 +9,7 @@ mod statistics;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
+use self::deployments::put_deployments;
 use self::projects::{put_projects, snapshot_row};
 use self::statistics::put_statistics;
 pub(crate) use self::statistics::{COMMON_BRANCHES, shares};
@@ -51,10 +53,13 @@ impl<S: Store> Keeper<S> {
     async fn write_in(
         &self,
         tx: &mut S::Tx,
-        batch: Batch,
+        mut batch: Batch,
         fresh: &mut Numbers,
     ) -> Result<(Ingested, HashMap<i32, JobKind>)> {
         let mut done = Ingested::default();
+        for (_, deployment) in &mut batch.deployments {
+            *deployment = deployment.clone().bounded();
+        }
         let projects = put_projects(tx, &batch).await?;
         let scopes: HashMap<i32, i32> = projects.values().map(|p| (p.id, p.source)).collect();
 
@@ -93,6 +98,9 @@ impl<S: Store> Keeper<S> {
         }
         for Snapshot { branch, .. } in &batch.snapshots {
             texts.of_head(branch);
+        }
+        for (_, deployment) in &batch.deployments {
+            texts.of_deployment(deployment);
         }
         let (numbers, kinds) = self.numbers(tx, texts, &runs_of(&runs), fresh).await?;
 
@@ -141,6 +149,9 @@ impl<S: Store> Keeper<S> {
             .filter_map(|s| Some(snapshot_row(projects.get(&s.project)?.id, s, seen_at, &numbers)))
             .collect();
         tx.put_snapshots(&heads).await?;
+        let told = batch.deployments.iter();
+        let told = told.filter_map(|(key, deployment)| Some((projects.get(key)?.id, deployment)));
+        put_deployments(tx, told, (oldest, batch.seen_at), &numbers).await?;
         Ok((done, kinds))
     }
 

@@ -16,6 +16,7 @@ pub(super) async fn put_projects<T: Writing>(
     let mut keys: BTreeSet<ProjectKey> = batch.runs.iter().map(|r| r.project.clone()).collect();
     keys.extend(batch.watermarks.keys().cloned());
     keys.extend(batch.snapshots.iter().map(|s| s.project.clone()));
+    keys.extend(batch.deployments.iter().map(|(project, _)| project.clone()));
     keys.extend(batch.projects.iter().map(|p| match p {
         ProjectNews::There(project) => project.key.clone(),
         ProjectNews::Gone(key) => key.clone(),

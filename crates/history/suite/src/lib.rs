@@ -22,6 +22,7 @@
 pub mod answers;
 pub mod bench;
 pub mod delivery;
+pub mod deployed;
 pub mod keeping;
 pub mod log;
 pub mod order;
@@ -97,6 +98,9 @@ macro_rules! contract {
             a_commit_leads_to_green_once: delivery::lead_time,
             red_for_long_is_measured_in_full: delivery::long_red,
             names_the_runs_of_delivery: delivery::named,
+            counts_what_platforms_mark_as_deployed: deployed::marked,
+            knows_the_newest_of_a_deployment: deployed::newer_wins,
+            drops_deployments_that_are_too_old: deployed::pruned,
             names_the_runs_behind_a_figure: answers::behind,
             estimates_from_green_runs: answers::estimate,
             an_empty_history_has_answers: answers::nothing,

@@ -35,6 +35,9 @@ async fn every_answer_names_its_window_its_meaning_and_its_runs() {
     assert_eq!(summary["incomplete_projects"], 3);
     let delivery = world.get("/api/v1/stats/delivery").await.json();
     assert_eq!((&delivery["deployments"], &delivery["change_failure_rate"]), (&json!(20), &json!(0.1)));
+    assert_eq!(delivery["deployments_named_by"], json!(["deploy*"]));
+    let told_by = ["projects_with_marked_deployments", "projects_with_named_deployments"];
+    assert_eq!(told_by.map(|field| delivery[field].as_u64()), [Some(3), Some(1)]);
     let failed = &delivery["failed_changes"][0];
     assert_eq!((&failed["pipeline_id"], &failed["number"]), (&json!("9001"), &json!(17)));
     assert_eq!(delivery["lead_time_median_seconds"], Value::Null);
@@ -230,6 +233,7 @@ async fn the_page_says_what_the_figures_come_to() {
         r#"href="/api/v1/stats/days?format=csv""#,
         r#"href="/api/v1/stats/delivery?format=csv""#,
         r#"<bdi>group/name #17</bdi></a>"#,
+        "as the platform marks them in 3 projects, and filters.deployments names them in 1 project",
         r#"<a href="/projects/gl/42/pipelines/d7"><bdi>d7</bdi></a> and 12 more"#,
         r#"href="/insights/runs?project=gl:42&#38;ran_job=e2e"#,
         "What the words mean",

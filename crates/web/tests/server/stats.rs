@@ -213,6 +213,8 @@ impl StatsService for Service {
             restored: vec![run("9001"), run("9000")],
             turned_green: (0..4).map(|n| run(&format!("r{n}"))).collect(),
             led: Vec::new(),
+            marked_projects: 3,
+            named_projects: 1,
         }))
     }
 

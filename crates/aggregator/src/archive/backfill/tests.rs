@@ -16,10 +16,14 @@ fn the_board_comes_first() {
     let reset = Timestamp::from_second(1_600).unwrap();
     let window = Some(SignedDuration::from_hours(1));
     let budget = |remaining| Budget { limit: 1_000, remaining, reset_at: Some(reset), window };
-    assert_eq!(out_of_budget(budget(399), now), Some(Duration::from_secs(600)));
-    assert_eq!(out_of_budget(budget(400), now), None);
-    assert_eq!(share_of(Some(budget(900)), 10), Duration::from_secs(360), "a tenth of an hour's thousand");
-    assert_eq!(share_of(None, 10), POLITE);
+    assert_eq!(out_of_budget(budget(399), RESERVE, now), Some(Duration::from_secs(600)));
+    assert_eq!(out_of_budget(budget(400), RESERVE, now), None);
+    assert_eq!(
+        share_of(Some(budget(900)), 10, SHARE),
+        Duration::from_secs(360),
+        "a tenth of an hour's thousand"
+    );
+    assert_eq!(share_of(None, 10, SHARE), POLITE);
 }
 
 /// A platform with some runs, an hour apart, that answers as it is told.

@@ -1,9 +1,10 @@
 //! Repositories, branches, pull requests, issues, people.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use connector::{Error, MergeRequestState};
-use domain::{ManualClock, Visibility};
+use connector::{Deployed, DeploymentsAsk, Error, MergeRequestState};
+use domain::{ManualClock, Status, Visibility};
 use serde_json::{Value, json};
 
 use crate::forge::{Forge, REPO, at, branch, repository};
@@ -11,6 +12,49 @@ use crate::support;
 
 fn names(page: &connector::ProjectPage) -> Vec<&str> {
     page.items.iter().map(|p| p.name.as_str()).collect()
+}
+
+async fn deployed(forge: &Forge) -> connector::Result<Deployed> {
+    let project = forge.project().await;
+    let ask = DeploymentsAsk { project: &project, since: at("09:00:00"), environments: &BTreeMap::new() };
+    forge.github.deployments().unwrap().deployments(ask).await
+}
+
+#[tokio::test]
+async fn deployments_that_may_not_be_seen_are_refused_at_once_and_odd_ones_are_left_out() {
+    let forge = Forge::start().await;
+    let graphql = |body: Value| {
+        for path in ["/graphql", "/api/graphql"] {
+            forge.give(path, body.clone());
+        }
+    };
+    let refused =
+        json!({ "type": "FORBIDDEN", "path": ["repository"], "message": "Resource not accessible" });
+    graphql(json!({ "data": { "repository": null }, "errors": [refused] }));
+    assert!(matches!(deployed(&forge).await, Err(Error::Forbidden(_))));
+    assert!(!forge.paths().iter().any(|path| path.contains("deployments")), "REST would say the same");
+    let node = |id: Value, environment: Value, word: &str| {
+        let state = json!({ "state": word, "createdAt": "2026-11-24T11:00:00Z", "logUrl": null });
+        json!({
+            "id": id, "commitOid": "aaa", "createdAt": "2026-11-24T10:59:00Z", "updatedAt": "2026-11-24T11:00:00Z",
+            "environment": environment, "ref": null, "latestStatus": state, "statuses": { "nodes": [null, state] },
+        })
+    };
+    let nodes = json!([
+        node(json!("DE_1"), json!("production"), "SUCCESS"),
+        null,
+        "?",
+        node(json!(null), json!("production"), "SUCCESS"),
+        node(json!("DE_2"), json!(null), "SUCCESS"),
+        node(json!("DE_3"), json!("eu"), "BRAND_NEW"),
+    ]);
+    // A cursor that leads nowhere is not followed for ever.
+    let page = json!({ "nodes": nodes, "pageInfo": { "hasNextPage": true, "endCursor": null } });
+    graphql(json!({ "data": { "rateLimit": null, "repository": { "deployments": page } } }));
+    let told = deployed(&forge).await.unwrap().items;
+    let shown: Vec<_> = told.iter().map(|d| (d.id.as_str(), d.status, d.is_production())).collect();
+    assert_eq!(shown, [("DE_1", Status::Success, true), ("DE_3", Status::Unknown, false)]);
+    assert_eq!((told[0].finished_at, told[0].branch.as_deref()), (Some(at("11:00:00")), None));
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use config::LogAccess;
-use connector::{Error, PageToken, PipelineQuery};
-use domain::{JobId, Pipeline, ProblemKind, RunId, Status, Visibility};
+use std::collections::BTreeMap;
+
+use connector::{Deployed, DeploymentsAsk, Error, PageToken, PipelineQuery};
+use domain::{JobId, Pipeline, ProblemKind, RunId, Status, Timestamp, Visibility};
 use serde_json::{Value, json};
 
 use crate::forge::{Forge, object};
@@ -25,6 +27,69 @@ async fn a_project_in_full() {
     assert!(
         sent.iter().all(|r| r.headers["private-token"] == TOKEN && !r.headers.contains_key("authorization"))
     );
+}
+
+async fn deployed(forge: &Forge) -> connector::Result<Deployed> {
+    let project = project(forge).await;
+    let since: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+    let ask = DeploymentsAsk { project: &project, since, environments: &BTreeMap::new() };
+    source(&settings(&forge.url(), Some(TOKEN))).deployments().unwrap().deployments(ask).await
+}
+
+/// Rows as GitLab's documentation has them, and odd ones.
+#[tokio::test]
+async fn deployments_of_any_sort() {
+    let forge = healthy().await;
+    let deployment = |id: u64, patch: Value| {
+        let mut row = json!({
+            "id": id, "iid": 1, "ref": "main", "sha": "a91957a858320c0e17f3a0eca7cfacbff50ea29a", "status": "success",
+            "created_at": "2026-11-11T11:32:35.444Z", "updated_at": "2026-11-11T11:34:01.123Z",
+            "environment": { "id": 9, "name": "eu-1", "external_url": "https://eu-1.example.com" },
+            "user": { "name": "Administrator", "username": "root" },
+            "deployable": {
+                "id": 664, "name": "deploy", "stage": "deploy", "ref": "main", "status": "success",
+                "created_at": "2026-11-11T11:32:24.456Z", "started_at": "2026-11-11T11:33:00.000Z",
+                "finished_at": "2026-11-11T11:34:01.100Z", "web_url": "https://gitlab.example.com/root/x/-/jobs/664",
+                "pipeline": { "id": 37, "ref": "main", "sha": "a91957a8", "status": "success" },
+            },
+        });
+        row.as_object_mut().unwrap().extend(patch.as_object().unwrap().clone());
+        row
+    };
+    let rows = json!([
+        deployment(1, json!({})),
+        // Made through the API: without a job.
+        deployment(2, json!({ "deployable": null, "status": "failed" })),
+        deployment(3, json!({ "status": "blocked", "environment": { "name": "production", "tier": "testing" } })),
+        deployment(4, json!({ "status": "brand_new", "deployable": "?", "environment": { "name": "prod" } })),
+        deployment(5, json!({ "environment": null })),
+        { "id": "none" },
+    ]);
+    forge.json("/projects/7/deployments", &rows);
+    forge.json("/projects/7/environments", &json!([{ "id": 9, "name": "eu-1", "tier": "production" }, 17]));
+    let told = deployed(&forge).await.unwrap();
+    let of = |n: usize| &told.items[n];
+    assert_eq!(told.items.len(), 4, "what has no environment is nowhere");
+    let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+    assert_eq!((of(0).run.clone(), of(0).production), (Some(RunId::from(37)), Some(true)));
+    assert_eq!(
+        (of(0).created_at, of(0).finished_at),
+        (at("2026-11-11T11:33:00Z"), at("2026-11-11T11:34:01.1Z"))
+    );
+    assert_eq!((of(1).status, of(1).run.clone()), (Status::Failed, None));
+    assert_eq!(
+        (of(1).created_at, of(1).finished_at),
+        (at("2026-11-11T11:32:35.444Z"), at("2026-11-11T11:34:01.123Z"))
+    );
+    assert_eq!((of(2).status, of(2).is_production(), of(2).finished_at), (Status::Manual, false, None));
+    assert_eq!((of(3).status, of(3).is_production()), (Status::Unknown, true), "by its name");
+    assert_eq!(told.environments, BTreeMap::from([("eu-1".into(), Some(true)), ("prod".into(), None)]));
+    // Who may not see environments goes by names.
+    forge.status("/projects/7/environments", 403);
+    let told = deployed(&forge).await.unwrap();
+    assert_eq!((told.items[0].is_production(), told.items[3].is_production()), (false, true));
+    forge.status("/projects/7/deployments", 404);
+    assert!(matches!(deployed(&forge).await, Err(Error::NotFound(_))));
 }
 
 #[tokio::test]

@@ -212,6 +212,8 @@ pub(super) struct Delivery<'a> {
     pub(super) window: Window,
     pub(super) definition: &'static str,
     deployments_named_by: &'a [String],
+    projects_with_marked_deployments: u64,
+    projects_with_named_deployments: u64,
     deployments: Option<u64>,
     successful_deployments: Option<u64>,
     deployments_per_day: Option<f64>,
@@ -258,13 +260,15 @@ impl<'a> Delivery<'a> {
         fn runs(refs: &[v1::RunRef]) -> Vec<RunOf<'_>> {
             refs.iter().map(RunOf::from).collect()
         }
-        let named = !d.rule.is_empty();
+        let named = !d.rule.is_empty() || d.marked_projects > 0;
         let count = |m: Option<&v1::MedianOf>| m.map_or(0, |m| m.count);
         let median = |m: Option<&v1::MedianOf>| m.and_then(|m| seconds(m.median.as_ref()));
         Self {
             window: d.window.as_ref().into(),
             definition,
             deployments_named_by: &d.rule,
+            projects_with_marked_deployments: d.marked_projects,
+            projects_with_named_deployments: d.named_projects,
             deployments: named.then_some(d.deployments),
             successful_deployments: named.then_some(d.successful),
             deployments_per_day: named.then_some(d.mean_per_day),

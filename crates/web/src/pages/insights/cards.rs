@@ -355,22 +355,38 @@ impl DeliveryLine {
     }
 }
 
+/// From what it is known what was deployed, where anything was.
+fn told_by(d: &v1::GetDeliveryResponse) -> String {
+    let projects = |n: u64| count(n, "project", "projects");
+    match (d.marked_projects, d.named_projects) {
+        (0, 0) => String::new(),
+        (marked, 0) => format!("; as the platform marks them in {}", projects(marked)),
+        (0, named) => format!("; as filters.deployments names them in {}", projects(named)),
+        (marked, named) => format!(
+            "; as the platform marks them in {}, and filters.deployments names them in {}",
+            projects(marked),
+            projects(named)
+        ),
+    }
+}
+
 pub(super) fn delivery(ctx: &Ctx<'_>, d: &v1::GetDeliveryResponse) -> Vec<DeliveryLine> {
     let median = |m: Option<v1::MedianOf>| {
         let m = m.unwrap_or_default();
         (took(m.median.as_ref()).ok_or("none in this window"), m.count)
     };
     let mut lines = Vec::new();
-    if !d.rule.is_empty() {
+    if !d.rule.is_empty() || d.marked_projects > 0 {
         let deployments = count(d.deployments, "deployment", "deployments");
         lines.push(DeliveryLine::new(
             ctx,
             say::DEPLOYMENTS,
             Ok(format!("{:.1} a day", d.mean_per_day)),
             format!(
-                "{deployments}, {} of them green; {} on the median day",
+                "{deployments}, {} of them green; {} on the median day{}",
                 format::number(d.successful),
-                format::number(d.median_day)
+                format::number(d.median_day),
+                told_by(d)
             ),
             (&d.deployed, d.deployments),
         ));

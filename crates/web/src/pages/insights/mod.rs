@@ -104,7 +104,9 @@ struct Drawn {
     flaky: Vec<FlakyLine>,
     ranks: Vec<Rank>,
     delivery: Vec<DeliveryLine>,
+    /// Nothing names what deploys; nor does any platform.
     delivery_hint: bool,
+    delivery_none: bool,
     csv: Csv,
 }
 
@@ -178,6 +180,7 @@ impl Drawn {
             ranks: cards::ranks(ctx, query, shown),
             delivery: cards::delivery(ctx, &shown.delivery),
             delivery_hint: shown.delivery.rule.is_empty(),
+            delivery_none: shown.delivery.marked_projects == 0,
             csv: Csv {
                 hours: csv_href(ctx, query, "hours", &[]),
                 failures: csv_href(ctx, query, "failures", &[("limit", "100")]),
