@@ -93,7 +93,7 @@ async fn ready(path: Arc<Path>, options: Options) -> Result<Sqlite> {
             .connect_lazy_with(connect.clone().pragma("query_only", if read_only { "on" } else { "off" }))
     };
     let writer = pool(1, false);
-    migrate(&path, &writer).await?;
+    migrated(&path, &writer, options.timeout).await?;
     let sqlite = Sqlite { path: Arc::clone(&path), readers: pool(options.readers.max(1), true), writer };
     // A file may be damaged where nobody has looked yet.
     sqlite.sources().await?;
@@ -121,6 +121,23 @@ fn make(path: &Path) -> Result<()> {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(failed(path, &e)),
+    }
+}
+
+/// How soon is tried again what another process was in the way of.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Applies what is missing, when nobody else does. SQLite waits for whoever has a lock, but for who makes the file: its first log
+/// ahead is there or is refused.
+async fn migrated(path: &Path, writer: &SqlitePool, patience: Duration) -> Result<()> {
+    let end = tokio::time::Instant::now() + patience;
+    loop {
+        match migrate(path, writer).await {
+            Err(error) if error.kind == ErrorKind::Slow && tokio::time::Instant::now() < end => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            done => return done,
+        }
     }
 }
 
