@@ -1,9 +1,7 @@
 //! What platforms mark as deployed, from simulated platforms through history to the figures of delivery.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use aggregator::Aggregator;
 use api::v1;
 use config::{Secret, SecretFrom, Settings};
 use domain::{Clock as _, SystemClock};
@@ -11,11 +9,10 @@ use forge_sim::world::{FaceId, Pipeline, Project, RunStatus, Shape};
 use forge_sim::{Effect, Fault, Sim, github, gitlab};
 use hmac::{Hmac, Mac as _};
 use jiff::SignedDuration;
-use lifecycle::Lifecycle;
 use serde_json::json;
 use sha2::Sha256;
 
-use crate::kit::{self, until};
+use crate::kit::{self, Running, until};
 
 const SECRET: &str = "s3cret";
 const FACES: [(FaceId, &str); 2] = [(gitlab::FACE, "gitlab-main"), (github::FACE, "github-main")];
@@ -38,22 +35,7 @@ fn settings(sim: &Sim, folder: &Path) -> Settings {
     settings
 }
 
-struct Rig {
-    life: Lifecycle,
-    client: api::Client,
-    stats: api::StatsClient,
-}
-
-impl Rig {
-    async fn start(settings: &Settings) -> Self {
-        let life = Lifecycle::new();
-        let aggregator = Aggregator::new(settings, Arc::new(SystemClock), &life.tasks()).unwrap();
-        let endpoint = api::Endpoint::InProcess(api::InProcess::default());
-        aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
-        let (client, stats) = endpoint.clients().unwrap();
-        Self { life, client, stats }
-    }
-
+impl Running {
     async fn delivery(&self, source: &str) -> Option<v1::GetDeliveryResponse> {
         let scope = v1::StatsScope { sources: vec![source.to_owned()], days: 30, ..Default::default() };
         let request = v1::GetDeliveryRequest { scope: Some(scope) };
@@ -61,13 +43,7 @@ impl Rig {
     }
 
     async fn deliver(&self, source: &str, headers: &[(&str, &str)], body: &str) -> v1::WebhookVerdict {
-        let header = |(n, v): &(&str, &str)| v1::Header { name: (*n).into(), value: (*v).into() };
-        let request = v1::IngestWebhookRequest {
-            source: source.into(),
-            headers: headers.iter().map(header).collect(),
-            body: body.to_owned().into(),
-            too_large: false,
-        };
+        let request = kit::webhook(source, headers, body);
         self.client.clone().ingest_webhook(request).await.unwrap().into_inner().verdict()
     }
 }
@@ -135,7 +111,7 @@ async fn sim() -> Sim {
 async fn what_platforms_mark_becomes_the_figures_of_delivery() {
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
     let settings = settings(&sim, folder.path());
-    let rig = Rig::start(&settings).await;
+    let rig = Running::start(&settings).await;
     for (face, source) in FACES {
         let truth = truth(&sim, face);
         assert!(truth.projects > 1 && truth.deployments > 10, "{source}: {truth:?}");
@@ -170,7 +146,7 @@ async fn a_project_is_asked_once_and_after_a_restart_not_again() {
     let (sim, folder) = (sim.start().await.unwrap(), tempfile::tempdir().unwrap());
     let mut settings = settings(&sim, folder.path());
     settings.sources.retain(|source| source.platform == "gitlab");
-    let rig = Rig::start(&settings).await;
+    let rig = Running::start(&settings).await;
     let truth = truth(&sim, gitlab::FACE);
     until("all that was deployed is counted", async || {
         rig.delivery("gitlab-main").await.filter(|delivery| told(delivery) == truth)
@@ -213,7 +189,7 @@ async fn a_project_is_asked_once_and_after_a_restart_not_again() {
     assert_eq!(asked(&sim), may_have, "each once");
     rig.life.stop().await;
     // What was asked is known to the next process: it asks about the project alone in which a run has finished for the first time.
-    let rig = Rig::start(&settings).await;
+    let rig = Running::start(&settings).await;
     let first = sim.world().with(|w| {
         let p = w.projects_of(gitlab::FACE).filter(is_read).find(|p| p.shape == Shape::NoRuns).unwrap();
         let (id, native_id, branch) = (p.id, p.native_id, p.default_branch.clone().unwrap());
@@ -234,7 +210,7 @@ async fn what_may_not_be_seen_is_none_and_no_trouble() {
     sim.faults().add(Fault::on("*/deployments", Effect::Status(403)));
     let mut settings = settings(&sim, folder.path());
     settings.sources.retain(|source| source.platform == "gitlab");
-    let rig = Rig::start(&settings).await;
+    let rig = Running::start(&settings).await;
     let read = sim.world().with(|w| {
         let runs =
             |p: &&Project| p.pipelines().iter().any(|run| p.default_branch.as_ref() == Some(&run.branch));
@@ -257,7 +233,7 @@ async fn what_may_not_be_seen_is_none_and_no_trouble() {
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_tell_of_deployments() {
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
-    let rig = Rig::start(&settings(&sim, folder.path())).await;
+    let rig = Running::start(&settings(&sim, folder.path())).await;
     for (face, source) in FACES {
         let before = truth(&sim, face);
         until("all that was deployed is counted", async || {

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aggregator::Aggregator;
 use api::v1;
 use config::Settings;
-use domain::{Status, SystemClock};
+use domain::Status;
 use forge_sim::world::Shape;
 use forge_sim::{ProjectId, RunStatus, Sim, gitlab};
 use history::{History, RunFilter};
-use lifecycle::Lifecycle;
 use tonic::Code;
 
-use crate::kit::{self, until};
+use crate::kit::{self, Running, until};
 
 const SOURCE: &str = "gitlab-main";
 
@@ -32,22 +30,7 @@ async fn sim() -> Sim {
     Sim::builder().faces([gitlab::FACE]).projects(6).seed(5).broken(1).limits(limits).start().await.unwrap()
 }
 
-struct Rig {
-    life: Lifecycle,
-    client: api::Client,
-    stats: api::StatsClient,
-}
-
-impl Rig {
-    async fn start(settings: &Settings) -> Self {
-        let life = Lifecycle::new();
-        let aggregator = Aggregator::new(settings, Arc::new(SystemClock), &life.tasks()).unwrap();
-        let endpoint = api::Endpoint::InProcess(api::InProcess::default());
-        aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
-        let (client, stats) = endpoint.clients().unwrap();
-        Self { life, client, stats }
-    }
-
+impl Running {
     /// Everything was read, history knows every project that has runs, and nothing is left to write or to fetch: twice, as
     /// what a batch leaves to fetch is told a moment after it.
     async fn written(&self, history: &dyn History) {
@@ -125,7 +108,7 @@ async fn figures_are_their_runs(
     for n in 0..30 {
         run(&sim, project, &branch, if n % 3 == 0 { RunStatus::Failed } else { RunStatus::Success });
     }
-    let rig = Rig::start(&settings(&sim.gitlab_url(), sim.token(), database)).await;
+    let rig = Running::start(&settings(&sim.gitlab_url(), sim.token(), database)).await;
     let history = keep().await;
     rig.written(&*history).await;
 
@@ -320,7 +303,7 @@ async fn figures_are_their_runs_on_postgresql() {
 async fn no_history_and_one_that_is_away_are_told_apart() {
     let sim = sim().await;
     let ask = async |database: &str| {
-        let rig = Rig::start(&settings(&sim.gitlab_url(), sim.token(), database)).await;
+        let rig = Running::start(&settings(&sim.gitlab_url(), sim.token(), database)).await;
         let refused = until("it is known why", async || {
             let refused = rig.stats.clone().get_stats(v1::GetStatsRequest::default()).await.unwrap_err();
             (!refused.message().contains("being opened")).then_some(refused)
@@ -341,7 +324,7 @@ async fn no_history_and_one_that_is_away_are_told_apart() {
 async fn what_makes_no_sense_is_refused_in_words() {
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
     let database = format!("sqlite:{}", folder.path().join("history.db").display());
-    let rig = Rig::start(&settings(&sim.gitlab_url(), sim.token(), &database)).await;
+    let rig = Running::start(&settings(&sim.gitlab_url(), sim.token(), &database)).await;
     let scope = |scope: v1::StatsScope| v1::GetStatsRequest { scope: Some(scope) };
     for (request, says) in [
         (scope(v1::StatsScope { days: 4_000, ..Default::default() }), "400 days"),

@@ -1,9 +1,14 @@
 //! What the tests share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use aggregator::Aggregator;
+use api::v1;
 use config::{Inputs, Role, Settings};
+use domain::SystemClock;
 use forge_sim::Sim;
+use lifecycle::Lifecycle;
 
 /// Nothing here takes nearly as long; a test that hangs is a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
@@ -38,4 +43,33 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, look: im
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+/// An aggregator at work, and who asks it.
+pub(crate) struct Running {
+    pub(crate) life: Lifecycle,
+    pub(crate) client: api::Client,
+    pub(crate) stats: api::StatsClient,
+}
+
+impl Running {
+    pub(crate) async fn start(settings: &Settings) -> Self {
+        let life = Lifecycle::new();
+        let aggregator = Aggregator::new(settings, Arc::new(SystemClock), &life.tasks()).unwrap();
+        let endpoint = api::Endpoint::InProcess(api::InProcess::default());
+        aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
+        let (client, stats) = endpoint.clients().unwrap();
+        Self { life, client, stats }
+    }
+}
+
+/// A webhook as the web daemon passes it on.
+pub(crate) fn webhook(source: &str, headers: &[(&str, &str)], body: &str) -> v1::IngestWebhookRequest {
+    let header = |(n, v): &(&str, &str)| v1::Header { name: (*n).into(), value: (*v).into() };
+    v1::IngestWebhookRequest {
+        source: source.into(),
+        headers: headers.iter().map(header).collect(),
+        body: body.to_owned().into(),
+        too_large: false,
+    }
 }

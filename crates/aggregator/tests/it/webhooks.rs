@@ -63,13 +63,7 @@ impl Rig {
     }
 
     async fn deliver(&self, source: &str, headers: &[(&str, &str)], body: &str) -> V {
-        let header = |(n, v): &(&str, &str)| v1::Header { name: (*n).into(), value: (*v).into() };
-        let request = v1::IngestWebhookRequest {
-            source: source.into(),
-            headers: headers.iter().map(header).collect(),
-            body: body.to_owned().into(),
-            too_large: false,
-        };
+        let request = kit::webhook(source, headers, body);
         self.send(request).await.verdict()
     }
 
