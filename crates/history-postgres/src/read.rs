@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use history::store::{
-    DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery, RunRow,
-    SnapshotRow, SourceRow, Store,
+    BranchRow, DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery,
+    RunRow, SnapshotRow, SourceRow, Store,
 };
 use history::{Error, ErrorKind, Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -13,8 +13,8 @@ use crate::errors::told;
 use crate::jobs::job_columns;
 use crate::open::Postgres;
 use crate::rows::{
-    column, deployment, deployment_columns, flake, flaky_sum, garbage, project, run, run_columns, run_name,
-    run_with_jobs, snapshot,
+    branch_row, column, deployment, deployment_columns, flake, flaky_sum, garbage, project, run, run_columns,
+    run_name, run_with_jobs, snapshot,
 };
 use crate::times::{Date, Ms};
 use crate::write::Tx;
@@ -177,7 +177,7 @@ impl Postgres {
     }
 }
 
-fn two<A, B>(row: &PgRow) -> Result<(A, B)>
+pub(crate) fn two<A, B>(row: &PgRow) -> Result<(A, B)>
 where
     A: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
     B: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
@@ -237,9 +237,15 @@ impl Store for Postgres {
         .await
     }
 
-    async fn projects_with(&self, branch: i32) -> Result<Vec<i32>> {
-        let query = sqlx::query("SELECT project_id FROM branches WHERE branch_id = $1").bind(branch);
+    async fn apart(&self, branch: i32) -> Result<Vec<i32>> {
+        let query = sqlx::query("SELECT source_id FROM branches_apart WHERE branch_id = $1").bind(branch);
         self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    }
+
+    async fn projects_with(&self, branch: i32) -> Result<Vec<BranchRow>> {
+        const WITH: &str = "SELECT b.branch_id, b.project_id, p.source_id, b.runs, b.first_day, b.last_day \
+             FROM branches b JOIN projects p ON p.id = b.project_id WHERE b.branch_id = $1";
+        self.all(sqlx::query(WITH).bind(branch), branch_row).await
     }
 
     async fn reasons(&self, normalised: i32) -> Result<Vec<i32>> {

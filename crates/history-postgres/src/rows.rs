@@ -1,6 +1,8 @@
 //! Rows from columns, and columns from rows.
 
-use history::store::{DeploymentRow, FlakeRow, FlakySum, ProjectRow, RunName, RunRow, SnapshotRow, flags};
+use history::store::{
+    BranchRow, DeploymentRow, FlakeRow, FlakySum, ProjectRow, RunName, RunRow, SnapshotRow, flags,
+};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -131,6 +133,20 @@ pub(crate) fn flake(row: &PgRow) -> Result<FlakeRow> {
             green: row.try_get(7)?,
             wasted: row.try_get(8)?,
             run: row.try_get(9)?,
+        })
+    };
+    read().map_err(garbage)
+}
+
+pub(crate) fn branch_row(row: &PgRow) -> Result<BranchRow> {
+    let read = || -> Read<BranchRow> {
+        Ok(BranchRow {
+            branch: row.try_get(0)?,
+            project: row.try_get(1)?,
+            source: row.try_get(2)?,
+            runs: row.try_get(3)?,
+            first: day(row, 4)?,
+            last: day(row, 5)?,
         })
     };
     read().map_err(garbage)

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use history::roll::RollKey;
 use history::store::{
-    CommitKey, DeploymentRow, FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow,
-    SourceRow, Writing,
+    BranchRow, CommitKey, DeploymentRow, FlakeRow, JobKind, PersonRow, ProjectRow, RunKey, RunRow,
+    SnapshotRow, SourceRow, Writing,
 };
 use history::{Logged, Result, Treated, Webhook};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -13,7 +13,7 @@ use sqlx::{Postgres as Db, Row as _, Transaction};
 use crate::errors::told;
 use crate::jobs::{Columns, job_columns};
 use crate::open::Postgres;
-use crate::read::project_columns;
+use crate::read::{project_columns, two};
 use crate::rows::{column, deployment, deployment_columns, garbage, project, run_columns, run_with_jobs};
 use crate::times::{Date, Ms};
 
@@ -323,13 +323,29 @@ impl Writing for Tx {
         self.run(query).await.map(drop)
     }
 
-    async fn put_branches(&mut self, branches: &[(i32, i32)]) -> Result<()> {
-        const PUT: &str = "INSERT INTO branches (branch_id, project_id) SELECT * FROM unnest($1::int[], $2::int[]) ON CONFLICT DO NOTHING";
-        if branches.is_empty() {
-            return Ok(());
-        }
-        let query = sqlx::query(PUT).bind(column(branches, |b| b.0)).bind(column(branches, |b| b.1));
-        self.run(query).await.map(drop)
+    async fn apart(&mut self, branches: &[i32]) -> Result<Vec<(i32, i32)>> {
+        const APART: &str = "SELECT source_id, branch_id FROM branches_apart WHERE branch_id = ANY($1)";
+        self.all(sqlx::query(APART).bind(branches.to_vec()), two).await
+    }
+
+    async fn count_branches(&mut self, more: &[BranchRow], least: i64) -> Result<Vec<(i32, i32)>> {
+        const PUT: &str = "INSERT INTO branches AS b (branch_id, project_id, runs, first_day, last_day) \
+             SELECT * FROM unnest($1::int[], $2::int[], $3::int[], $4::date[], $5::date[]) \
+             ON CONFLICT (branch_id, project_id) DO UPDATE SET runs = b.runs + excluded.runs, \
+             first_day = least(b.first_day, excluded.first_day), last_day = greatest(b.last_day, excluded.last_day)";
+        const TAKE_APART: &str = "INSERT INTO branches_apart (branch_id, source_id) SELECT b.branch_id, p.source_id \
+             FROM branches b JOIN projects p ON p.id = b.project_id WHERE b.branch_id = ANY($1) \
+             GROUP BY b.branch_id, p.source_id HAVING sum(b.runs) >= $2 ON CONFLICT DO NOTHING \
+             RETURNING source_id, branch_id";
+        let query = sqlx::query(PUT)
+            .bind(column(more, |b| b.branch))
+            .bind(column(more, |b| b.project))
+            .bind(column(more, |b| b.runs))
+            .bind(column(more, |b| Date(b.first)))
+            .bind(column(more, |b| Date(b.last)));
+        self.run(query).await?;
+        let branches: Vec<i32> = more.iter().map(|b| b.branch).collect();
+        self.all(sqlx::query(TAKE_APART).bind(branches).bind(least), two).await
     }
 
     async fn put_lanes(&mut self, lanes: &[(i32, i32, i32)]) -> Result<()> {

@@ -154,6 +154,32 @@ async fn what_was_kept_by_earlier_rules_is_counted_anew() {
     assert_eq!(counted().await, before);
 }
 
+/// A database from before the eighth migration, in which branches were told apart by their names, comes to the same.
+#[tokio::test]
+async fn branches_of_many_runs_are_counted_anew() {
+    const BEFORE: &str = "DROP TABLE branches_apart; DROP TABLE branches; \
+        CREATE TABLE branches (branch_id int NOT NULL, project_id int NOT NULL, PRIMARY KEY (branch_id, project_id))";
+    const MIGRATION: &str = include_str!("../../../migrations/postgres/0008_branches.sql");
+    const APART: &str = "SELECT w.text FROM branches_apart a JOIN words w ON w.id = a.branch_id ORDER BY 1";
+    let Some(server) = Server::start(false) else { return };
+    let url = server.url("postgres");
+    let counted = async || {
+        let history = open(&url, quick()).await.unwrap();
+        order::everything(&history, order::SMALL, "forge").await
+    };
+    order::filled(&open(&url, quick()).await.unwrap()).await;
+    let before = counted().await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let apart = async |connection: &mut PgConnection| {
+        sqlx::query_scalar::<_, String>(APART).fetch_all(connection).await.unwrap()
+    };
+    assert_eq!(apart(&mut connection).await, ["main"]);
+    connection.execute(sqlx::raw_sql(BEFORE)).await.unwrap();
+    connection.execute(sqlx::raw_sql(MIGRATION)).await.unwrap();
+    assert_eq!(apart(&mut connection).await, ["main"]);
+    assert_eq!(counted().await, before);
+}
+
 /// Runs from before the sixth migration have their jobs in arrays: the same is read of them, and written over them.
 #[tokio::test]
 async fn jobs_that_were_kept_in_arrays_are_the_same() {

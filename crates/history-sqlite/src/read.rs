@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use history::store::{
-    DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery, RunRow,
-    SnapshotRow, SourceRow, Store, flags,
+    BranchRow, DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery,
+    RunRow, SnapshotRow, SourceRow, Store, flags,
 };
 use history::{Health, Result, Treated, Webhook, WebhookEntry};
 use sqlx::sqlite::SqliteRow;
@@ -14,8 +14,8 @@ use sqlx::{Connection as _, Row as _, Sqlite as Db};
 use crate::errors::told;
 use crate::open::Sqlite;
 use crate::rows::{
-    Json, deployment, deployment_columns, flake, flaky_sum, garbage, job, project, roll_id, run, run_columns,
-    run_name, scope_and_block, snapshot,
+    Json, branch_row, deployment, deployment_columns, flake, flaky_sum, garbage, job, project, roll_id, run,
+    run_columns, run_name, scope_and_block, snapshot,
 };
 use crate::write::Tx;
 
@@ -188,7 +188,7 @@ impl Sqlite {
     }
 }
 
-fn two<A, B>(row: &SqliteRow) -> Result<(A, B)>
+pub(crate) fn two<A, B>(row: &SqliteRow) -> Result<(A, B)>
 where
     A: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
     B: for<'r> sqlx::Decode<'r, Db> + sqlx::Type<Db>,
@@ -257,9 +257,15 @@ impl Store for Sqlite {
         .await
     }
 
-    async fn projects_with(&self, branch: i32) -> Result<Vec<i32>> {
-        let query = sqlx::query("SELECT project_id FROM branches WHERE branch_id = ?1").bind(branch);
+    async fn apart(&self, branch: i32) -> Result<Vec<i32>> {
+        let query = sqlx::query("SELECT source_id FROM branches_apart WHERE branch_id = ?1").bind(branch);
         self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    }
+
+    async fn projects_with(&self, branch: i32) -> Result<Vec<BranchRow>> {
+        const WITH: &str = "SELECT b.branch_id, b.project_id, p.source_id, b.runs, b.first_day, b.last_day \
+             FROM branches b JOIN projects p ON p.id = b.project_id WHERE b.branch_id = ?1";
+        self.all(sqlx::query(WITH).bind(branch), branch_row).await
     }
 
     async fn reasons(&self, normalised: i32) -> Result<Vec<i32>> {

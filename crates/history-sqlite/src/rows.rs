@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use history::store::{DeploymentRow, FlakeRow, FlakySum, JobRow, ProjectRow, RunName, RunRow, SnapshotRow};
+use history::store::{
+    BranchRow, DeploymentRow, FlakeRow, FlakySum, JobRow, ProjectRow, RunName, RunRow, SnapshotRow,
+};
 use history::{Error, ErrorKind, Known, Result};
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
@@ -272,6 +274,20 @@ pub(crate) fn flake(row: &SqliteRow) -> Result<FlakeRow> {
             green: row.try_get(7)?,
             wasted: row.try_get(8)?,
             run: row.try_get(9)?,
+        })
+    };
+    read().map_err(garbage)
+}
+
+pub(crate) fn branch_row(row: &SqliteRow) -> Result<BranchRow> {
+    let read = || -> std::result::Result<BranchRow, sqlx::Error> {
+        Ok(BranchRow {
+            branch: row.try_get(0)?,
+            project: row.try_get(1)?,
+            source: row.try_get(2)?,
+            runs: row.try_get(3)?,
+            first: row.try_get(4)?,
+            last: row.try_get(5)?,
         })
     };
     read().map_err(garbage)

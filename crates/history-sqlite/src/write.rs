@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use history::roll::RollKey;
 use history::store::{
-    CommitKey, DeploymentRow, FlakeRow, JobKind, JobRow, PersonRow, ProjectRow, RunKey, RunRow, SnapshotRow,
-    SourceRow, Writing,
+    BranchRow, CommitKey, DeploymentRow, FlakeRow, JobKind, JobRow, PersonRow, ProjectRow, RunKey, RunRow,
+    SnapshotRow, SourceRow, Writing,
 };
 use history::{Logged, Result, Treated, Webhook};
 use sqlx::query_builder::Separated;
@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite as Db, Transaction};
 
 use crate::errors::told;
-use crate::read::{JOBS, having_jobs, with_jobs};
+use crate::read::{JOBS, having_jobs, two, with_jobs};
 use crate::rows::{
     Json, bind_run, deployment, deployment_columns, garbage, project, roll_id, run, run_cells, run_columns,
 };
@@ -247,15 +247,26 @@ impl Writing for Tx {
         self.run(sqlx::query(PUT).bind(rows)).await.map(drop)
     }
 
-    async fn put_branches(&mut self, branches: &[(i32, i32)]) -> Result<()> {
-        const PUT: &str = "INSERT OR IGNORE INTO branches (branch_id, project_id) SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1)";
-        if branches.is_empty() {
-            return Ok(());
-        }
-        let rows = Json::rows(branches, |cells, (branch, project)| {
-            cells.n(*branch).n(*project);
+    async fn apart(&mut self, branches: &[i32]) -> Result<Vec<(i32, i32)>> {
+        const APART: &str = "SELECT a.source_id, a.branch_id FROM jsonb_each(?1) b CROSS JOIN branches_apart a ON a.branch_id = b.value";
+        self.all(sqlx::query(APART).bind(Json::numbers(branches.iter().copied())), two).await
+    }
+
+    async fn count_branches(&mut self, more: &[BranchRow], least: i64) -> Result<Vec<(i32, i32)>> {
+        const PUT: &str = "INSERT INTO branches (branch_id, project_id, runs, first_day, last_day) \
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?1) WHERE true \
+             ON CONFLICT (branch_id, project_id) DO UPDATE SET runs = runs + excluded.runs, \
+             first_day = min(first_day, excluded.first_day), last_day = max(last_day, excluded.last_day)";
+        const TAKE_APART: &str = "INSERT OR IGNORE INTO branches_apart (branch_id, source_id) SELECT b.branch_id, p.source_id \
+             FROM (SELECT DISTINCT value AS id FROM jsonb_each(?1)) m CROSS JOIN branches b ON b.branch_id = m.id \
+             JOIN projects p ON p.id = b.project_id GROUP BY b.branch_id, p.source_id HAVING sum(b.runs) >= ?2 \
+             RETURNING source_id, branch_id";
+        let rows = Json::rows(more, |cells, row| {
+            cells.n(row.branch).n(row.project).n(row.runs).n(row.first).n(row.last);
         });
-        self.run(sqlx::query(PUT).bind(rows)).await.map(drop)
+        self.run(sqlx::query(PUT).bind(rows)).await?;
+        let branches = Json::numbers(more.iter().map(|row| row.branch));
+        self.all(sqlx::query(TAKE_APART).bind(branches).bind(least), two).await
     }
 
     async fn put_lanes(&mut self, lanes: &[(i32, i32, i32)]) -> Result<()> {

@@ -88,6 +88,32 @@ async fn what_was_kept_by_earlier_rules_is_counted_anew() {
     assert_eq!(counted().await, before);
 }
 
+/// A database from before the eighth migration, in which branches were told apart by their names, comes to the same.
+#[tokio::test]
+async fn branches_of_many_runs_are_counted_anew() {
+    const BEFORE: &str = "DROP TABLE branches_apart; DROP TABLE branches; \
+        CREATE TABLE branches (branch_id INTEGER NOT NULL, project_id INTEGER NOT NULL, PRIMARY KEY (branch_id, project_id)) WITHOUT ROWID";
+    const MIGRATION: &str = include_str!("../../../migrations/sqlite/0008_branches.sql");
+    const APART: &str = "SELECT w.text FROM branches_apart a JOIN words w ON w.id = a.branch_id ORDER BY 1";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let counted = async || {
+        let history = open(&path, Options::default()).await.unwrap();
+        order::everything(&history, order::SMALL, "forge").await
+    };
+    order::filled(&open(&path, Options::default()).await.unwrap()).await;
+    let before = counted().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let apart = async || sqlx::query_scalar::<_, String>(APART).fetch_all(&pool).await.unwrap();
+    assert_eq!(apart().await, ["main"]);
+    sqlx::raw_sql(BEFORE).execute(&pool).await.unwrap();
+    sqlx::raw_sql(MIGRATION).execute(&pool).await.unwrap();
+    assert_eq!(apart().await, ["main"]);
+    pool.close().await;
+    assert_eq!(counted().await, before);
+}
+
 #[tokio::test]
 async fn people_with_sql_tools_find_names() {
     let folder = tempfile::tempdir().unwrap();

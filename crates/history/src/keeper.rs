@@ -283,17 +283,17 @@ impl<S: Store> Keeper<S> {
         Ok(kinds)
     }
 
-    /// The numbers of what `names` holds, and of what its texts come to when they are normalised as reasons.
-    pub(crate) async fn numbers_of(&self, names: &Names) -> Result<Numbers> {
+    /// The numbers of all that is counted of some attempts that are in the database, which `names` are those of.
+    pub(crate) async fn numbers_of(&self, names: &Names, attempts: &[Attempt]) -> Result<Numbers> {
         let mut numbers = Numbers {
             words: names.words.iter().map(|(id, text)| (Arc::clone(text), *id)).collect(),
             ..Numbers::default()
         };
-        let normal: BTreeSet<String> =
-            names.words.values().map(|text| crate::normalise_reason(text)).collect();
-        let normal: Vec<String> =
-            normal.into_iter().filter(|t| !numbers.words.contains_key(t.as_str())).collect();
-        for (id, text) in self.store.find_words(&normal).await? {
+        let mut texts = Texts::default();
+        attempts.iter().for_each(|attempt| texts.of(attempt));
+        texts.words.retain(|text| !numbers.words.contains_key(text.as_str()));
+        let unknown: Vec<String> = texts.words.into_iter().collect();
+        for (id, text) in self.store.find_words(&unknown).await? {
             numbers.words.insert(text.into(), id);
         }
         Ok(numbers)
@@ -323,7 +323,7 @@ impl<S: Store> Keeper<S> {
         let mut totals: HashMap<i32, u64> = HashMap::new();
         for (project, _, bytes) in rolls {
             let total = totals.entry(project).or_default();
-            Roll::each_of(&bytes, Parts::Counts, |key| key.0 == 0, |_, group| *total += group.runs())?;
+            Roll::each_of(&bytes, Parts::Counts, |_| true, |_, group| *total += group.runs())?;
         }
         Ok(totals)
     }

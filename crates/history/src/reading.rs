@@ -10,7 +10,6 @@ use domain::{
 };
 
 use crate::calendar::DAY_MS;
-use crate::ingest::COMMON_BRANCHES;
 use crate::merge::{Attempt, Attempts, is_first};
 use crate::store::{
     DeploymentRow, JobKind, JobRow, PersonRow, ProjectRow, RunRow, SnapshotRow, flags, marks,
@@ -190,17 +189,10 @@ impl Names {
 }
 
 /// The texts that rows will hold, before there are numbers for them. Each once, however many rows have it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Texts {
     pub(crate) words: HashSet<String>,
     pub(crate) people: HashSet<PersonRow>,
-}
-
-impl Default for Texts {
-    /// Of no row; the names of branches that have statistics of their own are always wanted.
-    fn default() -> Self {
-        Self { words: COMMON_BRANCHES.map(str::to_owned).into(), people: HashSet::new() }
-    }
 }
 
 impl Texts {

@@ -260,6 +260,23 @@ pub struct FlakySum {
     pub last: i32,
 }
 
+/// Runs on a branch of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BranchRow {
+    /// Number of the branch.
+    pub branch: i32,
+    /// Number of the project …
+    pub project: i32,
+    /// … and of its source.
+    pub source: i32,
+    /// How many attempts.
+    pub runs: i32,
+    /// The first day of any.
+    pub first: i32,
+    /// The last day of any.
+    pub last: i32,
+}
+
 /// Where a branch's head was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotRow {
@@ -427,8 +444,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// One project.
     async fn project(&self, source: &str, native_id: &str) -> Result<Option<ProjectRow>>;
 
-    /// Which projects had runs on a branch, as far as it is not one of a common name.
-    async fn projects_with(&self, branch: i32) -> Result<Vec<i32>>;
+    /// The sources in which a branch has statistics of its own.
+    async fn apart(&self, branch: i32) -> Result<Vec<i32>>;
+
+    /// Which projects had runs on a branch, of the sources in which it has no statistics of its own.
+    async fn projects_with(&self, branch: i32) -> Result<Vec<BranchRow>>;
 
     /// Names of workflows: project, lane, number of the name.
     async fn lanes(&self, projects: &[i32]) -> Result<Vec<(i32, i32, i32)>>;
@@ -568,8 +588,12 @@ pub trait Writing: Send {
     /// Writes what reasons come to when they are normalised: number of the reason, number of that.
     async fn put_reasons(&mut self, reasons: &[(i32, i32)]) -> Result<()>;
 
-    /// Notes on which branches there were runs: branch, project.
-    async fn put_branches(&mut self, branches: &[(i32, i32)]) -> Result<()>;
+    /// Which of some branches have statistics of their own, and in which sources: source, branch.
+    async fn apart(&mut self, branches: &[i32]) -> Result<Vec<(i32, i32)>>;
+
+    /// Adds runs on branches that have no statistics of their own. Those that are apart from now on, having come to `least` runs
+    /// in their source: source, branch.
+    async fn count_branches(&mut self, more: &[BranchRow], least: i64) -> Result<Vec<(i32, i32)>>;
 
     /// Writes the names of workflows: project, lane, number of the name.
     async fn put_lanes(&mut self, lanes: &[(i32, i32, i32)]) -> Result<()>;

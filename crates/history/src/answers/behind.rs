@@ -99,7 +99,7 @@ pub(crate) async fn behind<S: Store>(
     let Some(scope) = Scope::of(keeper, ask).await? else { return Ok(Vec::new()) };
     let mut query = RunQuery {
         projects: scope.project_ids(),
-        branch: scope.branch.number(),
+        branch: scope.branch,
         statuses: behind.statuses.iter().fold(0, |bits, s| bits | 1 << status_number(*s)),
         hour: behind.hour_of_week.map(i32::from),
         ..RunQuery::default()

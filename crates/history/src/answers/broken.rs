@@ -6,7 +6,7 @@ use domain::{DEAD_WORKFLOW_AFTER, Person, ProjectKey, RunId, Timestamp};
 
 use super::Ask;
 use super::rolls::each_roll;
-use super::scope::{Branch, Scope};
+use super::scope::Scope;
 use crate::calendar::Blocks;
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::reading::moment;
@@ -71,7 +71,7 @@ impl Red {
 pub(super) async fn branches<S: Store>(keeper: &Keeper<S>, scope: &Scope) -> Result<HashMap<i32, i32>> {
     let mut of = HashMap::new();
     let mut known: HashMap<String, i32> = HashMap::new();
-    if scope.branch == Branch::Any {
+    if scope.branch == 0 {
         let mut texts: Vec<String> =
             scope.projects.values().filter_map(|p: &ProjectRow| p.default_branch.clone()).collect();
         texts.sort_unstable();
@@ -80,8 +80,8 @@ pub(super) async fn branches<S: Store>(keeper: &Keeper<S>, scope: &Scope) -> Res
     }
     for (id, project) in &scope.projects {
         let branch = match scope.branch {
-            Branch::Any => project.default_branch.as_ref().and_then(|b| known.get(b)).copied(),
-            branch => Some(branch.number()),
+            0 => project.default_branch.as_ref().and_then(|b| known.get(b)).copied(),
+            branch => Some(branch),
         };
         of.extend(branch.map(|b| (*id, b)));
     }

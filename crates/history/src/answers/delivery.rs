@@ -13,7 +13,7 @@ use super::deployed::Marked;
 use super::lanes::{Lanes, Measured, Newest, end, run_of};
 use super::ranking::lane_names;
 use super::rolls::{Rolls, each_part, each_roll};
-use super::scope::{Branch, Scope};
+use super::scope::Scope;
 use crate::calendar::Blocks;
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::roll::{Group, Kind, Parts, Sketch, TIMELINE_DAYS, Timeline, Verdict};
@@ -137,7 +137,8 @@ struct Wanted {
     branch_of: HashMap<i32, i32>,
     /// Lanes that deploy, on whatever branch is asked for.
     deploys: HashSet<(i32, i32)>,
-    branch: Branch,
+    /// 0: any.
+    branch: i32,
     /// Milliseconds since 1970.
     window: Range<i64>,
 }
@@ -177,7 +178,7 @@ impl Wanted {
             let counts = |branch| branch_of == Some(branch);
             let deploys = |lane| !self.deploys.is_empty() && self.deploys.contains(&(project, lane));
             let take = |(branch, lane): (i32, i32), verdicts: &[Verdict]| {
-                let asked = self.branch == Branch::Any || self.branch.number() == branch;
+                let asked = self.branch == 0 || self.branch == branch;
                 if asked && deploys(lane) {
                     deployed.entry((project, lane)).or_default().extend_from_slice(verdicts);
                 }
@@ -344,7 +345,7 @@ async fn jobs_that_deploy<S: Store>(
             projects: vec![project],
             from,
             to: scope.window.to.0,
-            branch: scope.branch.number(),
+            branch: scope.branch,
             newest: true,
             cause: Cause::Ran(job),
             limit: i64::MAX,

@@ -120,7 +120,7 @@ pub(crate) async fn flaky<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Vec
 
 /// What was flaky how often: some projects at a time, several times at once.
 async fn sums<S: Store>(keeper: &Keeper<S>, scope: &Scope) -> Result<Vec<FlakySum>> {
-    let (branch, Window { from, to }) = (scope.branch.number(), scope.window);
+    let (branch, Window { from, to }) = (scope.branch, scope.window);
     let projects = scope.project_ids();
     let parts: FuturesOrdered<_> = projects
         .chunks(projects.len().div_ceil(PARTS).max(1))
@@ -139,7 +139,7 @@ async fn examples<S: Store>(
     let id = |f: &FlakySum| (f.project, f.lane, f.job);
     worst.sort_by_key(|f| (Reverse((f.wasted, f.commits)), id(f)));
     let worst: Vec<Id> = worst.into_iter().take(NAMED).map(id).collect();
-    let (branch, Window { from, to }) = (scope.branch.number(), scope.window);
+    let (branch, Window { from, to }) = (scope.branch, scope.window);
     let rows = keeper.store.newest_flakes(&worst, branch, from.0, to.0, EXAMPLES).await?;
     let key = |r: &FlakeRow| RunKey { project: r.project, run: r.run, from: r.day - 1, to: r.day + 1 };
     let names = Named::find(keeper, &rows.iter().map(key).collect::<Vec<_>>()).await?;

@@ -131,9 +131,6 @@ pub(crate) async fn ranking<S: Store>(
             .then_with(|| (&a.project, &a.lane, &a.name).cmp(&(&b.project, &b.lane, &b.name)))
     });
     ranked.truncate(ranking.limit);
-    if scope.is_counted() {
-        return Ok(ranked.into_iter().map(|(_, told)| told).collect());
-    }
     let of: BTreeSet<i32> = ranked.iter().map(|((project, _), _)| *project).collect();
     let whole = sums(keeper, &scope, ranking.of, Parts::All, &of.into_iter().collect::<Vec<_>>()).await?;
     let told = |(place, told): ((i32, i32), Ranked)| match whole.get(&place) {

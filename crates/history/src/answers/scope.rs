@@ -6,10 +6,9 @@ use domain::{NativeId, ProjectKey, SourceName};
 
 use super::rolls::each_roll;
 use crate::calendar::{Blocks, LEVELS};
-use crate::ingest::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
 use crate::roll::{Group, GroupKey, Kind, Parts, Roll};
-use crate::store::{ProjectRow, RunQuery, SourceRow, Store, flags};
+use crate::store::{ProjectRow, RunRow, SourceRow, Store};
 use crate::{Result, Window};
 
 /// What is asked about. Empty lists and `None` let in everything.
@@ -35,42 +34,15 @@ impl Ask {
     }
 }
 
-/// Which branch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Branch {
-    /// Any.
-    Any,
-    /// One that has statistics of its own.
-    Common(i32),
-    /// One that is counted from its runs.
-    Other(i32),
-}
-
-impl Branch {
-    pub(super) async fn of<S: Store>(keeper: &Keeper<S>, number: i32) -> Result<Self> {
-        for name in COMMON_BRANCHES {
-            if keeper.number_of(name).await? == Some(number) {
-                return Ok(Self::Common(number));
-            }
-        }
-        Ok(Self::Other(number))
-    }
-
-    /// Its number; 0: any.
-    pub(super) const fn number(self) -> i32 {
-        match self {
-            Self::Any => 0,
-            Self::Common(id) | Self::Other(id) => id,
-        }
-    }
-}
-
 /// The same, in numbers.
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) sources: HashMap<i32, SourceRow>,
     pub(super) projects: HashMap<i32, ProjectRow>,
-    pub(super) branch: Branch,
+    /// 0: any.
+    pub(super) branch: i32,
+    /// The sources in which that has statistics of its own.
+    apart: Vec<i32>,
     /// The whole of its sources.
     whole: bool,
     pub(super) window: Window,
@@ -86,10 +58,10 @@ impl Scope {
         };
         let sources: HashMap<i32, SourceRow> =
             keeper.store.sources().await?.into_iter().filter(lets_in).map(|s| (s.id, s)).collect();
-        let branch = match &ask.branch {
-            None => Branch::Any,
+        let (branch, apart) = match &ask.branch {
+            None => (0, Vec::new()),
             Some(branch) => match keeper.number_of(branch).await? {
-                Some(id) => Branch::of(keeper, id).await?,
+                Some(id) => (id, keeper.store.apart(id).await?),
                 None => return Ok(None),
             },
         };
@@ -102,12 +74,13 @@ impl Scope {
         if projects.is_empty() || ask.window.days() == 0 {
             return Ok(None);
         }
-        Ok(Some(Self { sources, projects, branch, whole: ask.project.is_none(), window: ask.window }))
+        let whole = ask.project.is_none();
+        Ok(Some(Self { sources, projects, branch, apart, whole, window: ask.window }))
     }
 
-    /// Whether its groups are counted from runs, and have all their parts whatever is wanted.
-    pub(super) const fn is_counted(&self) -> bool {
-        matches!(self.branch, Branch::Other(_))
+    /// Whether there are statistics of it in a source. Else it is counted from its runs, of which there are few.
+    fn is_kept(&self, source: i32) -> bool {
+        self.branch == 0 || self.apart.contains(&source)
     }
 
     pub(super) fn project_ids(&self) -> Vec<i32> {
@@ -132,17 +105,16 @@ impl Scope {
         projects: &[i32],
         mut take: impl FnMut(i32, i32, Group),
     ) -> Result<()> {
-        if let Branch::Other(branch) = self.branch {
-            return counted(keeper, kind, window, projects, branch, |project, _, key, group| {
-                take(project, key, group);
-            })
-            .await;
+        let is_kept = |p: &i32| self.projects.get(p).is_some_and(|row| self.is_kept(row.source));
+        let (kept, others): (Vec<i32>, Vec<i32>) = projects.iter().copied().partition(is_kept);
+        if !others.is_empty() {
+            self.counted(keeper, kind, window, &others, |project, _, key, group| take(project, key, group))
+                .await?;
         }
-        let branch = self.branch.number();
-        let blocks = blocks(keeper, kind, projects, window).await?;
-        each_roll(keeper, kind, &blocks, projects, |(_, project, _), bytes| {
+        let blocks = blocks(keeper, kind, &kept, window).await?;
+        each_roll(keeper, kind, &blocks, &kept, |(_, project, _), bytes| {
             let take = |key: GroupKey, group| take(project, key.1, group);
-            Roll::each_of(bytes, parts, |key| key.0 == branch, take)
+            Roll::each_of(bytes, parts, |key| self.has(key), take)
         })
         .await
     }
@@ -154,30 +126,52 @@ impl Scope {
         daily: bool,
         mut take: impl FnMut(i32, Group),
     ) -> Result<()> {
-        let projects = self.project_ids();
-        if let Branch::Other(branch) = self.branch {
-            return counted(keeper, Kind::Runs, self.window, &projects, branch, |_, day, _, group| {
-                take(day, group);
-            })
-            .await;
+        let is_kept = |p: &i32| self.projects.get(p).is_some_and(|row| self.is_kept(row.source));
+        let (kept, others): (Vec<i32>, Vec<i32>) = self.project_ids().into_iter().partition(is_kept);
+        if !others.is_empty() {
+            self.counted(keeper, Kind::Runs, self.window, &others, |_, day, _, group| take(day, group))
+                .await?;
         }
         let (kind, scopes) = if self.whole {
-            let mut sources: Vec<i32> = self.sources.keys().copied().collect();
+            let mut sources: Vec<i32> = self.sources.keys().copied().filter(|s| self.is_kept(*s)).collect();
             sources.sort_unstable();
             (Kind::Source, sources)
         } else {
-            (Kind::Runs, projects)
+            (Kind::Runs, kept)
         };
         let blocks = match daily {
             true => vec![Blocks { level: 0, from: self.window.from.0, to: self.window.to.0 }],
             false => blocks(keeper, kind, &scopes, self.window).await?,
         };
-        let branch = self.branch.number();
         each_roll(keeper, kind, &blocks, &scopes, |(level, _, block), bytes| {
             let take = |_, group| take(block * LEVELS[usize::from(level)], group);
-            Roll::each_of(bytes, Parts::All, |key| key.0 == branch, take)
+            Roll::each_of(bytes, Parts::All, |key| self.has(key), take)
         })
         .await
+    }
+
+    /// Whether a group is of what is asked for.
+    const fn has(&self, key: GroupKey) -> bool {
+        self.branch == 0 || self.branch == key.0
+    }
+
+    /// Counts the runs (or jobs) of a branch that has no statistics of its own: project, day, lane or job's name, group.
+    async fn counted<S: Store>(
+        &self,
+        keeper: &Keeper<S>,
+        kind: Kind,
+        window: Window,
+        projects: &[i32],
+        mut take: impl FnMut(i32, i32, i32, Group),
+    ) -> Result<()> {
+        let mut with = keeper.store.projects_with(self.branch).await?;
+        with.retain(|p| projects.contains(&p.project));
+        let take = |row: &RunRow, [runs, jobs]: [Vec<(GroupKey, Group)>; 2]| {
+            for ((_, key), group) in if kind == Kind::Jobs { jobs } else { runs } {
+                take(row.project, row.day, key, group);
+            }
+        };
+        keeper.each_on(&with, window, kind == Kind::Jobs, take).await
     }
 }
 
@@ -193,41 +187,4 @@ async fn blocks<S: Store>(
     let (from, to) = (window.to.0 + 1, rounded.to.0);
     let is_last = from > to || keeper.store.rolls(kind.number(), 0, scopes, from, to).await?.is_empty();
     Ok(if is_last { rounded } else { window }.blocks())
-}
-
-/// Counts the runs (or jobs) of a branch that has no statistics of its own: project, day, lane or job's name, group.
-async fn counted<S: Store>(
-    keeper: &Keeper<S>,
-    kind: Kind,
-    window: Window,
-    projects: &[i32],
-    branch: i32,
-    mut take: impl FnMut(i32, i32, i32, Group),
-) -> Result<()> {
-    let mut with: Vec<i32> = keeper.store.projects_with(branch).await?;
-    with.retain(|p| projects.binary_search(p).is_ok());
-    if with.is_empty() {
-        return Ok(());
-    }
-    let query = RunQuery {
-        projects: with,
-        from: window.from.0,
-        to: window.to.0,
-        branch,
-        limit: i64::MAX,
-        ..RunQuery::default()
-    };
-    let rows = match kind {
-        Kind::Jobs => keeper.store.runs_with_jobs(&query).await?,
-        Kind::Runs | Kind::Source | Kind::Timeline => keeper.store.runs(&query).await?,
-    };
-    let names = keeper.names(&rows, &[]).await?;
-    let numbers = keeper.numbers_of(&names).await?;
-    for row in &rows {
-        let [runs, jobs] = shares(row.flags & flags::FURTHER == 0, &names.attempt(row)?, &numbers);
-        for ((_, key), group) in if kind == Kind::Jobs { jobs } else { runs } {
-            take(row.project, row.day, key, group);
-        }
-    }
-    Ok(())
 }

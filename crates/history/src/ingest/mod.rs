@@ -1,5 +1,6 @@
 //! A batch of news, from reports to rows, statistics and flakes, in one transaction.
 
+mod branches;
 mod deployments;
 mod flakes;
 mod projects;
@@ -9,10 +10,10 @@ mod statistics;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
+use self::branches::apart;
 use self::deployments::put_deployments;
 use self::projects::{put_projects, snapshot_row};
 use self::statistics::put_statistics;
-pub(crate) use self::statistics::{COMMON_BRANCHES, shares};
 use crate::keeper::Keeper;
 use crate::merge::{Attempt, Attempts, Report, merge};
 use crate::reading::{Numbers, Texts};
@@ -130,15 +131,10 @@ impl<S: Store> Keeper<S> {
             written.iter().filter(|r| r.workflow != 0).map(|r| ((r.project, r.lane), r.workflow)).collect();
         let lanes: Vec<_> = lanes.into_iter().map(|((project, lane), name)| (project, lane, name)).collect();
         tx.put_lanes(&lanes).await?;
-        let common: BTreeSet<i32> = COMMON_BRANCHES.iter().map(|b| numbers.word(b)).collect();
-        let branches: BTreeSet<(i32, i32)> = written
-            .iter()
-            .filter(|r| r.branch != 0 && !common.contains(&r.branch))
-            .map(|r| (r.branch, r.project))
-            .collect();
-        tx.put_branches(&branches.into_iter().collect::<Vec<_>>()).await?;
         self.put_flakes(tx, &runs, &written, &numbers, &kinds).await?;
-        put_statistics(tx, &runs, &scopes, &numbers).await?;
+        let mut apart = apart(tx, &runs, &numbers).await?;
+        let taken = self.put_branches(tx, (&new, &changed), &scopes, &mut apart).await?;
+        put_statistics(tx, &runs, &scopes, &numbers, (&apart, taken)).await?;
         let changed: Vec<(RunRow, i32)> = changed.into_iter().map(|(row, old)| changes(row, old)).collect();
         tx.put_runs(&new, &changed).await?;
 

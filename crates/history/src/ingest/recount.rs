@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{ANY_DAY, Runs, put_statistics, reasons, runs_of};
+use super::statistics::Days;
+use super::{ANY_DAY, Runs, apart, put_statistics, reasons, runs_of};
 use crate::Result;
 use crate::keeper::Keeper;
 use crate::reading::{Numbers, Texts};
@@ -67,7 +68,9 @@ impl<S: Store> Keeper<S> {
         // Nearly all of these are known; what is remembered is for those who write.
         let (numbers, kinds) = self.numbers(tx, texts, &runs_of(&runs), &mut Numbers::default()).await?;
         tx.put_reasons(&reasons(&runs, &numbers)).await?;
-        put_statistics(tx, &runs, &HashMap::from([(project.id, project.source)]), &numbers).await?;
+        let apart = apart(tx, &runs, &numbers).await?;
+        let sources = HashMap::from([(project.id, project.source)]);
+        put_statistics(tx, &runs, &sources, &numbers, (&apart, Days::new())).await?;
         self.put_flakes(tx, &runs, &[], &numbers, &kinds).await
     }
 }

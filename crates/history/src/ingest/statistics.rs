@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::{Job, Status};
 
 use super::Runs;
+use super::branches::Apart;
 use crate::calendar::LEVELS;
 use crate::merge::{Attempt, Attempts, is_first};
 use crate::reading::Numbers;
@@ -13,18 +14,15 @@ use crate::store::Writing;
 use crate::text::{commit_key, is_remedy};
 use crate::{Day, Result};
 
-/// Branches of these names have statistics of their own beside those of all branches together, as people ask for them. Any
-/// other branch has few runs as a rule, and is counted from them when it is asked for: a group for each would be as many
-/// groups as runs.
-pub(crate) const COMMON_BRANCHES: [&str; 9] =
-    ["main", "master", "develop", "dev", "trunk", "production", "staging", "release", "default"];
+/// What is counted, by kind, project and day.
+pub(super) type Days = BTreeMap<(Kind, i32, i32), Roll>;
 
 /// A run's place on a timeline (branch and lane), its key, and what stands there from now on.
 type Move = ((i32, i32), i64, Option<Verdict>);
 
 /// What an attempt adds to the statistics of its run's day, under its branch: runs, then jobs. `first`: no earlier one of
 /// its run is known.
-pub(crate) fn shares(first: bool, attempt: &Attempt, numbers: &Numbers) -> [Vec<(GroupKey, Group)>; 2] {
+pub(super) fn shares(first: bool, attempt: &Attempt, numbers: &Numbers) -> [Vec<(GroupKey, Group)>; 2] {
     let p = &attempt.pipeline;
     let branch = p.branch.as_deref().map_or(0, |b| numbers.word(b));
     let mut group = Group::default();
@@ -136,10 +134,7 @@ fn verdict(run: i64, attempts: &Attempts, numbers: &Numbers) -> Option<((i32, i3
 }
 
 /// From days of projects to blocks of every length, of projects and of sources.
-fn differences(
-    by_day: BTreeMap<(Kind, i32, i32), Roll>,
-    sources: &HashMap<i32, i32>,
-) -> BTreeMap<RollKey, Roll> {
+fn differences(by_day: Days, sources: &HashMap<i32, i32>) -> BTreeMap<RollKey, Roll> {
     let mut all: BTreeMap<RollKey, Roll> = BTreeMap::new();
     for ((kind, project, day), roll) in by_day {
         for (level, days) in (0..).zip(LEVELS) {
@@ -157,17 +152,18 @@ fn differences(
     all
 }
 
+/// Writes what a batch changes in the statistics, beside `by_day`. A run counts once: under its branch, if that is `apart`, else
+/// under 0.
 pub(super) async fn put_statistics<T: Writing>(
     tx: &mut T,
     runs: &Runs,
     sources: &HashMap<i32, i32>,
     numbers: &Numbers,
+    (apart, mut by_day): (&Apart, Days),
 ) -> Result<()> {
-    let common: BTreeSet<i32> = COMMON_BRANCHES.iter().map(|b| numbers.word(b)).collect();
-    // By kind, project and day.
-    let mut by_day: BTreeMap<(Kind, i32, i32), Roll> = BTreeMap::new();
     let mut moves: BTreeMap<RollKey, Vec<Move>> = BTreeMap::new();
     for ((project, run_number), run) in runs {
+        let source = sources.get(project).copied().unwrap_or_default();
         for (attempts, others, sign) in [(&run.before, &run.after, -1), (&run.after, &run.before, 1)] {
             for (number, attempt) in attempts {
                 let first = is_first(*number, attempts);
@@ -181,11 +177,9 @@ pub(super) async fn put_statistics<T: Writing>(
                         continue;
                     }
                     let roll = by_day.entry((kind, *project, attempt.day.0)).or_default();
-                    for (key, group) in groups {
-                        roll.add((0, key.1), &group, sign);
-                        if common.contains(&key.0) {
-                            roll.add(key, &group, sign);
-                        }
+                    for ((branch, key), group) in groups {
+                        let branch = if apart.contains(&(source, branch)) { branch } else { 0 };
+                        roll.add((branch, key), &group, sign);
                     }
                 }
             }

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// What a roll counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// Runs of a project by lane, on all branches together (0) and on each of a common name.
+    /// Runs of a project by lane, on each branch that has statistics of its own and on all others together (0).
     Runs,
     /// Jobs of a project by name, likewise.
     Jobs,
@@ -204,7 +204,7 @@ impl Group {
     }
 }
 
-/// A branch's number (0: all of them), and the number of a lane or of a job's name (0: any).
+/// A branch's number (0: all that have no statistics of their own), and the number of a lane or of a job's name (0: any).
 pub type GroupKey = (i32, i32);
 
 /// Groups of one block.

@@ -68,8 +68,9 @@ pub async fn measure(name: &str, small: &dyn Place, large: &dyn Place, settle: i
         ("everything, 400 days", Ask::all(window(400))),
         ("everything, 90 days", Ask::all(window(90))),
         ("main, 400 days", Ask { branch: Some("main".into()), ..Ask::all(window(400)) }),
-        // Of no common name: counted from its runs.
         ("another branch, 400 days", Ask { branch: Some(world::OTHER.into()), ..Ask::all(window(400)) }),
+        // Counted from its runs.
+        ("a branch of few runs, 400 days", Ask { branch: Some(world::FEW.into()), ..Ask::all(window(400)) }),
         ("a project, 400 days", Ask { project: Some(key("7")), ..Ask::all(window(400)) }),
     ] {
         say(&format!("{name}: {label}"));

@@ -21,6 +21,7 @@
 
 pub mod answers;
 pub mod bench;
+pub mod branches;
 pub mod delivery;
 pub mod deployed;
 pub mod keeping;
@@ -83,6 +84,7 @@ macro_rules! contract {
             statistics_are_what_is_computed_anew: order::statistics,
             two_writers_at_once_lose_nothing: order::two_writers,
             counts_by_day: answers::by_day,
+            counts_branches_of_many_runs_as_those_of_few: branches::apart,
             counts_what_was_seen_late: answers::seen_late,
             knows_how_long_it_takes: answers::durations,
             ranks: answers::ranking,

@@ -1,0 +1,29 @@
+-- It looks at every run once.
+SET LOCAL statement_timeout = 0;
+
+-- Branches of a project, with how many attempts and the days between which they are.
+DROP TABLE branches;
+CREATE TABLE branches (
+    branch_id  int NOT NULL,
+    project_id int NOT NULL,
+    runs       int NOT NULL,
+    first_day  date NOT NULL,
+    last_day   date NOT NULL,
+    PRIMARY KEY (branch_id, project_id)
+);
+INSERT INTO branches
+SELECT branch_id, project_id, count(*), min(day), max(day) FROM pipelines WHERE branch_id <> 0 GROUP BY branch_id, project_id;
+
+-- Branches that have statistics of their own: those with a hundred runs in their source, no more of which are counted above.
+CREATE TABLE branches_apart (
+    branch_id int NOT NULL,
+    source_id int NOT NULL,
+    PRIMARY KEY (branch_id, source_id)
+);
+INSERT INTO branches_apart
+SELECT b.branch_id, p.source_id FROM branches b JOIN projects p ON p.id = b.project_id
+GROUP BY b.branch_id, p.source_id HAVING sum(b.runs) >= 100;
+
+-- A run counts under its branch, if that has statistics of its own, else under 0 (which was all of them); whoever opens the
+-- database counts anew.
+TRUNCATE daily_statistics;
