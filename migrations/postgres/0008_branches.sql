@@ -24,6 +24,6 @@ INSERT INTO branches_apart
 SELECT b.branch_id, p.source_id FROM branches b JOIN projects p ON p.id = b.project_id
 GROUP BY b.branch_id, p.source_id HAVING sum(b.runs) >= 100;
 
--- A run counts under its branch, if that has statistics of its own, else under 0 (which was all of them); whoever opens the
--- database counts anew.
+-- A run counts under its branch, if that has statistics of its own, else under 0 (which was all of them), and there is a kind 4:
+-- what the verdicts of kind 3 come to, of the same blocks. Whoever opens the database counts anew.
 TRUNCATE daily_statistics;

@@ -1,6 +1,7 @@
 //! Reading.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use history::store::{
     BranchRow, DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery,
     RunRow, SnapshotRow, SourceRow, Store,
@@ -61,7 +62,7 @@ macro_rules! narrowed {
               + extract(hour FROM coalesce(r.created_at, r.started_at, r.updated_at, r.finished_at) AT TIME ZONE 'UTC'))::int = $9) \
          AND CASE $10 WHEN 0 THEN true WHEN 1 THEN ", job!(), ") \
               WHEN 2 THEN ", job!(), " AND k.status = 4) \
-              WHEN 3 THEN ", job!(), " AND k.status = 4 AND r.job_reasons[j.place] = ANY($12)) OR ", own!(), " \
+              WHEN 3 THEN (r.job_reasons && $12 AND ", job!(), " AND k.status = 4 AND r.job_reasons[j.place] = ANY($12))) OR ", own!(), " \
               ELSE (", job!(), " AND k.status = 4 AND coalesce(r.job_reasons[j.place], 0) = 0) \
                    AND (r.status <> 4 OR r.failure_id IS NULL OR ", told!(), ")) OR ", own!(), " END"
         )
@@ -141,6 +142,8 @@ const ATTEMPTS_OF_ONE: &str = concat!(
     job_columns!(),
     " FROM pipelines r WHERE r.project_id = $1 AND r.run_key = $2 ORDER BY r.attempt"
 );
+
+pub(crate) const APART: &str = "SELECT source_id, branch_id FROM branches_apart WHERE branch_id = ANY($1)";
 
 type Query = sqlx::query::Query<'static, Db, PgArguments>;
 
@@ -237,9 +240,8 @@ impl Store for Postgres {
         .await
     }
 
-    async fn apart(&self, branch: i32) -> Result<Vec<i32>> {
-        let query = sqlx::query("SELECT source_id FROM branches_apart WHERE branch_id = $1").bind(branch);
-        self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    async fn apart(&self, branches: &[i32]) -> Result<Vec<(i32, i32)>> {
+        self.all(sqlx::query(APART).bind(branches.to_vec()), two).await
     }
 
     async fn projects_with(&self, branch: i32) -> Result<Vec<BranchRow>> {
@@ -313,7 +315,7 @@ impl Store for Postgres {
         scopes: &[i32],
         from: i32,
         to: i32,
-    ) -> Result<Vec<(i32, i32, Vec<u8>)>> {
+    ) -> Result<Vec<(i32, i32, Bytes)>> {
         const ROLLS: &str = "SELECT scope, block, data FROM daily_statistics \
              WHERE kind = $1 AND level = $2 AND scope = ANY($3) AND block BETWEEN $4 AND $5";
         let query =
@@ -321,7 +323,8 @@ impl Store for Postgres {
         let mut rows = self
             .all(query, |row| {
                 let (scope, block) = two(row)?;
-                Ok((scope, block, row.try_get(2).map_err(garbage)?))
+                let data: Vec<u8> = row.try_get(2).map_err(garbage)?;
+                Ok((scope, block, data.into()))
             })
             .await?;
         rows.sort_by_key(|(scope, block, _)| (*scope, *block));

@@ -13,7 +13,7 @@ use sqlx::{Postgres as Db, Row as _, Transaction};
 use crate::errors::told;
 use crate::jobs::{Columns, job_columns};
 use crate::open::Postgres;
-use crate::read::{project_columns, two};
+use crate::read::{APART, project_columns, two};
 use crate::rows::{column, deployment, deployment_columns, garbage, project, run_columns, run_with_jobs};
 use crate::times::{Date, Ms};
 
@@ -324,7 +324,6 @@ impl Writing for Tx {
     }
 
     async fn apart(&mut self, branches: &[i32]) -> Result<Vec<(i32, i32)>> {
-        const APART: &str = "SELECT source_id, branch_id FROM branches_apart WHERE branch_id = ANY($1)";
         self.all(sqlx::query(APART).bind(branches.to_vec()), two).await
     }
 
@@ -625,8 +624,8 @@ impl Writing for Tx {
             // Where a quiet branch is was seen long ago, and is true still.
             "DELETE FROM branch_snapshots b WHERE b.seen_at < $1::timestamp AT TIME ZONE 'UTC' AND EXISTS (SELECT 1 \
              FROM branch_snapshots n WHERE n.project_id = b.project_id AND n.branch_id = b.branch_id AND n.seen_at > b.seen_at)",
-            // Whole blocks only: 1, 8, 64 days, and 16 for kind 3.
-            "DELETE FROM daily_statistics WHERE (block + 1) * CASE WHEN kind = 3 THEN 16 ELSE 1 << (3 * level) END \
+            // Whole blocks only: 1, 8, 64 days, and 16 for kinds 3 and 4.
+            "DELETE FROM daily_statistics WHERE (block + 1) * CASE WHEN kind IN (3, 4) THEN 16 ELSE 1 << (3 * level) END \
              <= $1::date - date '1970-01-01'",
         ] {
             self.run(sqlx::query(statement).bind(Date(day))).await?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use history::store::{
     BranchRow, DeploymentRow, FlakeRow, FlakySum, JobKind, PersonRow, ProjectRow, RunKey, RunName, RunQuery,
     RunRow, SnapshotRow, SourceRow, Store, flags,
@@ -137,6 +138,8 @@ fn asked_for(keys: &[RunKey]) -> String {
     })
 }
 
+pub(crate) const APART: &str = "SELECT a.source_id, a.branch_id FROM jsonb_each(?1) b CROSS JOIN branches_apart a ON a.branch_id = b.value";
+
 type Query = sqlx::query::Query<'static, Db, sqlx::sqlite::SqliteArguments>;
 
 fn narrow(q: Query, query: &RunQuery) -> Query {
@@ -257,9 +260,8 @@ impl Store for Sqlite {
         .await
     }
 
-    async fn apart(&self, branch: i32) -> Result<Vec<i32>> {
-        let query = sqlx::query("SELECT source_id FROM branches_apart WHERE branch_id = ?1").bind(branch);
-        self.all(query, |row| row.try_get(0).map_err(garbage)).await
+    async fn apart(&self, branches: &[i32]) -> Result<Vec<(i32, i32)>> {
+        self.all(sqlx::query(APART).bind(Json::numbers(branches.iter().copied())), two).await
     }
 
     async fn projects_with(&self, branch: i32) -> Result<Vec<BranchRow>> {
@@ -331,7 +333,7 @@ impl Store for Sqlite {
         scopes: &[i32],
         from: i32,
         to: i32,
-    ) -> Result<Vec<(i32, i32, Vec<u8>)>> {
+    ) -> Result<Vec<(i32, i32, Bytes)>> {
         const ROLLS: &str = "SELECT d.id, d.data FROM jsonb_each(?1) s CROSS JOIN daily_statistics d \
              ON d.id BETWEEN s.value ->> 0 AND s.value ->> 1";
         let ranges = Json::rows(scopes, |cells, scope| {
@@ -341,7 +343,7 @@ impl Store for Sqlite {
             .all(sqlx::query(ROLLS).bind(ranges), |row| {
                 let (id, data): (i64, Vec<u8>) = two(row)?;
                 let (scope, block) = scope_and_block(id);
-                Ok((scope, block, data))
+                Ok((scope, block, data.into()))
             })
             .await?;
         // They come so, but nobody promises it.

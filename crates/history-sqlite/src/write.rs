@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite as Db, Transaction};
 
 use crate::errors::told;
-use crate::read::{JOBS, having_jobs, two, with_jobs};
+use crate::read::{APART, JOBS, having_jobs, two, with_jobs};
 use crate::rows::{
     Json, bind_run, deployment, deployment_columns, garbage, project, roll_id, run, run_cells, run_columns,
 };
@@ -248,7 +248,6 @@ impl Writing for Tx {
     }
 
     async fn apart(&mut self, branches: &[i32]) -> Result<Vec<(i32, i32)>> {
-        const APART: &str = "SELECT a.source_id, a.branch_id FROM jsonb_each(?1) b CROSS JOIN branches_apart a ON a.branch_id = b.value";
         self.all(sqlx::query(APART).bind(Json::numbers(branches.iter().copied())), two).await
     }
 
@@ -483,8 +482,8 @@ impl Writing for Tx {
             "DELETE FROM jobs WHERE pipeline_id IN (SELECT r.id FROM projects p CROSS JOIN pipelines r ON r.project_id = p.id AND r.day < ?1)",
             "DELETE FROM pipelines WHERE id IN (SELECT r.id FROM projects p CROSS JOIN pipelines r ON r.project_id = p.id AND r.day < ?1)",
             "DELETE FROM flakes WHERE day < ?1",
-            // Whole blocks only: 1, 8, 64 days, and 16 for kind 3.
-            "DELETE FROM daily_statistics WHERE (block + 1) * CASE WHEN kind = 3 THEN 16 ELSE 1 << (3 * level) END <= ?1",
+            // Whole blocks only: 1, 8, 64 days, and 16 for kinds 3 and 4.
+            "DELETE FROM daily_statistics WHERE (block + 1) * CASE WHEN kind IN (3, 4) THEN 16 ELSE 1 << (3 * level) END <= ?1",
         ] {
             self.run(sqlx::query(statement).bind(day)).await?;
         }

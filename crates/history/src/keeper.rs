@@ -12,10 +12,11 @@ use crate::answers::{
     self, Ask, Behind, Broken, Course, Delivery, DeploymentRule, FailureGroup, Figures, Flaky, Heat, Ranked,
     Ranking,
 };
+use crate::cached::{Cached, Rolls, STATE};
 use crate::calendar::LEVELS;
 use crate::merge::Attempt;
 use crate::reading::{Names, Numbers, Texts, moment, project, project_key, status_number};
-use crate::roll::{Kind, Parts, Roll};
+use crate::roll::{Kind, Parts, Roll, RollKey};
 use crate::store::{JobKind, PersonRow, ProjectRow, RunQuery, RunRow, SourceRow, Store, Writing};
 use crate::text::run_key;
 use crate::{
@@ -37,6 +38,8 @@ pub struct Keeper<S> {
     /// Runs before this day are not taken in.
     pub(crate) oldest: AtomicI32,
     remembered: Mutex<Cache>,
+    /// Statistics that were read lately.
+    pub(crate) statistics: Cached,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +95,7 @@ impl<S: Store> Keeper<S> {
             writer: tokio::sync::Mutex::new(()),
             oldest: AtomicI32::new(i32::MIN),
             remembered: Mutex::new(Cache::default()),
+            statistics: Cached::default(),
         }
     }
 
@@ -314,6 +318,30 @@ impl<S: Store> Keeper<S> {
 
     pub(crate) async fn project(&self, key: &ProjectKey) -> Result<Option<ProjectRow>> {
         self.store.project(key.source.as_str(), key.id.as_str()).await
+    }
+
+    /// Statistics of some scopes, blocks `from` to `to`, by scope and block.
+    pub(crate) async fn rolls(
+        &self,
+        kind: Kind,
+        level: u8,
+        scopes: &[i32],
+        from: i32,
+        to: i32,
+    ) -> Result<Rolls> {
+        self.statistics.rolls(&self.store, (kind, level), scopes, (from, to)).await
+    }
+
+    /// Commits what changes statistics, of some blocks or (`None`) of any. Nobody else writes meanwhile.
+    pub(crate) async fn commit(&self, mut tx: S::Tx, changed: Option<&[RollKey]>) -> Result<()> {
+        if changed.is_some_and(<[RollKey]>::is_empty) {
+            return tx.commit().await;
+        }
+        let (before, after) = (self.store.note(STATE).await?, self.statistics.next_state());
+        tx.set_notes(&[(STATE.to_owned(), Some(after.clone()))]).await?;
+        tx.commit().await?;
+        self.statistics.wrote(before.as_deref(), after, changed);
+        Ok(())
     }
 
     /// How many runs each project has, as far as its statistics say.
@@ -549,7 +577,7 @@ impl<S: Store> History for Keeper<S> {
             tx.drop_before(day.0).await?;
         }
         tx.drop_webhooks(webhooks_before.as_millisecond()).await?;
-        tx.commit().await
+        self.commit(tx, if runs_before.is_some() { None } else { Some(&[]) }).await
     }
 
     async fn prepare(&self, now: Timestamp) -> Result<()> {

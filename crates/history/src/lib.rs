@@ -19,6 +19,7 @@
 //! the contract suite (`crates/history/suite`) on it.
 
 pub mod answers;
+mod cached;
 mod calendar;
 pub mod codec;
 mod error;

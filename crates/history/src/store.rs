@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::roll::RollKey;
 use crate::{Health, Known, Logged, Result, Treated, Webhook, WebhookEntry};
@@ -444,8 +445,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// One project.
     async fn project(&self, source: &str, native_id: &str) -> Result<Option<ProjectRow>>;
 
-    /// The sources in which a branch has statistics of its own.
-    async fn apart(&self, branch: i32) -> Result<Vec<i32>>;
+    /// Which of some branches have statistics of their own, and in which sources: source, branch.
+    async fn apart(&self, branches: &[i32]) -> Result<Vec<(i32, i32)>>;
 
     /// Which projects had runs on a branch, of the sources in which it has no statistics of its own.
     async fn projects_with(&self, branch: i32) -> Result<Vec<BranchRow>>;
@@ -485,7 +486,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         scopes: &[i32],
         from: i32,
         to: i32,
-    ) -> Result<Vec<(i32, i32, Vec<u8>)>>;
+    ) -> Result<Vec<(i32, i32, Bytes)>>;
 
     /// Runs, newest first, without their jobs.
     async fn runs(&self, query: &RunQuery) -> Result<Vec<RunRow>>;

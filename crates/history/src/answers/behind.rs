@@ -34,7 +34,7 @@ pub struct Behind {
 }
 
 /// The first stretch of days that is searched; each further one is twice as long.
-const FIRST_STRETCH: i32 = 4;
+const FIRST_STRETCH: i32 = 1;
 
 /// The jobs and reasons that are asked about; `None` when no run can fit.
 async fn cause<S: Store>(keeper: &Keeper<S>, behind: &Behind) -> Result<Option<Cause>> {

@@ -1,7 +1,6 @@
 //! Deployments and how soon trouble is over.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,12 @@ use domain::{Patterns, ProjectKey, RunId};
 use super::Ask;
 use super::broken::branches;
 use super::deployed::Marked;
-use super::lanes::{Lanes, Measured, Newest, end, run_of};
+use super::lanes::Newest;
 use super::ranking::lane_names;
-use super::rolls::{Rolls, each_part, each_roll};
 use super::scope::Scope;
-use crate::calendar::Blocks;
-use crate::keeper::{FOR_EVER, Keeper};
-use crate::roll::{Group, Kind, Parts, Sketch, TIMELINE_DAYS, Timeline, Verdict};
+use super::verdicts::{Deployed, Newests, Wanted};
+use crate::keeper::Keeper;
+use crate::roll::{Group, Kind, Parts, Sketch, TIMELINE_DAYS, Verdict};
 use crate::store::{Cause, RunKey, RunQuery, Store};
 use crate::text::{id_of, is_remedy};
 use crate::{Day, Result, Window};
@@ -99,148 +97,6 @@ pub struct Delivery {
     pub led: Vec<RunOf>,
 }
 
-/// A remedy within this time says that the deployment before it failed.
-const REMEDY_WITHIN_MS: i64 = 24 * 60 * 60 * 1000;
-/// Periods of red that end in the window: the first red run, and the next green one.
-fn stretches(verdicts: &[Verdict], window: &Range<i64>) -> Vec<(Verdict, Verdict)> {
-    let (mut found, mut first) = (Vec::new(), None);
-    for v in verdicts {
-        match (v.green, first) {
-            (false, None) => first = Some(*v),
-            (true, Some(red)) => {
-                if window.contains(&end(v)) {
-                    found.push((red, *v));
-                }
-                first = None;
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// Which deployments failed: those that were red, and those that a remedy followed soon.
-fn failed(verdicts: &[Verdict]) -> impl Iterator<Item = (&Verdict, bool)> {
-    verdicts.iter().enumerate().map(|(i, v)| {
-        let remedied =
-            verdicts.get(i + 1).is_some_and(|next| next.remedy && next.began_ms - end(v) <= REMEDY_WITHIN_MS);
-        (v, !v.green || remedied)
-    })
-}
-
-/// Verdicts of what deploys by project and lane, in the order of their beginning.
-pub(super) type Deployed = BTreeMap<(i32, i32), Vec<Verdict>>;
-
-/// What is measured.
-struct Wanted {
-    /// The branch of each project whose colour counts.
-    branch_of: HashMap<i32, i32>,
-    /// Lanes that deploy, on whatever branch is asked for.
-    deploys: HashSet<(i32, i32)>,
-    /// 0: any.
-    branch: i32,
-    /// Milliseconds since 1970.
-    window: Range<i64>,
-}
-
-/// What was measured.
-#[derive(Default)]
-struct Found {
-    to_green: Measured,
-    leads: Measured,
-    deployed: Deployed,
-}
-
-impl Found {
-    fn note(&mut self, mut of: Followed) {
-        of.lanes.tell(of.project, &mut self.to_green, &mut self.leads);
-        self.deployed.append(&mut of.deployed);
-    }
-}
-
-/// What was found of a project.
-struct Followed {
-    project: i32,
-    lanes: Lanes,
-    deployed: Deployed,
-}
-
-impl Wanted {
-    /// Goes through the verdicts of some projects, of which all are known that began at `known_from` or later.
-    fn follow(&self, rolls: Rolls, known_from: i64) -> Result<Vec<Followed>> {
-        let mut all: Vec<Followed> = Vec::new();
-        for (project, _, bytes) in rolls {
-            if all.last().is_none_or(|last| last.project != project) {
-                all.push(Followed { project, lanes: Lanes::default(), deployed: Deployed::new() });
-            }
-            let Some(Followed { lanes, deployed, .. }) = all.last_mut() else { continue };
-            let branch_of = self.branch_of.get(&project).copied();
-            let counts = |branch| branch_of == Some(branch);
-            let deploys = |lane| !self.deploys.is_empty() && self.deploys.contains(&(project, lane));
-            let take = |(branch, lane): (i32, i32), verdicts: &[Verdict]| {
-                let asked = self.branch == 0 || self.branch == branch;
-                if asked && deploys(lane) {
-                    deployed.entry((project, lane)).or_default().extend_from_slice(verdicts);
-                }
-                if counts(branch) {
-                    lanes.follow(lane, verdicts, &self.window, known_from);
-                }
-            };
-            Timeline::each_of(&bytes, |(branch, lane)| counts(branch) || deploys(lane), take)?;
-        }
-        for Followed { lanes, deployed, .. } in &mut all {
-            lanes.ended();
-            // Of several branches, each of which is in order: what sorts by merging is quick.
-            deployed.values_mut().for_each(|verdicts| verdicts.sort());
-        }
-        Ok(all)
-    }
-
-    /// Whether what began before the verdicts that were gone through decides a figure.
-    fn needs_older(&self, followed: &Followed) -> bool {
-        let red_before = |verdicts: &Vec<Verdict>| {
-            verdicts.iter().find(|v| v.green).is_some_and(|v| self.window.contains(&end(v)))
-        };
-        followed.lanes.needs_older() || followed.deployed.values().any(red_before)
-    }
-
-    /// What the window holds, with as much before it as decides its figures.
-    async fn all<S: Store>(self: &Arc<Self>, keeper: &Keeper<S>, scope: &Scope) -> Result<Found> {
-        // Most of what was red when the window began has not been so for long.
-        let first = scope.window.from.0.div_euclid(TIMELINE_DAYS) - 1;
-        let last = scope.window.to.0.div_euclid(TIMELINE_DAYS);
-        let blocks = |from, to| Blocks { level: 0, from, to };
-        let follow = |known_from| {
-            let wanted = Arc::clone(self);
-            move |rolls| wanted.follow(rolls, known_from)
-        };
-        let (mut found, mut undecided) = (Found::default(), Vec::new());
-        let known_from = follow(Day(first * TIMELINE_DAYS).start().as_millisecond());
-        let take = |part: Vec<Followed>| {
-            let (unsure, sure): (Vec<_>, Vec<_>) = part.into_iter().partition(|f| self.needs_older(f));
-            sure.into_iter().for_each(|f| found.note(f));
-            undecided.extend(unsure);
-        };
-        each_part(keeper, Kind::Timeline, blocks(first, last), &scope.project_ids(), known_from, take)
-            .await?;
-        // Most of these have nothing older.
-        let projects: Vec<i32> = undecided.iter().map(|f| f.project).collect();
-        let mut with_older = BTreeSet::new();
-        let older = blocks(FOR_EVER.0, first - 1);
-        each_roll(keeper, Kind::Timeline, &[older], &projects, |(_, project, _), _| {
-            with_older.insert(project);
-            Ok(())
-        })
-        .await?;
-        undecided.into_iter().filter(|f| !with_older.contains(&f.project)).for_each(|f| found.note(f));
-        let projects: Vec<i32> = with_older.into_iter().collect();
-        let take = |part: Vec<Followed>| part.into_iter().for_each(|f| found.note(f));
-        each_part(keeper, Kind::Timeline, blocks(FOR_EVER.0, last), &projects, follow(i64::MIN), take)
-            .await?;
-        Ok(found)
-    }
-}
-
 pub(crate) async fn delivery<S: Store>(
     keeper: &Keeper<S>,
     ask: &Ask,
@@ -250,8 +106,7 @@ pub(crate) async fn delivery<S: Store>(
     let window =
         scope.window.from.start().as_millisecond()..Day(scope.window.to.0 + 1).start().as_millisecond();
     let branch_of = branches(keeper, &scope).await?;
-    let mut wanted =
-        Wanted { branch_of, deploys: HashSet::new(), branch: scope.branch, window: window.clone() };
+    let mut wanted = Wanted::new(branch_of, scope.branch, scope.window);
     let marked = Marked::of(keeper, &scope, &window).await?;
     if !rule.names.is_empty() {
         let lanes = lane_names(keeper, &scope.project_ids()).await?;
@@ -264,47 +119,36 @@ pub(crate) async fn delivery<S: Store>(
         }
     }
     let wanted = Arc::new(wanted);
-    let Found { to_green, leads, mut deployed } = wanted.all(keeper, &scope).await?;
+    let (mut sums, mut newest) = wanted.measured(keeper, &scope).await?;
+    let mut others = Deployed::new();
     if !rule.names.is_empty() {
-        jobs_that_deploy(keeper, &scope, rule, (&wanted.deploys, &marked), &mut deployed).await?;
+        jobs_that_deploy(keeper, &scope, rule, (&wanted.deploys, &marked), &mut others).await?;
     }
-    let named_projects: BTreeSet<i32> = deployed.keys().map(|(project, _)| *project).collect();
+    sums.deploying.extend(others.keys().map(|(project, _)| *project));
+    let named_projects = sums.deploying.len() as u64;
     let deploys = !rule.names.is_empty() || !marked.is_empty();
     let marked_projects = marked.projects();
-    deployed.extend(marked.lanes);
-
-    let mut delivery = Delivery::default();
-    let mut by_day: BTreeMap<i32, u64> = BTreeMap::new();
-    let (mut runs, mut bad, mut restore) = (Newest::default(), Newest::default(), Measured::default());
-    for ((project, _), verdicts) in &deployed {
-        for (red, green) in stretches(verdicts, &window) {
-            restore.note(*project, run_of(&red), end(&green) - end(&red));
-        }
-        for (v, is_failed) in failed(verdicts).filter(|(v, _)| window.contains(&v.began_ms)) {
-            delivery.deployments += 1;
-            runs.note(*project, run_of(v));
-            if v.green {
-                *by_day.entry(Day::of_ms(v.began_ms).0).or_default() += 1;
-            }
-            if is_failed {
-                delivery.failures += 1;
-                bad.note(*project, run_of(v));
-            }
-        }
+    others.extend(marked.lanes);
+    for ((project, _), verdicts) in &others {
+        newest.deployments.note(*project, verdicts, &window, &mut sums);
     }
+
+    let mut delivery =
+        Delivery { deployments: sums.deployments, failures: sums.failures, ..Delivery::default() };
     if deploys {
-        (delivery.marked_projects, delivery.named_projects) = (marked_projects, named_projects.len() as u64);
-        delivery.frequency = Some(frequency(&by_day, scope.window.days()));
+        (delivery.marked_projects, delivery.named_projects) = (marked_projects, named_projects);
+        delivery.frequency = Some(frequency(&sums.by_day, scope.window.days()));
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let rate = delivery.failures as f64 / delivery.deployments as f64;
         delivery.change_failure_rate = (delivery.deployments > 0).then_some(rate);
     }
-    let (time_to_restore, restored) = restore.told();
-    let (time_to_green, turned_green) = to_green.told();
-    let (lead_time, led) = leads.told();
-    let [failed, deployed, restored, turned_green, led] =
-        named(keeper, &scope, [bad.keys(), runs.keys(), restored, turned_green, led]).await?;
+    let Newests { to_green, leads, deployments } = newest;
+    let lists = [deployments.failed, deployments.runs, deployments.restored, to_green, leads];
+    let lists = lists.map(Newest::keys);
+    let [failed, deployed, restored, turned_green, led] = named(keeper, &scope, lists).await?;
     let lists = Delivery { failed, deployed, restored, turned_green, led, ..delivery };
+    let [time_to_restore, time_to_green, lead_time] =
+        [sums.restore, sums.to_green, sums.leads].map(|tally| Median::of(&tally.into()));
     Ok(Delivery { time_to_restore, time_to_green, lead_time, ..lists })
 }
 
@@ -426,33 +270,6 @@ fn frequency(by_day: &BTreeMap<i32, u64>, days: i32) -> Frequency {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn v(began: i64, took: i64, green: bool, remedy: bool) -> Verdict {
-        Verdict { began_ms: began, run: began, took_ms: took, green, remedy, commit: 0, lead_ms: None }
-    }
-
-    const ALL: Range<i64> = i64::MIN..i64::MAX;
-    const HOUR: i64 = 60 * 60 * 1000;
-
-    #[test]
-    fn red_lasts_from_its_first_run_to_the_next_green_one() {
-        let lane =
-            [v(0, 5, true, false), v(10, 5, false, false), v(20, 5, false, false), v(30, 10, true, false)];
-        assert_eq!(stretches(&lane, &ALL), [(lane[1], lane[3])]);
-        assert_eq!(stretches(&lane, &(50..60)), [], "it was over before the window");
-        assert_eq!(stretches(&lane, &(40..60)), [(lane[1], lane[3])], "its end counts");
-    }
-
-    #[test]
-    fn a_remedy_condemns_the_deployment_before_it() {
-        let lane = [
-            v(0, 1, true, false),
-            v(HOUR, 1, true, true),
-            v(2 * HOUR, 1, false, false),
-            v(40 * HOUR, 1, true, true),
-        ];
-        assert_eq!(failed(&lane).map(|(_, f)| f).collect::<Vec<_>>(), [true, false, true, false]);
-    }
 
     #[test]
     fn the_median_day_counts_days_without() {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
-use super::delivery::Deployed;
 use super::scope::Scope;
+use super::verdicts::Deployed;
 use crate::Result;
 use crate::calendar::{DAY_MS, Day};
 use crate::ingest::NEAR_DAYS;

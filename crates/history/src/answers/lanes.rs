@@ -5,15 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
-use super::delivery::Median;
 use super::deployed::NO_RUN;
 use crate::Day;
 use crate::ingest::NEAR_DAYS;
-use crate::roll::{Tally, Verdict};
+use crate::roll::Verdict;
 use crate::store::RunKey;
 
 /// How many runs are named with a figure.
-const NAMED: usize = 100;
+pub(super) const NAMED: usize = 100;
 
 /// The end of a verdict's run, milliseconds since 1970.
 pub(super) const fn end(v: &Verdict) -> i64 {
@@ -66,31 +65,12 @@ impl Newest {
     }
 }
 
-/// Times, and the runs that they are of.
-#[derive(Debug, Default)]
-pub(super) struct Measured {
-    times: Tally,
-    runs: Newest,
-}
-
-impl Measured {
-    pub(super) fn note(&mut self, project: i32, run: Run, ms: i64) {
-        self.times.note(ms);
-        self.runs.note(project, run);
-    }
-
-    /// The median, and the newest of the runs.
-    pub(super) fn told(self) -> (Median, Vec<RunKey>) {
-        (Median::of(&self.times.into()), self.runs.keys())
-    }
-}
-
 /// Beginnings of commits' ids, which are as good as chance themselves.
-type Commits = HashSet<i32, BuildHasherDefault<AsItIs>>;
+pub(super) type Commits = HashSet<i32, BuildHasherDefault<AsItIs>>;
 
 /// Takes a number for its hash.
 #[derive(Debug, Default)]
-struct AsItIs(u64);
+pub(super) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {
@@ -162,14 +142,14 @@ impl Lanes {
         self.needs_older
     }
 
-    /// Adds what was measured.
-    pub(super) fn tell(&self, project: i32, to_green: &mut Measured, leads: &mut Measured) {
-        for (red, ms) in &self.to_green {
-            to_green.note(project, *red, *ms);
-        }
-        for (run, ms) in &self.leads {
-            leads.note(project, *run, *ms);
-        }
+    /// First red runs, and how long it was until green; milliseconds.
+    pub(super) fn to_green(&self) -> &[(Run, i64)] {
+        &self.to_green
+    }
+
+    /// Green runs, and how long it was since their commit; milliseconds.
+    pub(super) fn leads(&self) -> &[(Run, i64)] {
+        &self.leads
     }
 
     /// Forgets everything but what was measured.

@@ -23,11 +23,13 @@ mod delivery;
 mod deployed;
 mod figures;
 mod flaky;
+mod flows;
 mod groups;
 mod lanes;
 mod ranking;
 mod rolls;
 mod scope;
+mod verdicts;
 
 pub use behind::Behind;
 pub(crate) use behind::behind;

@@ -8,7 +8,7 @@ use super::scope::Scope;
 use super::{Ask, Figures};
 use crate::Result;
 use crate::keeper::Keeper;
-use crate::roll::{Group, Kind, Parts};
+use crate::roll::{Group, Kind, Parts, Sketch, Tally};
 use crate::store::Store;
 
 /// What is ranked.
@@ -149,14 +149,21 @@ async fn sums<S: Store>(
     projects: &[i32],
 ) -> Result<HashMap<(i32, i32), Figures>> {
     let kind = if of == Of::Jobs { Kind::Jobs } else { Kind::Runs };
-    let mut groups: HashMap<(i32, i32), Group> = HashMap::new();
+    // Of many groups come a few: durations are put together in tallies.
+    let mut groups: HashMap<(i32, i32), (Group, [Tally; 2])> = HashMap::new();
     scope
         .each(keeper, (kind, parts), scope.window, projects, |project, key, group| {
             let key = if of == Of::Projects { 0 } else { key };
-            groups.entry((project, key)).or_default().add(&group, 1);
+            let (sum, [durations, queued]) = groups.entry((project, key)).or_default();
+            durations.add(&group.durations);
+            queued.add(&group.queued);
+            sum.add(&Group { durations: Sketch::default(), queued: Sketch::default(), ..group }, 1);
         })
         .await?;
-    Ok(groups.iter().map(|(key, group)| (*key, Figures::of(group))).collect())
+    let figures = |(key, (group, [durations, queued])): (_, (Group, [Tally; 2]))| {
+        (key, Figures::of(&Group { durations: durations.into(), queued: queued.into(), ..group }))
+    };
+    Ok(groups.into_iter().map(figures).collect())
 }
 
 /// Numbers of workflows' names by project and lane.

@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 
 /// Questions that are under way at once.
-const AT_ONCE: usize = 3;
+pub(super) const AT_ONCE: usize = 3;
 /// About so many rows come with each.
 const ROWS: i32 = 512;
 /// Nothing has more blocks of one length, as a rule.
@@ -19,8 +19,7 @@ const BLOCKS: i32 = 64;
 /// Where statistics are from: level, scope and block.
 pub(super) type Place = (u8, i32, i32);
 
-/// Rows of statistics: scope, block and bytes.
-pub(super) type Rolls = Vec<(i32, i32, Vec<u8>)>;
+pub(super) use crate::cached::Rolls;
 
 /// Hands over the bytes of all that is in some blocks of some scopes: as the blocks stand, then by scope and block.
 pub(super) async fn each_roll<S: Store>(
@@ -91,7 +90,7 @@ impl Question<'_> {
     /// What there is, with its level.
     async fn ask<S: Store>(self, keeper: &Keeper<S>) -> Result<(u8, Rolls)> {
         let Blocks { level, from, to } = self.blocks;
-        Ok((level, keeper.store.rolls(self.kind.number(), level, self.scopes, from, to).await?))
+        Ok((level, keeper.rolls(self.kind, level, self.scopes, from, to).await?))
     }
 
     async fn ask_and_read<S: Store, T: Send + 'static>(
@@ -100,7 +99,14 @@ impl Question<'_> {
         read: impl FnOnce(Rolls) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (_, rolls) = self.ask(keeper).await?;
-        let done = tokio::task::spawn_blocking(move || read(rolls)).await;
-        done.unwrap_or_else(|e| Err(Error::new(ErrorKind::Other, format!("statistics were not read: {e}"))))
+        on_a_thread(move || read(rolls)).await
     }
+}
+
+/// Reads statistics on a thread of their own: for what takes longer to look at than to find.
+pub(super) async fn on_a_thread<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(read).await;
+    done.unwrap_or_else(|e| Err(Error::new(ErrorKind::Other, format!("statistics were not read: {e}"))))
 }

@@ -1,6 +1,6 @@
 //! Which part of history is asked about.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::{NativeId, ProjectKey, SourceName};
 
@@ -8,7 +8,7 @@ use super::rolls::each_roll;
 use crate::calendar::{Blocks, LEVELS};
 use crate::keeper::Keeper;
 use crate::roll::{Group, GroupKey, Kind, Parts, Roll};
-use crate::store::{ProjectRow, RunRow, SourceRow, Store};
+use crate::store::{BranchRow, ProjectRow, RunRow, SourceRow, Store};
 use crate::{Result, Window};
 
 /// What is asked about. Empty lists and `None` let in everything.
@@ -41,8 +41,10 @@ pub(super) struct Scope {
     pub(super) projects: HashMap<i32, ProjectRow>,
     /// 0: any.
     pub(super) branch: i32,
-    /// The sources in which that has statistics of its own.
-    apart: Vec<i32>,
+    /// The sources in which there are statistics of that.
+    apart: HashSet<i32>,
+    /// The projects with that branch in all others, where it is counted from its runs.
+    few: Vec<BranchRow>,
     /// The whole of its sources.
     whole: bool,
     pub(super) window: Window,
@@ -51,6 +53,7 @@ pub(super) struct Scope {
 impl Scope {
     /// `None` when nothing can fit.
     pub(super) async fn of<S: Store>(keeper: &Keeper<S>, ask: &Ask) -> Result<Option<Self>> {
+        keeper.statistics.look(&keeper.store).await?;
         let lets_in = |s: &SourceRow| {
             (ask.sources.is_empty() || ask.sources.iter().any(|n| n.as_str() == s.name))
                 && (ask.platforms.is_empty() || ask.platforms.contains(&s.platform))
@@ -58,29 +61,35 @@ impl Scope {
         };
         let sources: HashMap<i32, SourceRow> =
             keeper.store.sources().await?.into_iter().filter(lets_in).map(|s| (s.id, s)).collect();
-        let (branch, apart) = match &ask.branch {
-            None => (0, Vec::new()),
+        let branch = match &ask.branch {
+            None => 0,
             Some(branch) => match keeper.number_of(branch).await? {
-                Some(id) => (id, keeper.store.apart(id).await?),
+                Some(id) => id,
                 None => return Ok(None),
             },
+        };
+        let apart: HashSet<i32> = match branch {
+            0 => sources.keys().copied().collect(),
+            branch => keeper.store.apart(&[branch]).await?.into_iter().map(|(source, _)| source).collect(),
+        };
+        let few = match sources.keys().all(|source| apart.contains(source)) {
+            true => Vec::new(),
+            false => keeper.store.projects_with(branch).await?,
         };
         let projects = match &ask.project {
             Some(key) => keeper.project(key).await?.into_iter().collect(),
             None => keeper.store.projects().await?,
         };
-        let projects: HashMap<i32, ProjectRow> =
+        let mut projects: HashMap<i32, ProjectRow> =
             projects.into_iter().filter(|p| sources.contains_key(&p.source)).map(|p| (p.id, p)).collect();
+        // Of a branch of few runs it is known which projects have it.
+        let has_it: HashSet<i32> = few.iter().map(|row| row.project).collect();
+        projects.retain(|id, row| apart.contains(&row.source) || has_it.contains(id));
         if projects.is_empty() || ask.window.days() == 0 {
             return Ok(None);
         }
         let whole = ask.project.is_none();
-        Ok(Some(Self { sources, projects, branch, apart, whole, window: ask.window }))
-    }
-
-    /// Whether there are statistics of it in a source. Else it is counted from its runs, of which there are few.
-    fn is_kept(&self, source: i32) -> bool {
-        self.branch == 0 || self.apart.contains(&source)
+        Ok(Some(Self { sources, projects, branch, apart, few, whole, window: ask.window }))
     }
 
     pub(super) fn project_ids(&self) -> Vec<i32> {
@@ -105,12 +114,9 @@ impl Scope {
         projects: &[i32],
         mut take: impl FnMut(i32, i32, Group),
     ) -> Result<()> {
-        let is_kept = |p: &i32| self.projects.get(p).is_some_and(|row| self.is_kept(row.source));
-        let (kept, others): (Vec<i32>, Vec<i32>) = projects.iter().copied().partition(is_kept);
-        if !others.is_empty() {
-            self.counted(keeper, kind, window, &others, |project, _, key, group| take(project, key, group))
-                .await?;
-        }
+        let (kept, others) = self.kept_and_others(projects);
+        self.counted(keeper, kind, window, &others, |project, _, key, group| take(project, key, group))
+            .await?;
         let blocks = blocks(keeper, kind, &kept, window).await?;
         each_roll(keeper, kind, &blocks, &kept, |(_, project, _), bytes| {
             let take = |key: GroupKey, group| take(project, key.1, group);
@@ -126,14 +132,11 @@ impl Scope {
         daily: bool,
         mut take: impl FnMut(i32, Group),
     ) -> Result<()> {
-        let is_kept = |p: &i32| self.projects.get(p).is_some_and(|row| self.is_kept(row.source));
-        let (kept, others): (Vec<i32>, Vec<i32>) = self.project_ids().into_iter().partition(is_kept);
-        if !others.is_empty() {
-            self.counted(keeper, Kind::Runs, self.window, &others, |_, day, _, group| take(day, group))
-                .await?;
-        }
+        let (kept, others) = self.kept_and_others(&self.project_ids());
+        self.counted(keeper, Kind::Runs, self.window, &others, |_, day, _, group| take(day, group)).await?;
         let (kind, scopes) = if self.whole {
-            let mut sources: Vec<i32> = self.sources.keys().copied().filter(|s| self.is_kept(*s)).collect();
+            let mut sources: Vec<i32> =
+                self.sources.keys().copied().filter(|s| self.apart.contains(s)).collect();
             sources.sort_unstable();
             (Kind::Source, sources)
         } else {
@@ -150,6 +153,12 @@ impl Scope {
         .await
     }
 
+    /// Projects with statistics of what is asked for, and others.
+    fn kept_and_others(&self, projects: &[i32]) -> (Vec<i32>, Vec<i32>) {
+        let is_kept = |p: &i32| self.projects.get(p).is_some_and(|row| self.apart.contains(&row.source));
+        projects.iter().copied().partition(is_kept)
+    }
+
     /// Whether a group is of what is asked for.
     const fn has(&self, key: GroupKey) -> bool {
         self.branch == 0 || self.branch == key.0
@@ -164,8 +173,8 @@ impl Scope {
         projects: &[i32],
         mut take: impl FnMut(i32, i32, i32, Group),
     ) -> Result<()> {
-        let mut with = keeper.store.projects_with(self.branch).await?;
-        with.retain(|p| projects.contains(&p.project));
+        let with: Vec<BranchRow> =
+            self.few.iter().filter(|row| projects.contains(&row.project)).copied().collect();
         let take = |row: &RunRow, [runs, jobs]: [Vec<(GroupKey, Group)>; 2]| {
             for ((_, key), group) in if kind == Kind::Jobs { jobs } else { runs } {
                 take(row.project, row.day, key, group);
@@ -185,6 +194,6 @@ async fn blocks<S: Store>(
 ) -> Result<Vec<Blocks>> {
     let rounded = window.rounded_up();
     let (from, to) = (window.to.0 + 1, rounded.to.0);
-    let is_last = from > to || keeper.store.rolls(kind.number(), 0, scopes, from, to).await?.is_empty();
+    let is_last = from > to || keeper.rolls(kind, 0, scopes, from, to).await?.is_empty();
     Ok(if is_last { rounded } else { window }.blocks())
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::statistics::{Days, shares};
+use super::statistics::{Taken, shares};
 use super::{Runs, runs_of};
 use crate::keeper::{FOR_EVER, Keeper};
 use crate::reading::Numbers;
-use crate::roll::{Group, GroupKey, Kind};
+use crate::roll::{Group, GroupKey, Kind, TIMELINE_DAYS};
 use crate::store::{BranchRow, RunQuery, RunRow, Store, Writing, flags};
 use crate::{Day, Result, Window};
 
@@ -27,14 +27,14 @@ pub(super) async fn apart<T: Writing>(tx: &mut T, runs: &Runs, numbers: &Numbers
 
 impl<S: Store> Keeper<S> {
     /// Notes what is to be written on branches that are not apart. Of those that come to it now, which are apart from now on: what
-    /// they take with them of the statistics of all others.
+    /// they take with them of the statistics of all others, of projects that need not be in the batch.
     pub(super) async fn put_branches(
         &self,
         tx: &mut S::Tx,
         (new, changed): (&[RunRow], &[(RunRow, &RunRow)]),
-        sources: &HashMap<i32, i32>,
+        sources: &mut HashMap<i32, i32>,
         apart: &mut Apart,
-    ) -> Result<Days> {
+    ) -> Result<Taken> {
         let come = new.iter().map(|row| (row, 1));
         let moved = changed.iter().filter(|(row, old)| (row.branch, row.day) != (old.branch, old.day));
         let moved = moved.map(|(row, old)| (row, i32::from(row.branch != old.branch)));
@@ -49,7 +49,7 @@ impl<S: Store> Keeper<S> {
             let of = of.or_insert(BranchRow { branch, project, source, runs: 0, first: day, last: day });
             (of.runs, of.first, of.last) = (of.runs + runs, of.first.min(day), of.last.max(day));
         }
-        let mut taken = Days::new();
+        let mut taken = Taken::default();
         if more.is_empty() {
             return Ok(taken);
         }
@@ -58,10 +58,15 @@ impl<S: Store> Keeper<S> {
             apart.insert((source, branch));
             let mut projects = self.store.projects_with(branch).await?;
             projects.retain(|p| p.source == source);
+            sources.extend(projects.iter().map(|p| (p.project, p.source)));
+            for p in &projects {
+                let blocks = p.first.div_euclid(TIMELINE_DAYS)..=p.last.div_euclid(TIMELINE_DAYS);
+                taken.timelines.extend(blocks.map(|block| (p.project, block)));
+            }
             let all = Window { from: Day(FOR_EVER.0), to: Day(FOR_EVER.1) };
             self.each_on(&projects, all, true, |row, [runs, jobs]| {
                 for (kind, groups) in [(Kind::Runs, runs), (Kind::Jobs, jobs)] {
-                    let roll = taken.entry((kind, row.project, row.day)).or_default();
+                    let roll = taken.days.entry((kind, row.project, row.day)).or_default();
                     for (key, group) in groups {
                         roll.add((0, key.1), &group, -1);
                         roll.add(key, &group, 1);

@@ -17,6 +17,7 @@ use self::statistics::put_statistics;
 use crate::keeper::Keeper;
 use crate::merge::{Attempt, Attempts, Report, merge};
 use crate::reading::{Numbers, Texts};
+use crate::roll::RollKey;
 use crate::store::{JobKind, RunKey, RunRow, Store, Writing};
 use crate::text::run_key;
 use crate::{Batch, Day, Ingested, Result, Snapshot};
@@ -45,8 +46,8 @@ impl<S: Store> Keeper<S> {
         let _one_at_a_time = self.writer.lock().await;
         let mut tx = self.store.begin(false).await?;
         let mut fresh = Numbers::default();
-        let (done, kinds) = self.write_in(&mut tx, batch, &mut fresh).await?;
-        tx.commit().await?;
+        let (done, kinds, changed) = self.write_in(&mut tx, batch, &mut fresh).await?;
+        self.commit(tx, Some(&changed)).await?;
         self.remember(fresh, &kinds);
         Ok(done)
     }
@@ -56,13 +57,13 @@ impl<S: Store> Keeper<S> {
         tx: &mut S::Tx,
         mut batch: Batch,
         fresh: &mut Numbers,
-    ) -> Result<(Ingested, HashMap<i32, JobKind>)> {
+    ) -> Result<(Ingested, HashMap<i32, JobKind>, Vec<RollKey>)> {
         let mut done = Ingested::default();
         for (_, deployment) in &mut batch.deployments {
             *deployment = deployment.clone().bounded();
         }
         let projects = put_projects(tx, &batch).await?;
-        let scopes: HashMap<i32, i32> = projects.values().map(|p| (p.id, p.source)).collect();
+        let mut scopes: HashMap<i32, i32> = projects.values().map(|p| (p.id, p.source)).collect();
 
         let oldest = self.oldest.load(Ordering::Relaxed);
         let mut reports = Vec::with_capacity(batch.runs.len());
@@ -133,8 +134,8 @@ impl<S: Store> Keeper<S> {
         tx.put_lanes(&lanes).await?;
         self.put_flakes(tx, &runs, &written, &numbers, &kinds).await?;
         let mut apart = apart(tx, &runs, &numbers).await?;
-        let taken = self.put_branches(tx, (&new, &changed), &scopes, &mut apart).await?;
-        put_statistics(tx, &runs, &scopes, &numbers, (&apart, taken)).await?;
+        let taken = self.put_branches(tx, (&new, &changed), &mut scopes, &mut apart).await?;
+        let statistics = put_statistics(tx, &runs, &scopes, &numbers, (&apart, taken)).await?;
         let changed: Vec<(RunRow, i32)> = changed.into_iter().map(|(row, old)| changes(row, old)).collect();
         tx.put_runs(&new, &changed).await?;
 
@@ -148,7 +149,7 @@ impl<S: Store> Keeper<S> {
         let told = batch.deployments.iter();
         let told = told.filter_map(|(key, deployment)| Some((projects.get(key)?.id, deployment)));
         put_deployments(tx, told, (oldest, batch.seen_at), &numbers).await?;
-        Ok((done, kinds))
+        Ok((done, kinds, statistics))
     }
 
     /// What the database has of the runs that are reported.

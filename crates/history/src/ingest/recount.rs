@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::statistics::Days;
+use super::statistics::Taken;
 use super::{ANY_DAY, Runs, apart, put_statistics, reasons, runs_of};
 use crate::Result;
 use crate::keeper::Keeper;
@@ -37,7 +37,7 @@ impl<S: Store> Keeper<S> {
                 self.count_days(&mut tx, &project, from, to).await?;
             }
         }
-        tx.commit().await
+        self.commit(tx, None).await
     }
 
     /// Counts the runs of a project whose newest attempt stands under one of these days.
@@ -70,7 +70,7 @@ impl<S: Store> Keeper<S> {
         tx.put_reasons(&reasons(&runs, &numbers)).await?;
         let apart = apart(tx, &runs, &numbers).await?;
         let sources = HashMap::from([(project.id, project.source)]);
-        put_statistics(tx, &runs, &sources, &numbers, (&apart, Days::new())).await?;
+        put_statistics(tx, &runs, &sources, &numbers, (&apart, Taken::default())).await?;
         self.put_flakes(tx, &runs, &[], &numbers, &kinds).await
     }
 }

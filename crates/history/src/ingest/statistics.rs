@@ -9,13 +9,22 @@ use super::branches::Apart;
 use crate::calendar::LEVELS;
 use crate::merge::{Attempt, Attempts, is_first};
 use crate::reading::Numbers;
-use crate::roll::{Group, GroupKey, Kind, Roll, RollKey, Sketch, TIMELINE_DAYS, Timeline, Verdict};
+use crate::roll::{Flow, Group, GroupKey, Kind, Roll, RollKey, Sketch, TIMELINE_DAYS, Timeline, Verdict};
 use crate::store::Writing;
 use crate::text::{commit_key, is_remedy};
 use crate::{Day, Result};
 
 /// What is counted, by kind, project and day.
 pub(super) type Days = BTreeMap<(Kind, i32, i32), Roll>;
+
+/// What changes beside the runs of a batch, as branches come to statistics of their own.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// What they take along.
+    pub(super) days: Days,
+    /// Timelines that they stand on: project, block.
+    pub(super) timelines: BTreeSet<(i32, i32)>,
+}
 
 /// A run's place on a timeline (branch and lane), its key, and what stands there from now on.
 type Move = ((i32, i32), i64, Option<Verdict>);
@@ -152,16 +161,18 @@ fn differences(by_day: Days, sources: &HashMap<i32, i32>) -> BTreeMap<RollKey, R
     all
 }
 
-/// Writes what a batch changes in the statistics, beside `by_day`. A run counts once: under its branch, if that is `apart`, else
-/// under 0.
+/// Writes what a batch changes in the statistics, and says where. A run counts once: under its branch, if that is `apart`, else under 0.
 pub(super) async fn put_statistics<T: Writing>(
     tx: &mut T,
     runs: &Runs,
     sources: &HashMap<i32, i32>,
     numbers: &Numbers,
-    (apart, mut by_day): (&Apart, Days),
-) -> Result<()> {
-    let mut moves: BTreeMap<RollKey, Vec<Move>> = BTreeMap::new();
+    (apart, taken): (&Apart, Taken),
+) -> Result<Vec<RollKey>> {
+    let mut by_day = taken.days;
+    let timeline = |(scope, block)| RollKey { kind: Kind::Timeline, level: 0, scope, block };
+    let mut moves: BTreeMap<RollKey, Vec<Move>> =
+        taken.timelines.into_iter().map(|place| (timeline(place), Vec::new())).collect();
     for ((project, run_number), run) in runs {
         let source = sources.get(project).copied().unwrap_or_default();
         for (attempts, others, sign) in [(&run.before, &run.after, -1), (&run.after, &run.before, 1)] {
@@ -187,7 +198,7 @@ pub(super) async fn put_statistics<T: Writing>(
         let (old, new) =
             (verdict(*run_number, &run.before, numbers), verdict(*run_number, &run.after, numbers));
         if old != new {
-            let at = |block| RollKey { kind: Kind::Timeline, level: 0, scope: *project, block };
+            let at = |block| timeline((*project, block));
             if let Some((key, block, _)) = old {
                 moves.entry(at(block)).or_default().push((key, *run_number, None));
             }
@@ -213,6 +224,7 @@ pub(super) async fn put_statistics<T: Writing>(
         };
         put.push((key, bytes));
     }
+    let mut timelines = Vec::with_capacity(moves.len());
     for (key, moves) in moves {
         let mut timeline = match known.get(&key) {
             Some(bytes) => Timeline::from_bytes(bytes)?,
@@ -224,7 +236,18 @@ pub(super) async fn put_statistics<T: Writing>(
                 None => timeline.take(place, run),
             }
         }
-        put.push((key, (!timeline.0.is_empty()).then(|| timeline.to_bytes())));
+        timelines.push((key, timeline));
     }
-    tx.put_rolls(&put).await
+    // Of all that stand there, also before this batch.
+    let branches: BTreeSet<i32> = timelines.iter().flat_map(|(_, t)| t.0.keys().map(|(b, _)| *b)).collect();
+    let apart: Apart = tx.apart(&branches.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
+    for (key, timeline) in timelines {
+        let source = sources.get(&key.scope).copied().unwrap_or_default();
+        let flow = || Flow::of(&timeline, key.block, |branch| apart.contains(&(source, branch))).to_bytes();
+        let is_there = !timeline.0.is_empty();
+        put.push((RollKey { kind: Kind::Flow, ..key }, is_there.then(flow)));
+        put.push((key, is_there.then(|| timeline.to_bytes())));
+    }
+    tx.put_rolls(&put).await?;
+    Ok(put.into_iter().map(|(key, _)| key).collect())
 }

@@ -8,11 +8,14 @@
 //! In the database a roll is a compact blob: a day of a project with ten runs takes some hundred bytes. People with SQL
 //! tools have the view `pipeline_stats` and the table `pipelines` itself.
 
+mod flow;
 mod sketch;
 mod timeline;
 
 use std::collections::BTreeMap;
 
+pub use flow::{Deploys, Flow, Greens, Turns};
+pub(crate) use flow::{commit_bytes, failed, is_remedied};
 pub use sketch::{Sketch, Tally};
 pub use timeline::{Timeline, Verdict};
 
@@ -30,6 +33,8 @@ pub enum Kind {
     Source,
     /// Verdicts of a project in their order: a [`Timeline`].
     Timeline,
+    /// What those come to: a [`Flow`].
+    Flow,
 }
 
 impl Kind {
@@ -41,11 +46,12 @@ impl Kind {
             Self::Jobs => 1,
             Self::Source => 2,
             Self::Timeline => 3,
+            Self::Flow => 4,
         }
     }
 }
 
-/// Days of a block of a [`Kind::Timeline`].
+/// Days of a block of a [`Kind::Timeline`] or [`Kind::Flow`].
 pub const TIMELINE_DAYS: i32 = 16;
 
 /// Where a roll is.
@@ -53,7 +59,7 @@ pub const TIMELINE_DAYS: i32 = 16;
 pub struct RollKey {
     /// What it counts.
     pub kind: Kind,
-    /// Length of its blocks: index into 1, 8, 64 days. 0 for a timeline.
+    /// Length of its blocks: index into 1, 8, 64 days. 0 for a timeline or a flow.
     pub level: u8,
     /// Number of the project or source.
     pub scope: i32,

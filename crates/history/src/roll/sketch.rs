@@ -40,7 +40,7 @@ fn middle(bucket: u16) -> u64 {
 }
 
 /// Many durations, before they are a sketch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
     sum: i64,
     /// By bucket.
@@ -51,12 +51,57 @@ impl Tally {
     /// Adds one, milliseconds.
     pub fn note(&mut self, duration_ms: i64) {
         let ms = duration_ms.max(0);
-        let at = usize::from(bucket(ms.cast_unsigned()));
+        self.sum += ms;
+        self.add_to(bucket(ms.cast_unsigned()), 1);
+    }
+}
+
+impl Tally {
+    fn add_to(&mut self, bucket: u16, n: i64) {
+        let at = usize::from(bucket);
         if at >= self.counts.len() {
             self.counts.resize(at + 1, 0);
         }
-        self.sum += ms;
-        self.counts[at] += 1;
+        self.counts[at] += n;
+    }
+
+    /// Adds many.
+    pub fn add(&mut self, sketch: &Sketch) {
+        self.sum += sketch.sum;
+        sketch.buckets.iter().for_each(|(bucket, n)| self.add_to(*bucket, *n));
+    }
+
+    /// Adds many that stand as a [`Sketch`] writes them.
+    pub(crate) fn add_written(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut from = Reader(bytes);
+        let len = from.count()?;
+        if len == 0 {
+            return Ok(());
+        }
+        self.sum += from.get_signed()?;
+        let mut at = 0_u16;
+        for _ in 0..len {
+            at = at.wrapping_add(from.get()? as u16);
+            self.add_to(at, from.get_signed()?);
+        }
+        Ok(())
+    }
+
+    /// Moves all of them to another one.
+    pub(crate) fn empty_into(&mut self, other: &mut Self) {
+        if self.counts.len() > other.counts.len() {
+            other.counts.resize(self.counts.len(), 0);
+        }
+        for (mine, theirs) in self.counts.iter_mut().zip(&mut other.counts) {
+            *theirs += std::mem::take(mine);
+        }
+        other.sum += std::mem::take(&mut self.sum);
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum::<i64>().max(0).cast_unsigned()
     }
 }
 
@@ -211,7 +256,15 @@ mod tests {
             all.iter().for_each(|ms| sketch.add(&Sketch::of(*ms), 1));
             let mut tally = Tally::default();
             all.iter().for_each(|ms| tally.note(*ms));
-            prop_assert_eq!(Sketch::from(tally), sketch);
+            prop_assert_eq!(&Sketch::from(tally.clone()), &sketch);
+            let mut bytes = Vec::new();
+            sketch.write(&mut bytes);
+            let mut twice = Tally::default();
+            tally.empty_into(&mut twice);
+            prop_assert_eq!(tally.count(), 0);
+            twice.add_written(&bytes).unwrap();
+            sketch.add(&sketch.clone(), 1);
+            prop_assert_eq!(Sketch::from(twice), sketch);
         }
 
         #[test]

@@ -190,6 +190,28 @@ pub async fn statistics(place: &dyn Place) {
     assert_eq!(parts, whole.runs);
 }
 
+/// What one process has read of statistics is not told once another one has written.
+pub async fn two_readers(place: &dyn Place) {
+    let (a, b) = (place.open().await.unwrap(), place.open().await.unwrap());
+    let ask = Ask::all(window(SMALL));
+    let mut batches = world::shuffled(SMALL, 5);
+    batches.truncate(12);
+    described(&*a, SMALL).await;
+    for (n, batch) in batches.into_iter().enumerate() {
+        let (writes, reads) = if n % 3 == 0 { (&b, &a) } else { (&a, &b) };
+        writes.ingest(batch).await.unwrap();
+        let told = everything(&**reads, SMALL, "forge").await;
+        assert_eq!(told, everything(&**writes, SMALL, "forge").await);
+        let fresh = place.open().await.unwrap();
+        assert_eq!(told, everything(&*fresh, SMALL, "forge").await);
+    }
+    let before = a.figures(&ask).await.unwrap().runs;
+    b.prune(Some(Day(ask.window.from.0 + 20)), at(0, 0)).await.unwrap();
+    let after = a.figures(&ask).await.unwrap().runs;
+    assert!(0 < after && after < before, "{after} of {before}");
+    assert_eq!(after, b.figures(&ask).await.unwrap().runs);
+}
+
 /// Two processes that write the same news at once keep each run once.
 pub async fn two_writers(place: &dyn Place) {
     let (a, b) = (place.open().await.unwrap(), place.open().await.unwrap());
