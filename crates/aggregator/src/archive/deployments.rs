@@ -17,15 +17,13 @@ use std::time::Duration;
 
 use connector::{Connector, Deployed, Deployments, DeploymentsAsk, Error, Registry};
 use domain::{Project, ProjectKey, SourceName, Status, Timestamp};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use history::{Batch, Day, History};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::backfill::{out_of_budget, share_of};
-use super::{Archive, locked};
+use super::{Archive, locked, per_source};
 use crate::board::Entry;
 use crate::hub::Hub;
 use crate::sources::State;
@@ -225,23 +223,7 @@ impl Reader {
 
     /// Reads until it is dropped.
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
-        let mut changes = self.connectors.changes();
-        let (mut sources, mut seen) = (FuturesUnordered::new(), Vec::<Arc<dyn Connector>>::new());
-        loop {
-            changes.mark_unchanged();
-            seen.retain(|connector| self.connectors.has(connector));
-            for connector in self.connectors.all() {
-                if !seen.iter().any(|k| Arc::ptr_eq(k, &connector)) {
-                    seen.push(Arc::clone(&connector));
-                    sources.push(self.of_source(connector, history));
-                }
-            }
-            tokio::select! {
-                // The registry lives as long as this does.
-                _ = changes.changed() => {}
-                Some(()) = sources.next(), if !sources.is_empty() => {}
-            }
-        }
+        per_source(&self.connectors, |connector| self.of_source(connector, history)).await;
     }
 
     /// Until it is taken out, or another one stands in its place.
