@@ -85,6 +85,11 @@ pub(crate) fn migrations() -> Migrator {
         migration(5, "flaky", include_str!("../../../migrations/postgres/0005_flaky.sql")),
         migration(6, "room", include_str!("../../../migrations/postgres/0006_room.sql")),
         migration(7, "deployments", include_str!("../../../migrations/postgres/0007_deployments.sql")),
+        migration(
+            9,
+            "deployments_view",
+            include_str!("../../../migrations/postgres/0009_deployments_view.sql"),
+        ),
     ])
 }
 

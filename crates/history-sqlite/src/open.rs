@@ -49,6 +49,11 @@ pub(crate) fn migrations() -> Migrator {
         migration(4, "first_known", include_str!("../../../migrations/sqlite/0004_first_known.sql")),
         migration(5, "flaky", include_str!("../../../migrations/sqlite/0005_flaky.sql")),
         migration(7, "deployments", include_str!("../../../migrations/sqlite/0007_deployments.sql")),
+        migration(
+            9,
+            "deployments_view",
+            include_str!("../../../migrations/sqlite/0009_deployments_view.sql"),
+        ),
     ])
 }
 
