@@ -86,6 +86,11 @@ pub(crate) fn migrations() -> Migrator {
         migration(6, "room", include_str!("../../../migrations/postgres/0006_room.sql")),
         migration(7, "deployments", include_str!("../../../migrations/postgres/0007_deployments.sql")),
         migration(8, "branches", include_str!("../../../migrations/postgres/0008_branches.sql")),
+        migration(
+            9,
+            "deployments_view",
+            include_str!("../../../migrations/postgres/0009_deployments_view.sql"),
+        ),
     ])
 }
 

@@ -223,6 +223,11 @@ async fn people_with_sql_tools_find_names_and_partitions() {
     assert_eq!(text(stats, &mut connection).await, views::stats());
     let jobs = "SELECT concat_ws('|', project, run, attempt, name, status, failure_reason) FROM job_runs";
     assert_eq!(text(jobs, &mut connection).await, [views::JOB]);
+    let deployments = history_suite::deployment_runs!(
+        "(extract(epoch FROM created_at) * 1000)::bigint",
+        "(extract(epoch FROM finished_at) * 1000)::bigint"
+    );
+    assert_eq!(text(deployments, &mut connection).await, views::deployments());
     let partitions =
         "SELECT relname::text FROM pg_class WHERE relname ~ '^pipelines_\\d{4}_\\d{2}$' ORDER BY 1";
     assert_eq!(text(partitions, &mut connection).await, ["pipelines_2025_06", "pipelines_2025_07"]);

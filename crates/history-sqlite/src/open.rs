@@ -50,6 +50,11 @@ pub(crate) fn migrations() -> Migrator {
         migration(5, "flaky", include_str!("../../../migrations/sqlite/0005_flaky.sql")),
         migration(7, "deployments", include_str!("../../../migrations/sqlite/0007_deployments.sql")),
         migration(8, "branches", include_str!("../../../migrations/sqlite/0008_branches.sql")),
+        migration(
+            9,
+            "deployments_view",
+            include_str!("../../../migrations/sqlite/0009_deployments_view.sql"),
+        ),
     ])
 }
 

@@ -127,6 +127,8 @@ async fn people_with_sql_tools_find_names() {
     assert_eq!(text(history_suite::pipeline_stats!("last_run")).await, views::stats());
     let jobs = "SELECT concat_ws('|', project, run, attempt, name, status, failure_reason) FROM job_runs";
     assert_eq!(text(jobs).await, [views::JOB]);
+    let deployments = history_suite::deployment_runs!("created_at", "finished_at");
+    assert_eq!(text(deployments).await, views::deployments());
 }
 
 #[cfg(unix)]

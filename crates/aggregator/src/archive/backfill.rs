@@ -8,15 +8,13 @@ use std::time::Duration;
 use connector::http::Budget;
 use connector::{Connector, Error, PipelineQuery, Registry};
 use domain::{Pipeline, Project, ProjectKey, SourceName, Timestamp};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use history::{Batch, History, Known, RunNews};
 use jiff::SignedDuration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::writer::Gap;
-use super::{Archive, locked};
+use super::{Archive, locked, per_source};
 use crate::hub::Hub;
 
 /// How many runs of a project one question is for, newest first; further questions go on where it ended. Less than any
@@ -172,23 +170,7 @@ impl Backfill {
 
     /// Fetches until it is dropped.
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
-        let mut changes = self.connectors.changes();
-        let (mut sources, mut known) = (FuturesUnordered::new(), Vec::<Arc<dyn Connector>>::new());
-        loop {
-            changes.mark_unchanged();
-            known.retain(|connector| self.connectors.has(connector));
-            for connector in self.connectors.all() {
-                if !known.iter().any(|k| Arc::ptr_eq(k, &connector)) {
-                    known.push(Arc::clone(&connector));
-                    sources.push(self.of_source(connector, history));
-                }
-            }
-            tokio::select! {
-                // The registry lives as long as this does.
-                _ = changes.changed() => {}
-                Some(()) = sources.next(), if !sources.is_empty() => {}
-            }
-        }
+        per_source(&self.connectors, |connector| self.of_source(connector, history)).await;
     }
 
     /// Until it is taken out, or another one stands in its place.

@@ -17,15 +17,13 @@ use std::time::Duration;
 
 use connector::{Connector, Deployed, Deployments, DeploymentsAsk, Error, Registry};
 use domain::{Project, ProjectKey, SourceName, Status, Timestamp};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use history::{Batch, Day, History};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::backfill::{out_of_budget, share_of};
-use super::{Archive, locked};
+use super::{Archive, locked, per_source};
 use crate::board::Entry;
 use crate::hub::Hub;
 use crate::sources::State;
@@ -225,23 +223,7 @@ impl Reader {
 
     /// Reads until it is dropped.
     pub(super) async fn run(&self, history: &Arc<dyn History>) {
-        let mut changes = self.connectors.changes();
-        let (mut sources, mut seen) = (FuturesUnordered::new(), Vec::<Arc<dyn Connector>>::new());
-        loop {
-            changes.mark_unchanged();
-            seen.retain(|connector| self.connectors.has(connector));
-            for connector in self.connectors.all() {
-                if !seen.iter().any(|k| Arc::ptr_eq(k, &connector)) {
-                    seen.push(Arc::clone(&connector));
-                    sources.push(self.of_source(connector, history));
-                }
-            }
-            tokio::select! {
-                // The registry lives as long as this does.
-                _ = changes.changed() => {}
-                Some(()) = sources.next(), if !sources.is_empty() => {}
-            }
-        }
+        per_source(&self.connectors, |connector| self.of_source(connector, history)).await;
     }
 
     /// Until it is taken out, or another one stands in its place.
@@ -322,7 +304,7 @@ impl Reader {
             return wait.min(LEAVE);
         }
         let sent = connector.traffic().sent;
-        let asked = self.ask(part, history, key, project).await;
+        let asked = self.ask(connector, part, history, key, project).await;
         self.look(std::slice::from_ref(key));
         let pause = match asked {
             Ok(()) => Duration::ZERO,
@@ -340,6 +322,7 @@ impl Reader {
 
     async fn ask(
         &self,
+        connector: &Arc<dyn Connector>,
         part: &dyn Deployments,
         history: &Arc<dyn History>,
         key: &ProjectKey,
@@ -371,7 +354,8 @@ impl Reader {
                 }
                 known.takes(&answer, now);
             }
-            Err(error) if error.concerns_source() => {
+            // What is refused to a source that is set otherwise by now may not be to the one in its place.
+            Err(error) if error.concerns_source() || !self.connectors.has(connector) => {
                 tracing::debug!(project = %key, %error, "deployments could not be read");
                 self.still_told(key, known.told);
                 return Err(Failure::Source);
@@ -418,9 +402,14 @@ enum Failure {
 
 #[cfg(test)]
 mod tests {
-    use domain::Deployment;
+    use config::{Inputs, Role};
+    use connector::Heads;
+    use domain::{Deployment, NativeId, Pipeline, RunId, SystemClock};
 
     use super::*;
+    use crate::board::{Observation, Seen};
+    use crate::mirror::Mirror;
+    use crate::sources::Source;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(1_750_000_000 + minute * 60).unwrap()
@@ -485,5 +474,63 @@ mod tests {
         assert!(!known.goes_on, "what waits for somebody is not waited for");
         let text = serde_json::to_vec(&known).unwrap();
         assert_eq!(serde_json::from_slice::<Known>(&text).unwrap(), known);
+    }
+
+    struct Refuses;
+
+    #[tonic::async_trait]
+    impl Deployments for Refuses {
+        async fn deployments(&self, _: DeploymentsAsk<'_>) -> connector::Result<Deployed> {
+            Err(Error::Forbidden("scope".into()))
+        }
+    }
+
+    /// A source as it is set up once more.
+    fn set_up() -> Arc<dyn Connector> {
+        let env = [("GITLAB_URL", "http://127.0.0.1:1"), ("GITLAB_TOKEN", "t")];
+        let settings = config::load(&Inputs::isolated(Role::Aggregator, None, env)).unwrap().settings;
+        (connector_gitlab::PLATFORM.build)(&settings.sources[0], Arc::new(SystemClock)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_to_a_source_is_due_once_it_is_set_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        let history = history_sqlite::open(path, history_sqlite::Options::default()).await.unwrap();
+        let history: Arc<dyn History> = Arc::new(history);
+        let (hub, connectors) = (Arc::new(Hub::new(Arc::new(SystemClock))), Arc::<Registry>::default());
+        let (before, id) = (set_up(), connector_gitlab::PLATFORM.descriptor.id);
+        let source = before.source().clone();
+        hub.configure(|p| {
+            let row = Source::new(source.clone(), id.as_str(), String::new());
+            p.sources.insert(source.clone(), row);
+        });
+        let key = ProjectKey::new(source.clone(), NativeId::new("1"));
+        let main = Some("main".to_owned());
+        let project = Project { default_branch: main.clone(), ..Project::named(key.clone(), id, "p") };
+        hub.observe(Observation { asked_at: at(0), seen: Seen::Projects(vec![project.clone()]) });
+        let run = Pipeline {
+            branch: main,
+            created_at: Some(at(0)),
+            finished_at: Some(at(0)),
+            ..Pipeline::new(RunId::from(1), Status::Success, "success")
+        };
+        let heads = Box::new(Heads { pipelines: vec![run], ..Heads::default() });
+        hub.observe(Observation { asked_at: at(1), seen: Seen::Heads(key.clone(), heads) });
+        let archive =
+            Archive::new(config::Database::default(), Arc::new(Mirror::off()), Arc::new(SystemClock));
+        connectors.put(Arc::clone(&before));
+        let reader = Reader::new(Arc::new(archive), hub, Arc::clone(&connectors));
+        let is_due = || locked(&reader.waiting).contains_key(&key);
+
+        reader.recall(&source, &history).await.unwrap();
+        assert!(is_due());
+        reader.step(&before, &Refuses, &history, &key, &project).await;
+        assert!(!is_due(), "it is refused");
+        connectors.put(set_up());
+        reader.recall(&source, &history).await.unwrap();
+        assert!(is_due(), "it may be answered by now");
+        reader.step(&before, &Refuses, &history, &key, &project).await;
+        assert!(is_due(), "what was asked before that says nothing of now");
     }
 }

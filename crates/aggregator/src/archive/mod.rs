@@ -30,9 +30,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use config::Database;
-use connector::{PipelineDetail, Registry};
+use connector::{Connector, PipelineDetail, Registry};
 use domain::stats::Estimate;
 use domain::{Clock, Deployment, Job, Pipeline, ProjectKey, RunId, SourceName, Timestamp};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use history::{Batch, History, RunFilter, RunNews, Treated};
 use lifecycle::Tasks;
 use tokio::sync::watch;
@@ -131,6 +133,28 @@ pub struct Archive {
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Begins the `work` of each connector once it is in the registry, all of them at once, until it is dropped. Work whose
+/// connector was taken out ends by itself.
+async fn per_source<F: Future<Output = ()>>(connectors: &Registry, work: impl Fn(Arc<dyn Connector>) -> F) {
+    let mut changes = connectors.changes();
+    let (mut sources, mut known) = (FuturesUnordered::new(), Vec::<Arc<dyn Connector>>::new());
+    loop {
+        changes.mark_unchanged();
+        known.retain(|connector| connectors.has(connector));
+        for connector in connectors.all() {
+            if !known.iter().any(|k| Arc::ptr_eq(k, &connector)) {
+                known.push(Arc::clone(&connector));
+                sources.push(work(connector));
+            }
+        }
+        tokio::select! {
+            // The registry lives as long as this does.
+            _ = changes.changed() => {}
+            Some(()) = sources.next(), if !sources.is_empty() => {}
+        }
+    }
 }
 
 /// What was taken to be written, and waits again unless it was.

@@ -6,7 +6,7 @@ use api::v1;
 use config::{Secret, SecretFrom, Settings};
 use domain::{Clock as _, SystemClock};
 use forge_sim::world::{FaceId, Pipeline, Project, RunStatus, Shape};
-use forge_sim::{Effect, Fault, Sim, github, gitlab};
+use forge_sim::{Effect, Fault, Power, Sim, Token, github, gitlab};
 use hmac::{Hmac, Mac as _};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -15,6 +15,7 @@ use sha2::Sha256;
 use crate::kit::{self, Running, until};
 
 const SECRET: &str = "s3cret";
+const OTHER_TOKEN: &str = "sim-other-token";
 const FACES: [(FaceId, &str); 2] = [(gitlab::FACE, "gitlab-main"), (github::FACE, "github-main")];
 
 fn settings(sim: &Sim, folder: &Path) -> Settings {
@@ -32,6 +33,13 @@ fn settings(sim: &Sim, folder: &Path) -> Settings {
     for source in &mut settings.sources {
         source.webhook_secret = Some(Secret::new(SECRET, SecretFrom::Settings));
     }
+    settings
+}
+
+/// The same of GitLab alone.
+fn of_gitlab(sim: &Sim, folder: &Path) -> Settings {
+    let mut settings = settings(sim, folder);
+    settings.sources.retain(|source| source.platform == "gitlab");
     settings
 }
 
@@ -139,13 +147,39 @@ fn asked(sim: &Sim) -> Vec<u64> {
     asked
 }
 
+/// The projects of GitLab in which a run has finished on the default branch.
+fn may_have(sim: &Sim) -> Vec<u64> {
+    let is_of = |p: &Project, run: &Pipeline| p.default_branch.as_ref() == Some(&run.branch);
+    let finished = |p: &&Project| p.pipelines().iter().any(|run| is_of(p, run) && run.status.is_terminal());
+    let mut may_have: Vec<u64> = sim.world().with(|w| {
+        w.projects_of(gitlab::FACE).filter(is_read).filter(finished).map(|p| p.native_id).collect()
+    });
+    may_have.sort_unstable();
+    may_have
+}
+
+/// Lets a run finish in a project of GitLab that had none.
+fn first_run(sim: &Sim) -> u64 {
+    sim.world().with(|w| {
+        let p = w.projects_of(gitlab::FACE).filter(is_read).find(|p| p.shape == Shape::NoRuns).unwrap();
+        let (id, native_id, branch) = (p.id, p.native_id, p.default_branch.clone().unwrap());
+        let run = w.start_pipeline(id, &branch, 0, true).unwrap();
+        w.finish_pipeline(id, run, RunStatus::Success).unwrap();
+        native_id
+    })
+}
+
+async fn small_sim() -> Sim {
+    let limits = forge_sim::Limits { gitlab_per_minute: Some(10_000_000), ..forge_sim::Limits::default() };
+    let other = Token::new(OTHER_TOKEN, Power::Full);
+    let builder = Sim::builder().faces([gitlab::FACE, github::FACE]).projects(30).seed(5);
+    builder.limits(limits).token(other).start().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_is_asked_once_and_after_a_restart_not_again() {
-    let limits = forge_sim::Limits { gitlab_per_minute: Some(10_000_000), ..forge_sim::Limits::default() };
-    let sim = Sim::builder().faces([gitlab::FACE, github::FACE]).projects(30).seed(5).limits(limits);
-    let (sim, folder) = (sim.start().await.unwrap(), tempfile::tempdir().unwrap());
-    let mut settings = settings(&sim, folder.path());
-    settings.sources.retain(|source| source.platform == "gitlab");
+    let (sim, folder) = (small_sim().await, tempfile::tempdir().unwrap());
+    let settings = of_gitlab(&sim, folder.path());
     let rig = Running::start(&settings).await;
     let truth = truth(&sim, gitlab::FACE);
     until("all that was deployed is counted", async || {
@@ -153,15 +187,7 @@ async fn a_project_is_asked_once_and_after_a_restart_not_again() {
     })
     .await;
     // Runs finish all the time, which is no reason to ask more often than every few minutes.
-    let may_have = sim.world().with(|w| {
-        let is_of = |p: &Project, run: &Pipeline| p.default_branch.as_ref() == Some(&run.branch);
-        let finished =
-            |p: &&Project| p.pipelines().iter().any(|run| is_of(p, run) && run.status.is_terminal());
-        let mut may_have: Vec<u64> =
-            w.projects_of(gitlab::FACE).filter(is_read).filter(finished).map(|p| p.native_id).collect();
-        may_have.sort_unstable();
-        may_have
-    });
+    let may_have = may_have(&sim);
     let busy = sim.world().with(|w| {
         let p = w.projects_of(gitlab::FACE).find(|p| p.member && !p.deployments().is_empty()).unwrap();
         (p.id, p.native_id, p.default_branch.clone().unwrap())
@@ -190,13 +216,7 @@ async fn a_project_is_asked_once_and_after_a_restart_not_again() {
     rig.life.stop().await;
     // What was asked is known to the next process: it asks about the project alone in which a run has finished for the first time.
     let rig = Running::start(&settings).await;
-    let first = sim.world().with(|w| {
-        let p = w.projects_of(gitlab::FACE).filter(is_read).find(|p| p.shape == Shape::NoRuns).unwrap();
-        let (id, native_id, branch) = (p.id, p.native_id, p.default_branch.clone().unwrap());
-        let run = w.start_pipeline(id, &branch, 0, true).unwrap();
-        w.finish_pipeline(id, run, RunStatus::Success).unwrap();
-        native_id
-    });
+    let first = first_run(&sim);
     until("it was asked about", async || asked(&sim).contains(&first).then_some(())).await;
     let mut asked_now = asked(&sim);
     asked_now.retain(|id| *id != first);
@@ -208,8 +228,7 @@ async fn a_project_is_asked_once_and_after_a_restart_not_again() {
 async fn what_may_not_be_seen_is_none_and_no_trouble() {
     let (sim, folder) = (sim().await, tempfile::tempdir().unwrap());
     sim.faults().add(Fault::on("*/deployments", Effect::Status(403)));
-    let mut settings = settings(&sim, folder.path());
-    settings.sources.retain(|source| source.platform == "gitlab");
+    let settings = of_gitlab(&sim, folder.path());
     let rig = Running::start(&settings).await;
     let read = sim.world().with(|w| {
         let runs =
@@ -227,6 +246,47 @@ async fn what_may_not_be_seen_is_none_and_no_trouble() {
     let delivery = rig.delivery("gitlab-main").await.unwrap();
     assert_eq!((delivery.deployments, delivery.marked_projects, delivery.change_failure_rate), (0, 0, None));
     assert_eq!(asked(&sim).len(), read, "each once");
+    rig.life.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_asked_again_once_its_source_is_set_otherwise() {
+    let (sim, folder) = (small_sim().await, tempfile::tempdir().unwrap());
+    let mut settings = of_gitlab(&sim, folder.path());
+    let (all, may_have) = (truth(&sim, gitlab::FACE), may_have(&sim));
+    let refused: Vec<u64> = sim.world().with(|w| {
+        let deploys = |p: &&Project| p.deployments().iter().any(|d| d.is_production());
+        w.projects_of(gitlab::FACE).filter(is_read).filter(deploys).map(|p| p.native_id).take(2).collect()
+    });
+    for id in &refused {
+        sim.faults().add(Fault::on(&format!("*/projects/{id}/deployments"), Effect::Status(403)));
+    }
+    let mut rig = Running::start(&settings).await;
+    until("every project was asked", async || (asked(&sim).len() >= may_have.len()).then_some(())).await;
+    assert_eq!(asked(&sim), may_have, "each once");
+    until("those that may be seen are counted", async || {
+        let delivery = rig.delivery("gitlab-main").await?;
+        (delivery.marked_projects == all.projects - refused.len() as u64).then_some(())
+    })
+    .await;
+    // One question at a time: that the next one is asked says that what became of those before it is known.
+    sim.faults().clear();
+    rig.apply(&settings).await;
+    let first = first_run(&sim);
+    let others = || asked(&sim).into_iter().filter(|id| *id != first).collect::<Vec<_>>();
+    until("another was asked", async || asked(&sim).contains(&first).then_some(())).await;
+    assert_eq!(others(), may_have, "that it would be answered by now is no reason to ask");
+    settings.sources[0].token = Some(Secret::new(OTHER_TOKEN, SecretFrom::Settings));
+    rig.apply(&settings).await;
+    let mut again = [may_have, refused].concat();
+    again.sort_unstable();
+    until("those that were refused are asked", async || (others().len() >= again.len()).then_some(())).await;
+    let all = truth(&sim, gitlab::FACE);
+    until("all that was deployed is counted", async || {
+        rig.delivery("gitlab-main").await.filter(|delivery| told(delivery) == all)
+    })
+    .await;
+    assert_eq!(others(), again, "and no others");
     rig.life.stop().await;
 }
 

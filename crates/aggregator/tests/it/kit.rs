@@ -50,6 +50,7 @@ pub(crate) struct Running {
     pub(crate) life: Lifecycle,
     pub(crate) client: api::Client,
     pub(crate) stats: api::StatsClient,
+    running: aggregator::Running,
 }
 
 impl Running {
@@ -57,9 +58,14 @@ impl Running {
         let life = Lifecycle::new();
         let aggregator = Aggregator::new(settings, Arc::new(SystemClock), &life.tasks()).unwrap();
         let endpoint = api::Endpoint::InProcess(api::InProcess::default());
-        aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
+        let running = aggregator.start(endpoint.listen().await.unwrap(), &life.tasks());
         let (client, stats) = endpoint.clients().unwrap();
-        Self { life, client, stats }
+        Self { life, client, stats, running }
+    }
+
+    /// Goes on with the sources of other settings.
+    pub(crate) async fn apply(&mut self, settings: &Settings) {
+        self.running.apply(aggregator::roster(settings).unwrap()).await;
     }
 }
 

@@ -54,6 +54,22 @@ macro_rules! pipeline_stats {
     };
 }
 
+/// The view `deployment_runs`, all columns of it; `$created` and `$finished` are its instants in milliseconds since 1970.
+#[macro_export]
+macro_rules! deployment_runs {
+    ($created:literal, $finished:literal) => {
+        concat!(
+            "SELECT concat_ws('|', source, project, project_name, deployment, environment, \
+             CASE WHEN is_production THEN 'production' ELSE 'other' END, status, native_status, coalesce(branch, '-'), \
+             coalesce(run, '-'), coalesce(sha, '-'), coalesce(url, '-'), ",
+            $created,
+            ", coalesce(CAST(",
+            $finished,
+            " AS text), '-'), coalesce(CAST(round(duration_seconds, 1) AS text), '-')) FROM deployment_runs ORDER BY 1"
+        )
+    };
+}
+
 /// A place for one database.
 #[async_trait]
 pub trait Place: Debug + Send + Sync {

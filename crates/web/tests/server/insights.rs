@@ -166,6 +166,8 @@ async fn what_is_shown_is_a_table_as_well() {
                 "change_failure_rate,0.1,20",
                 "time_to_restore_median_seconds,600.0,2",
                 "lead_time_median_seconds,,0",
+                "projects_with_marked_deployments,3,",
+                "projects_with_named_deployments,1,",
             ],
         ),
     ] {

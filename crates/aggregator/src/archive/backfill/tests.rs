@@ -4,6 +4,7 @@ use std::ops::Range;
 use connector::http::Traffic;
 use connector::{Descriptor, Heads, HeadsAsk, Page, PageToken, PipelineDetail, Pipelines, ProjectPage};
 use domain::{Branch, JobId, Log, NativeId, RunId, Status, SystemClock};
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use super::*;

@@ -59,7 +59,7 @@ pub(super) fn of_summary(summary: &Summary) -> Result<String, serde_json::Error>
 }
 
 /// The figures of delivery, without the runs that they are of.
-const DELIVERED: [(&str, &str); 8] = [
+const DELIVERED: [(&str, &str); 10] = [
     ("deployments", ""),
     ("successful_deployments", "deployments"),
     ("deployments_per_day", "successful_deployments"),
@@ -68,6 +68,8 @@ const DELIVERED: [(&str, &str); 8] = [
     ("time_to_restore_median_seconds", "time_to_restore_count"),
     ("time_to_green_median_seconds", "time_to_green_count"),
     ("lead_time_median_seconds", "lead_time_count"),
+    ("projects_with_marked_deployments", ""),
+    ("projects_with_named_deployments", ""),
 ];
 
 pub(super) fn of_delivery(delivery: &Delivery<'_>) -> Result<String, serde_json::Error> {
