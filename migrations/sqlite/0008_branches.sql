@@ -24,3 +24,5 @@ GROUP BY b.branch_id, p.source_id HAVING sum(b.runs) >= 100;
 -- A run counts under its branch, if that has statistics of its own, else under 0 (which was all of them), and there is a kind 4:
 -- what the verdicts of kind 3 come to, of the same blocks. Whoever opens the database counts anew.
 DELETE FROM daily_statistics;
+-- By another name, so that a process of the version before, which may still be at work, writes none of the old kind.
+ALTER TABLE daily_statistics RENAME COLUMN data TO bytes;

@@ -316,7 +316,7 @@ impl Store for Postgres {
         from: i32,
         to: i32,
     ) -> Result<Vec<(i32, i32, Bytes)>> {
-        const ROLLS: &str = "SELECT scope, block, data FROM daily_statistics \
+        const ROLLS: &str = "SELECT scope, block, bytes FROM daily_statistics \
              WHERE kind = $1 AND level = $2 AND scope = ANY($3) AND block BETWEEN $4 AND $5";
         let query =
             sqlx::query(ROLLS).bind(kind).bind(i16::from(level)).bind(scopes.to_vec()).bind(from).bind(to);

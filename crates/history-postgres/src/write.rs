@@ -406,7 +406,7 @@ impl Writing for Tx {
     }
 
     async fn rolls(&mut self, keys: &[RollKey]) -> Result<Vec<(RollKey, Vec<u8>)>> {
-        const SELECT: &str = "SELECT k.place, d.data FROM unnest($1::smallint[], $2::smallint[], $3::int[], $4::int[]) \
+        const SELECT: &str = "SELECT k.place, d.bytes FROM unnest($1::smallint[], $2::smallint[], $3::int[], $4::int[]) \
              WITH ORDINALITY AS k (kind, level, scope, block, place) JOIN daily_statistics d ON d.kind = k.kind \
              AND d.level = k.level AND d.scope = k.scope AND d.block = k.block";
         let query = sqlx::query(SELECT)
@@ -424,9 +424,9 @@ impl Writing for Tx {
     }
 
     async fn put_rolls(&mut self, rolls: &[(RollKey, Option<Vec<u8>>)]) -> Result<()> {
-        const PUT: &str = "INSERT INTO daily_statistics (kind, level, scope, block, data) \
+        const PUT: &str = "INSERT INTO daily_statistics (kind, level, scope, block, bytes) \
              SELECT * FROM unnest($1::smallint[], $2::smallint[], $3::int[], $4::int[], $5::bytea[]) \
-             ON CONFLICT (kind, level, scope, block) DO UPDATE SET data = excluded.data";
+             ON CONFLICT (kind, level, scope, block) DO UPDATE SET bytes = excluded.bytes";
         const REMOVE: &str = "DELETE FROM daily_statistics d USING unnest($1::smallint[], $2::smallint[], $3::int[], $4::int[]) \
              AS k (kind, level, scope, block) \
              WHERE d.kind = k.kind AND d.level = k.level AND d.scope = k.scope AND d.block = k.block";

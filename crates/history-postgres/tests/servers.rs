@@ -157,7 +157,7 @@ async fn what_was_kept_by_earlier_rules_is_counted_anew() {
 /// A database from before the eighth migration, in which branches were told apart by their names, comes to the same.
 #[tokio::test]
 async fn branches_of_many_runs_are_counted_anew() {
-    const BEFORE: &str = "DROP TABLE branches_apart; DROP TABLE branches; \
+    const BEFORE: &str = "ALTER TABLE daily_statistics RENAME COLUMN bytes TO data; DROP TABLE branches_apart; DROP TABLE branches; \
         CREATE TABLE branches (branch_id int NOT NULL, project_id int NOT NULL, PRIMARY KEY (branch_id, project_id))";
     const MIGRATION: &str = include_str!("../../../migrations/postgres/0008_branches.sql");
     const APART: &str = "SELECT w.text FROM branches_apart a JOIN words w ON w.id = a.branch_id ORDER BY 1";

@@ -334,7 +334,7 @@ impl Store for Sqlite {
         from: i32,
         to: i32,
     ) -> Result<Vec<(i32, i32, Bytes)>> {
-        const ROLLS: &str = "SELECT d.id, d.data FROM jsonb_each(?1) s CROSS JOIN daily_statistics d \
+        const ROLLS: &str = "SELECT d.id, d.bytes FROM jsonb_each(?1) s CROSS JOIN daily_statistics d \
              ON d.id BETWEEN s.value ->> 0 AND s.value ->> 1";
         let ranges = Json::rows(scopes, |cells, scope| {
             cells.n(roll_id(kind, level, *scope, from)).n(roll_id(kind, level, *scope, to));

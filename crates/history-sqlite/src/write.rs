@@ -311,7 +311,7 @@ impl Writing for Tx {
 
     async fn rolls(&mut self, keys: &[RollKey]) -> Result<Vec<(RollKey, Vec<u8>)>> {
         const SELECT: &str =
-            "SELECT k.key, d.data FROM jsonb_each(?1) k CROSS JOIN daily_statistics d ON d.id = k.value";
+            "SELECT k.key, d.bytes FROM jsonb_each(?1) k CROSS JOIN daily_statistics d ON d.id = k.value";
         let found = self
             .all(sqlx::query(SELECT).bind(Json::numbers(keys.iter().map(id_of))), |row| {
                 Ok((row.try_get::<i64, _>(0).map_err(garbage)?, row.try_get(1).map_err(garbage)?))
@@ -322,8 +322,8 @@ impl Writing for Tx {
     }
 
     async fn put_rolls(&mut self, rolls: &[(RollKey, Option<Vec<u8>>)]) -> Result<()> {
-        const PUT: &str = "INSERT INTO daily_statistics (id, data) ";
-        const OVER: &str = " ON CONFLICT (id) DO UPDATE SET data = excluded.data";
+        const PUT: &str = "INSERT INTO daily_statistics (id, bytes) ";
+        const OVER: &str = " ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes";
         const REMOVE: &str = "DELETE FROM daily_statistics WHERE id IN (SELECT value FROM jsonb_each(?1))";
         let put: Vec<(i64, &Vec<u8>)> =
             rolls.iter().filter_map(|(k, bytes)| Some((id_of(k), bytes.as_ref()?))).collect();

@@ -24,7 +24,8 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let mut sim = Sim::builder().projects(arguments.projects).seed(arguments.seed).demo();
     if let Some(ms) = arguments.push_every {
-        sim = sim.pace(Pace { event_every: Some(SignedDuration::from_millis(ms.max(1).into())), ..Pace::DEMO });
+        sim =
+            sim.pace(Pace { event_every: Some(SignedDuration::from_millis(ms.max(1).into())), ..Pace::DEMO });
     }
     let sim = sim.start().await?;
     println!("Token at every face: {}", sim.token());
