@@ -100,6 +100,7 @@ macro_rules! contract {
             statistics_are_what_is_computed_anew: order::statistics,
             two_writers_at_once_lose_nothing: order::two_writers,
             sees_what_another_process_wrote: order::two_readers,
+            delivery_over_many_blocks_is_what_it_comes_to: order::delivery,
             counts_by_day: answers::by_day,
             counts_branches_of_many_runs_as_those_of_few: branches::apart,
             counts_what_was_seen_late: answers::seen_late,

@@ -1,6 +1,6 @@
 //! The order of arrival does not matter, and statistics equal what is computed anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use history::{Batch, Day, History, RunFilter, Window};
 use crate::world::{self, Size};
 use crate::{Place, Story, at, key, run};
 
-/// A world that is asked about in no time. Its main branch comes to statistics of its own on the way, no other one does.
-pub const SMALL: Size = Size { projects: 3, days: 40, runs: 240, jobs: 3 };
+/// A world that is asked about in no time. Its main branch comes to statistics of its own on the way, no other one does; delivery
+/// over all of it is summed from blocks.
+pub const SMALL: Size = Size { projects: 3, days: 100, runs: 240, jobs: 3 };
 
 /// A window over all of a world.
 #[must_use]
@@ -177,7 +178,7 @@ pub async fn statistics(place: &dyn Place) {
     let whole = history.figures(&ask).await.unwrap();
     let mut parts = 0;
     for n in 0..SMALL.projects {
-        for (from, to) in [(0, 16), (17, 17), (18, 41)] {
+        for (from, to) in [(0, 16), (17, 17), (18, 101)] {
             let start = ask.window.from.0;
             let part = Ask {
                 project: Some(key(&n.to_string())),
@@ -188,6 +189,46 @@ pub async fn statistics(place: &dyn Place) {
         }
     }
     assert_eq!(parts, whole.runs);
+}
+
+/// Delivery over many blocks is what it comes to run by run.
+pub async fn delivery(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    filled(&*history).await;
+    let (mut turned_green, mut led, mut deployed) = (0, 0, 0);
+    for n in 0..SMALL.projects {
+        let all = RunFilter::default();
+        let mut runs = history.runs(&key(&n.to_string()), &all, 0, 10_000).await.unwrap().items;
+        runs.retain(|run| run.status.is_verdict());
+        runs.sort_by_key(|run| run.created_at);
+        deployed += runs.iter().filter(|run| run.workflow.lane == "2").count() as u64;
+        for lane in ["1", "2", "3"] {
+            let on_main =
+                |run: &&Pipeline| run.workflow.lane == lane && run.branch.as_deref() == Some("main");
+            let on_main: Vec<&Pipeline> = runs.iter().filter(on_main).collect();
+            let turns = |two: &&[&Pipeline]| !two[0].status.is_green() && two[1].status.is_green();
+            turned_green += on_main.windows(2).filter(turns).count() as u64;
+            let green = on_main.iter().filter(|run| run.status.is_green());
+            led += green.map(|run| &run.sha).collect::<BTreeSet<_>>().len() as u64;
+        }
+    }
+    let rule = DeploymentRule { names: Patterns::new(["Deploy"]).unwrap() };
+    let told = history.delivery(&Ask::all(window(SMALL)), &rule).await.unwrap();
+    assert_eq!((told.time_to_green.count, told.lead_time.count), (turned_green, led));
+    assert_eq!((told.deployments, told.deployed.len() as u64), (deployed, deployed.min(100)));
+    assert!(turned_green > 10 && led > 50 && deployed > 20, "{turned_green} {led} {deployed}");
+    assert_eq!(told.turned_green.len() as u64, turned_green);
+    // The same from its parts, each of which is gone through.
+    let mut parts = (0, 0, 0);
+    for from in (0..102).step_by(30) {
+        let start = window(SMALL).from.0;
+        let part = Window { from: Day(start + from), to: Day(start + (from + 29).min(101)) };
+        let told = history.delivery(&Ask::all(part), &rule).await.unwrap();
+        parts.0 += told.time_to_green.count;
+        parts.1 += told.lead_time.count;
+        parts.2 += told.deployments;
+    }
+    assert_eq!(parts, (turned_green, led, deployed));
 }
 
 /// What one process has read of statistics is not told once another one has written.

@@ -69,7 +69,9 @@ impl Runs {
     fn make(&mut self, n: u64) -> RunNews {
         let random = &mut self.random;
         let span = self.size.days * 86_400;
-        let begun = span * i64::try_from(n).unwrap() / i64::try_from(self.size.runs).unwrap().max(1);
+        let runs = i64::try_from(self.size.runs).unwrap().max(1);
+        let begins = |n: u64| span * i64::try_from(n).unwrap() / runs;
+        let begun = begins(n);
         let project = random.random_range(0..self.size.projects);
         let (lane, name, typical) = LANES[[0, 0, 0, 0, 1, 2][random.random_range(0..6)]];
         let main = random.random_bool(0.5);
@@ -120,7 +122,8 @@ impl Runs {
             (0..self.size.jobs).map(|j| self.job(&pipeline, id * 8 + j, j, failed && j == 1)).collect();
         RunNews {
             jobs: (self.size.jobs > 0).then_some(jobs),
-            committed_at: main.then(|| at(0, begun - 60)),
+            // A minute before the first run that there may be on it.
+            committed_at: main.then(|| at(0, begins(n / 4 * 4) - 60)),
             ..RunNews::of(key(&project.to_string()), pipeline)
         }
     }
