@@ -150,11 +150,13 @@ async fn examples<S: Store>(
     Ok(runs)
 }
 
-/// Verdicts and red ones, by lane and by job's name.
-#[derive(Default)]
+/// Verdicts and red ones, by project and lane or job's name.
+type Verdicts = HashMap<(i32, i32), (u64, u64)>;
+
+/// Verdicts of lanes and of jobs.
 struct Counts {
-    lanes: HashMap<(i32, i32), (u64, u64)>,
-    jobs: HashMap<(i32, i32), (u64, u64)>,
+    lanes: Verdicts,
+    jobs: Verdicts,
 }
 
 impl Counts {
@@ -164,19 +166,24 @@ impl Counts {
         window: Window,
         projects: &[i32],
     ) -> Result<Self> {
-        fn add(to: &mut HashMap<(i32, i32), (u64, u64)>, key: (i32, i32), group: &Group) {
-            let red = group.of(Status::Failed);
-            let sum = to.entry(key).or_default();
-            *sum = (sum.0 + red + group.of(Status::Success) + group.of(Status::Warning), sum.1 + red);
-        }
-        let mut counts = Self::default();
-        let (lanes, jobs) = (&mut counts.lanes, &mut counts.jobs);
-        let parts = |kind| (kind, Parts::Counts);
-        tokio::try_join!(
-            scope.each(keeper, parts(Kind::Runs), window, projects, |p, lane, g| add(lanes, (p, lane), &g)),
-            scope.each(keeper, parts(Kind::Jobs), window, projects, |p, job, g| add(jobs, (p, job), &g)),
-        )?;
-        Ok(counts)
+        let of = async |kind| {
+            let note = |to: &mut Verdicts, key: (i32, i32), group: &Group| {
+                let red = group.of(Status::Failed);
+                let sum = to.entry(key).or_default();
+                *sum = (sum.0 + red + group.of(Status::Success) + group.of(Status::Warning), sum.1 + red);
+            };
+            let mut all = Verdicts::new();
+            let take = |part: Verdicts| {
+                for (key, (verdicts, red)) in part {
+                    let sum = all.entry(key).or_default();
+                    *sum = (sum.0 + verdicts, sum.1 + red);
+                }
+            };
+            let what = (kind, Parts::Counts);
+            scope.each_on_threads(keeper, what, window, projects, note, take).await.map(|()| all)
+        };
+        let (lanes, jobs) = tokio::try_join!(of(Kind::Runs), of(Kind::Jobs))?;
+        Ok(Self { lanes, jobs })
     }
 
     fn get(&self, (project, lane, job): Id) -> (u64, u64) {

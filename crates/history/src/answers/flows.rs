@@ -241,14 +241,15 @@ impl<'a> Going<'a> {
         (self.deploys.entry(lane).or_default(), &mut self.sums)
     }
 
-    fn verdicts(&mut self, block: i32, bytes: &[u8], wanted: &Wanted) -> Result<()> {
+    /// Goes through the verdicts of a block: all of them, or those alone which tell of what deploys.
+    fn verdicts(&mut self, block: i32, bytes: &[u8], wanted: &Wanted, all: bool) -> Result<()> {
         let (project, start) =
             (self.project, Day(block.saturating_mul(TIMELINE_DAYS)).start().as_millisecond());
         let mut deploys: BTreeMap<i32, Vec<Verdict>> = BTreeMap::new();
-        let wants =
-            |(branch, lane)| wanted.counts(project, branch) || wanted.lane_deploys(project, branch, lane);
+        let counts = |branch| all && wanted.counts(project, branch);
+        let wants = |(branch, lane)| counts(branch) || wanted.lane_deploys(project, branch, lane);
         let take = |(branch, lane): (i32, i32), verdicts: &[Verdict]| {
-            if wanted.counts(project, branch) {
+            if counts(branch) {
                 let (green, (red, leads)) = self.green(lane);
                 verdicts.iter().for_each(|v| green.verdict(v, start, wanted.window(), (red, leads)));
             }
@@ -269,7 +270,9 @@ impl<'a> Going<'a> {
     fn block(&mut self, block: i32, bytes: &'a [u8], wanted: &Wanted, counts: bool) -> Result<()> {
         let (project, window) = (self.project, wanted.window());
         let of_branch = |branch| wanted.counts(project, branch);
-        let flow = Flow::from_bytes(bytes, of_branch, |lane| wanted.lane_deploys(project, 0, lane))?;
+        // Of what deploys, blocks tell on all branches together.
+        let deploys = |lane| !wanted.is_of_a_branch() && wanted.lane_deploys(project, 0, lane);
+        let flow = Flow::from_bytes(bytes, of_branch, deploys)?;
         // What ends beyond the window is not in it; what ends within it and began before is.
         self.odd |= flow.odd || flow.ended >= if counts { window.end } else { window.start };
         for ((_, lane), greens) in flow.greens {
@@ -296,10 +299,13 @@ impl<'a> Going<'a> {
 }
 
 /// The blocks of some projects: those older than the window, where they are asked for, those at its beginning, within, and at its end.
+/// Of blocks that do not tell enough of what deploys, the verdicts as well.
 struct Found {
     older: Option<Rolls>,
+    older_verdicts: Rolls,
     first: Rolls,
     inner: Rolls,
+    inner_verdicts: Rolls,
     last: Rolls,
 }
 
@@ -339,14 +345,20 @@ impl Wanted {
         for (project, block, bytes) in found.older.iter().flatten() {
             of(&mut going, *project, known_from).block(*block, bytes, self, false)?;
         }
+        for (project, block, bytes) in &found.older_verdicts {
+            of(&mut going, *project, known_from).verdicts(*block, bytes, self, false)?;
+        }
         for (project, block, bytes) in &found.first {
-            of(&mut going, *project, known_from).verdicts(*block, bytes, self)?;
+            of(&mut going, *project, known_from).verdicts(*block, bytes, self, true)?;
         }
         for (project, block, bytes) in &found.inner {
             of(&mut going, *project, known_from).block(*block, bytes, self, true)?;
         }
+        for (project, block, bytes) in &found.inner_verdicts {
+            of(&mut going, *project, known_from).verdicts(*block, bytes, self, false)?;
+        }
         for (project, block, bytes) in &found.last {
-            of(&mut going, *project, known_from).verdicts(*block, bytes, self)?;
+            of(&mut going, *project, known_from).verdicts(*block, bytes, self, true)?;
         }
         let mut gone = Gone::default();
         for (project, going) in going {
@@ -369,19 +381,22 @@ impl Wanted {
         let Edges { first, from, last } = self.edges();
         let mut parts = projects.chunks(PROJECTS).map(|projects| async move {
             let blocks = |kind: Kind, from, to| keeper.rolls(kind, 0, projects, from, to);
-            let older = async {
-                match older {
-                    true => blocks(Kind::Flow, FOR_EVER.0, first - 1).await.map(Some),
-                    false => Ok(None),
-                }
+            let some = async |wanted: bool, kind, from, to| match wanted {
+                true => blocks(kind, from, to).await,
+                false => Ok(Rolls::new()),
             };
-            let (older, first, inner, last) = futures::try_join!(
-                older,
+            let verdicts = self.is_of_a_branch();
+            let (before, older_verdicts, first, inner, inner_verdicts, last) = futures::try_join!(
+                some(older, Kind::Flow, FOR_EVER.0, first - 1),
+                some(older && verdicts, Kind::Timeline, FOR_EVER.0, first - 1),
                 blocks(Kind::Timeline, first, from),
                 blocks(Kind::Flow, from + 1, last - 1),
+                some(verdicts, Kind::Timeline, from + 1, last - 1),
                 blocks(Kind::Timeline, last, last),
             )?;
-            let (wanted, found) = (Arc::clone(self), Found { older, first, inner, last });
+            let older = older.then_some(before);
+            let (wanted, found) =
+                (Arc::clone(self), Found { older, older_verdicts, first, inner, inner_verdicts, last });
             on_a_thread(move || wanted.gone_through(&found)).await
         });
         let mut under_way: FuturesOrdered<_> = parts.by_ref().take(AT_ONCE).collect();
@@ -393,14 +408,14 @@ impl Wanted {
         Ok(gone)
     }
 
-    /// What a window comes to; `None`: it has few blocks, or it is asked what deploys on one branch.
+    /// What a window comes to; `None`: it has few blocks.
     pub(super) async fn sums<S: Store>(
         self: &Arc<Self>,
         keeper: &Keeper<S>,
         scope: &Scope,
     ) -> Result<Option<Sums>> {
         let Edges { from, last, .. } = self.edges();
-        if last - 1 - from < FEW || self.is_of_a_branch() {
+        if last - 1 - from < FEW {
             return Ok(None);
         }
         let branches: HashSet<i32> = self.branch_of.values().copied().collect();
@@ -468,9 +483,9 @@ mod tests {
         blocks
     }
 
-    fn wanted(from: i32, to: i32) -> Wanted {
-        let mut wanted =
-            Wanted::new(HashMap::from([(PROJECT, MAIN)]), 0, Window { from: Day(from), to: Day(to) });
+    fn wanted(branch: i32, from: i32, to: i32) -> Wanted {
+        let days = Window { from: Day(from), to: Day(to) };
+        let mut wanted = Wanted::new(HashMap::from([(PROJECT, MAIN)]), branch, days);
         wanted.deploys.extend([(PROJECT, 1), (PROJECT, 2)]);
         wanted
     }
@@ -490,10 +505,15 @@ mod tests {
             };
             timelines.range(from..=to).map(bytes).collect()
         };
+        let verdicts =
+            |wanted: bool, from, to| if wanted { rolls(timelines, from, to) } else { Rolls::new() };
+        let of_a_branch = wanted.is_of_a_branch();
         let found = Found {
             older: older.then(|| flows(i32::MIN, first - 1)),
+            older_verdicts: verdicts(older && of_a_branch, i32::MIN, first - 1),
             first: rolls(timelines, first, from),
             inner: flows(from + 1, last - 1),
+            inner_verdicts: verdicts(of_a_branch, from + 1, last - 1),
             last: rolls(timelines, last, last),
         };
         wanted.gone_through(&found).unwrap()
@@ -516,9 +536,9 @@ mod tests {
     proptest! {
         #[test]
         fn blocks_come_to_what_their_verdicts_come_to(
-            runs in prop::collection::vec(any_run(), 0..150), from in 0..100, days in 50..120,
+            runs in prop::collection::vec(any_run(), 0..150), branch in 0..=MAIN, from in 0..100, days in 50..120,
         ) {
-            let (timelines, wanted) = (timelines(&runs), wanted(from, from + days));
+            let (timelines, wanted) = (timelines(&runs), wanted(branch, from, from + days));
             let exact = exact(&wanted, &timelines);
             for older in [false, true] {
                 let Gone { sums, older, unsure } = gone(&wanted, &timelines, older);
@@ -547,7 +567,7 @@ mod tests {
                 (MAIN, 1, commit, DAY / 24, 600_000, n % 9 != 0, false)
             })
             .collect();
-        let (timelines, wanted) = (timelines(&runs), wanted(20, 150));
+        let (timelines, wanted) = (timelines(&runs), wanted(0, 20, 150));
         let gone = gone(&wanted, &timelines, false);
         assert_eq!((gone.older.len(), gone.unsure), (0, Vec::new()));
         assert_eq!(gone.sums.counts(), exact(&wanted, &timelines).counts());

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::{NativeId, ProjectKey, SourceName};
 
-use super::rolls::each_roll;
+use super::rolls::{Rolls, each_part, each_roll};
 use crate::calendar::{Blocks, LEVELS};
 use crate::keeper::Keeper;
 use crate::roll::{Group, GroupKey, Kind, Parts, Roll};
@@ -123,6 +123,38 @@ impl Scope {
             Roll::each_of(bytes, parts, |key| self.has(key), take)
         })
         .await
+    }
+
+    /// The same on threads of their own: `note`s groups in several `T`, which are handed over.
+    pub(super) async fn each_on_threads<S: Store, T: Default + Send + 'static>(
+        &self,
+        keeper: &Keeper<S>,
+        (kind, parts): (Kind, Parts),
+        window: Window,
+        projects: &[i32],
+        note: impl Fn(&mut T, (i32, i32), &Group) + Copy + Send + 'static,
+        mut take: impl FnMut(T),
+    ) -> Result<()> {
+        let (kept, others) = self.kept_and_others(projects);
+        let mut few = T::default();
+        self.counted(keeper, kind, window, &others, |project, _, key, group| {
+            note(&mut few, (project, key), &group);
+        })
+        .await?;
+        take(few);
+        let branch = self.branch;
+        let read = move |rolls: Rolls| {
+            let mut part = T::default();
+            for (project, _, bytes) in rolls {
+                let take = |key: GroupKey, group| note(&mut part, (project, key.1), &group);
+                Roll::each_of(&bytes, parts, |key| branch == 0 || branch == key.0, take)?;
+            }
+            Ok(part)
+        };
+        for blocks in blocks(keeper, kind, &kept, window).await? {
+            each_part(keeper, kind, blocks, &kept, read, &mut take).await?;
+        }
+        Ok(())
     }
 
     /// Hands over groups that together are all runs that fit: first day of their block, group. `daily`: by single days.

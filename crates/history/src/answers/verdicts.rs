@@ -258,7 +258,7 @@ impl Wanted {
         &self.window
     }
 
-    /// Whether what deploys on one branch alone is asked for.
+    /// Whether it is asked what deploys on one branch alone.
     pub(super) fn is_of_a_branch(&self) -> bool {
         self.branch != 0 && !self.deploys.is_empty()
     }
