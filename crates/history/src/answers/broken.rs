@@ -78,7 +78,7 @@ pub(super) async fn branches<S: Store>(keeper: &Keeper<S>, scope: &Scope) -> Res
         texts.dedup();
         known = keeper.store.find_words(&texts).await?.into_iter().map(|(id, text)| (text, id)).collect();
     }
-    for (id, project) in &scope.projects {
+    for (id, project) in scope.project_ids().iter().filter_map(|id| scope.projects.get_key_value(id)) {
         let branch = match scope.branch {
             0 => project.default_branch.as_ref().and_then(|b| known.get(b)).copied(),
             branch => Some(branch),

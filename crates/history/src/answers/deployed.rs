@@ -36,7 +36,8 @@ impl Marked {
     pub(super) async fn of<S: Store>(keeper: &Keeper<S>, scope: &Scope, window: &Range<i64>) -> Result<Self> {
         let from = window.start.saturating_sub(LOOK_BACK_DAYS * DAY_MS);
         let branch = scope.branch;
-        let mut rows = keeper.store.deployments(&scope.project_ids(), branch, from, window.end).await?;
+        let projects: Vec<i32> = scope.projects.keys().copied().collect();
+        let mut rows = keeper.store.deployments(&projects, branch, from, window.end).await?;
         let marks_from = window.start.saturating_sub(MARKS_FOR_DAYS * DAY_MS);
         let projects: BTreeSet<i32> =
             rows.iter().filter(|row| row.created_at >= marks_from).map(|row| row.project).collect();

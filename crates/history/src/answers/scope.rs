@@ -80,11 +80,8 @@ impl Scope {
             Some(key) => keeper.project(key).await?.into_iter().collect(),
             None => keeper.store.projects().await?,
         };
-        let mut projects: HashMap<i32, ProjectRow> =
+        let projects: HashMap<i32, ProjectRow> =
             projects.into_iter().filter(|p| sources.contains_key(&p.source)).map(|p| (p.id, p)).collect();
-        // Of a branch of few runs it is known which projects have it.
-        let has_it: HashSet<i32> = few.iter().map(|row| row.project).collect();
-        projects.retain(|id, row| apart.contains(&row.source) || has_it.contains(id));
         if projects.is_empty() || ask.window.days() == 0 {
             return Ok(None);
         }
@@ -92,8 +89,13 @@ impl Scope {
         Ok(Some(Self { sources, projects, branch, apart, few, whole, window: ask.window }))
     }
 
+    /// Projects that may have runs of what is asked for: of a branch of few runs it is known which do. What else they have, as
+    /// deployments of something that was built nowhere, is to be looked for in all `projects`.
     pub(super) fn project_ids(&self) -> Vec<i32> {
-        let mut ids: Vec<i32> = self.projects.keys().copied().collect();
+        let has_it: HashSet<i32> = self.few.iter().map(|row| row.project).collect();
+        let may_have_it =
+            |(id, row): &(&i32, &ProjectRow)| self.apart.contains(&row.source) || has_it.contains(*id);
+        let mut ids: Vec<i32> = self.projects.iter().filter(may_have_it).map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
     }

@@ -37,6 +37,21 @@ fn ids(runs: &[RunOf]) -> Vec<String> {
     runs.iter().map(|r| format!("{}/{}", r.project.id, r.run)).collect()
 }
 
+/// What was deployed of a tag that no run was ever on.
+pub async fn of_a_tag(place: &dyn Place) {
+    let history = place.open().await.unwrap();
+    Story::new().project("1").run("1", run(1, Status::Success, 1, 0)).told(&*history).await;
+    let of_tag =
+        Deployment { branch: Some("v1.0".into()), run: None, ..deployment(9, Status::Success, 1, 0) };
+    tell(&*history, "1", [of_tag, deployment(1, Status::Success, 2, 0)]).await;
+    for (branch, deployments) in [("v1.0", 1), ("main", 1), ("no such", 0)] {
+        let ask = Ask { branch: Some(branch.into()), ..Ask::all(days(0, 5)) };
+        let told = history.delivery(&ask, &DeploymentRule::default()).await.unwrap();
+        assert_eq!(told.deployments, deployments, "{branch}");
+    }
+    assert_eq!(of(&*history, 0, 5, &[]).await.deployments, 2);
+}
+
 /// Where the platform marks deployments these count, of other projects what the rule names.
 pub async fn marked(place: &dyn Place) {
     let history = place.open().await.unwrap();

@@ -119,6 +119,7 @@ macro_rules! contract {
             red_for_long_is_measured_in_full: delivery::long_red,
             names_the_runs_of_delivery: delivery::named,
             counts_what_platforms_mark_as_deployed: deployed::marked,
+            counts_what_was_deployed_of_a_tag: deployed::of_a_tag,
             knows_the_newest_of_a_deployment: deployed::newer_wins,
             drops_deployments_that_are_too_old: deployed::pruned,
             names_the_runs_behind_a_figure: answers::behind,
